@@ -1,0 +1,285 @@
+"""The border: input is checked here, once, and every error sentence is built here.
+
+A sentence says what must hold, what was given and what to do. Bad values raise ``ValueError``, wrong kinds
+``TypeError``. What comes out is what kernels take: dense floating arrays and integer codes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .exceptions import InputAssertionError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Checked labels: one integer code per cell, codes following the alphabetical order of the names.
+
+    Attributes
+    ----------
+    codes
+        n codes, ``int64``, 0 to ``len(names) - 1``; every code occurs.
+    names
+        The distinct labels as text, sorted.
+    ids
+        What names each cell: the index of a Series, else positions.
+    """
+
+    codes: NDArray[np.int64]
+    names: NDArray[np.object_]
+    ids: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Cells per label."""
+        return np.bincount(self.codes, minlength=len(self.names))
+
+    def take(self, keep: NDArray[Any]) -> Labels:
+        """Return the labels of some cells, names that no longer occur dropped."""
+        present, codes = np.unique(self.codes[keep], return_inverse=True)
+        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep])
+
+
+def listing(values: Iterable[Any], most: int = 3) -> str:
+    """Name the first few of many: ``a, b, c and 4 more``."""
+    values = list(values)
+    shown = ", ".join(str(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most:,} more"
+
+
+def unknown(kind: str, given: object, known: Iterable[str], verdict: str = "is not known") -> str:
+    """Build the sentence for an unknown name, with the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.6)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{kind} {given!r} {verdict}.{hint} Available: {', '.join(known) or 'none'}."
+
+
+def kind_of(value: object) -> str:
+    """Name a value's kind for a sentence."""
+    shape = getattr(value, "shape", None)
+    name = type(value).__name__
+    return f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
+
+
+def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Any:
+    """Return `value` as a finite n x d floating array; float32 and float64 keep their precision.
+
+    Parameters
+    ----------
+    value
+        NumPy array, SciPy sparse matrix or array, or DataFrame. It is never changed; a dense floating array is not copied.
+    name
+        How the sentence calls it.
+    keep_sparse
+        Return sparse input as csr instead of dense.
+    """
+    import scipy.sparse as sp
+
+    if hasattr(value, "X") and hasattr(value, "obsm"):
+        raise TypeError(
+            f"`{name}` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
+        )
+    if sp.issparse(value):
+        if value.ndim != 2:
+            raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
+        data = _floating(value.data, name)
+        array: Any = sp.csr_matrix(value) if data is value.data else sp.csr_matrix(value).astype(data.dtype)
+        _not_empty(array, name)
+        _finite(array.data, name)
+        return array if keep_sparse else array.toarray()
+    if hasattr(value, "to_numpy") and hasattr(value, "columns"):
+        kinds = {str(kind) for kind in value.dtypes if getattr(kind, "kind", "O") not in "fiub"}
+        if kinds:
+            raise TypeError(f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them.")
+        value = value.to_numpy()
+    if not isinstance(value, np.ndarray):
+        if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
+            raise TypeError(f"`{name}` must be an array, sparse matrix or DataFrame, got {kind_of(value)}.")
+        try:
+            value = np.asarray(value)
+        except ValueError:
+            raise ValueError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
+    array = _floating(np.asarray(value), name)
+    if array.ndim != 2:
+        raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
+    _not_empty(array, name)
+    _finite(array, name)
+    return array
+
+
+def _floating(array: NDArray[Any], name: str) -> NDArray[Any]:
+    if array.dtype.kind == "c":
+        raise TypeError(f"`{name}` must hold real numbers, got {array.dtype}; pass its real part or its modulus.")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must hold numbers, got dtype {array.dtype}; convert it to float.")
+    if array.dtype == np.float64 or array.dtype == np.float32:
+        return array
+    return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+
+
+def _not_empty(array: Any, name: str) -> None:
+    if 0 in array.shape:
+        raise ValueError(f"`{name}` must hold at least one cell and one dimension, got shape {array.shape}.")
+
+
+def _finite(values: NDArray[Any], name: str) -> None:
+    # The sum is finite when all values are (short of overflow): one cheap pass without a mask in the usual case.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.size == 0 or np.isfinite(values.sum(dtype=np.float64)):
+            return
+    bad = ~np.isfinite(values)
+    if bad.any():
+        rows = f" in {int(bad.any(axis=1).sum()):,} rows" if values.ndim == 2 else ""
+        raise ValueError(
+            f"`{name}` must be finite, got {int(bad.sum()):,} NaN or infinite values{rows}; remove or impute them."
+        )
+    if float(np.abs(values).max()) > 1e150:  # squared distances would overflow
+        raise ValueError(f"`{name}` must stay below 1e150 in magnitude so that distances exist; rescale it.")
+
+
+def labels(value: Any, name: str, n: int | None = None) -> Labels:
+    """Check labels of any accepted container and code them.
+
+    Parameters
+    ----------
+    value
+        List, array, Series, Index or Categorical of text, numbers or booleans; `Labels` pass through.
+    name
+        How the sentence calls them.
+    n
+        Number of cells they must have.
+    """
+    import pandas as pd
+
+    if isinstance(value, Labels):
+        found = value
+    else:
+        values = one_dimensional(value, name)
+        missing = int(pd.isna(values).sum())
+        if missing:
+            raise ValueError(
+                f"`{name}` must name every cell, got {missing:,} missing of {len(values):,}; drop those cells or label them."
+            )
+        text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
+        first, _ = pd.factorize(values)
+        order, inverse = np.unique(text, return_inverse=True)
+        ids = value.index.to_numpy() if isinstance(value, pd.Series) else np.arange(len(values))
+        found = Labels(inverse.astype(np.int64)[first], order, ids)
+    if n is not None:
+        same_length(len(found), n, name)
+    if len(found) == 0:
+        raise ValueError(f"`{name}` must have at least one entry, got none.")
+    return found
+
+
+def same_length(got: int, expected: int, name: str, what: str = "cell") -> None:
+    """Refuse labels whose number differs from that of the cells."""
+    if got != expected:
+        raise InputAssertionError(
+            f"`{name}` must have the same length as the data, one entry per {what}: expected {expected:,}, got {got:,}."
+        )
+
+
+def one_dimensional(value: Any, name: str) -> NDArray[Any]:
+    """Return a label container as a 1-d array, refusing text, mappings, tables and nested lists."""
+    import pandas as pd
+
+    if value is None:
+        raise TypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"`{name}` must be one label per cell, got the text {value!r}; pass the column itself.")
+    if isinstance(value, (pd.Series, pd.Index, pd.Categorical)):
+        array = np.asarray(value.astype(object) if isinstance(value.dtype, pd.CategoricalDtype) else value)
+    elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, dict)):
+        if isinstance(value, np.ndarray):
+            array = value
+        else:
+            array = np.empty(len(value), dtype=object)
+            array[:] = list(value)
+            if any(isinstance(v, (list, tuple, np.ndarray, dict, set)) for v in value):
+                raise ValueError(f"`{name}` must be one-dimensional, got nested entries; pass one label per cell.")
+    else:
+        raise TypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
+    if array.ndim != 1:
+        raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}; pass one label per cell.")
+    if array.dtype.kind == "c":
+        raise TypeError(f"`{name}` must hold text, numbers or booleans, got {array.dtype}.")
+    return array
+
+
+def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
+    """Return labels as numbers; text that reads as a number counts as one."""
+    import pandas as pd
+
+    array = one_dimensional(value, name)
+    missing = int(pd.isna(array).sum())
+    if missing:
+        raise ValueError(f"`{name}` must name every cell, got {missing:,} missing of {len(array):,}; drop those cells.")
+    try:
+        found = array.astype(np.float64)
+    except (ValueError, TypeError):
+        wrong = next((v for v in array if not _is_number(v)), array[0])
+        raise ValueError(
+            f"Labels must be numeric or convertible to numeric, since their order is scored: `{name}` holds {wrong!r}; "
+            "pass time as numbers."
+        ) from None
+    if not np.isfinite(found).all():
+        raise ValueError(f"`{name}` must be finite numbers, got {int((~np.isfinite(found)).sum()):,} infinite values.")
+    if n is not None:
+        same_length(len(found), n, name)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def same_order(value: Any, names: Any, name: str) -> None:
+    """Refuse a Series or DataFrame that holds the names of `obs` in another order; any other index is ignored."""
+    import pandas as pd
+
+    if not isinstance(value, (pd.Series, pd.DataFrame)) or len(value.index) != len(names):
+        return
+    index, names = value.index, pd.Index(names)
+    if index.equals(names) or not index.is_unique or not names.is_unique:
+        return
+    if names.isin(index).all():
+        raise ValueError(
+            f"`{name}` must follow the order of `obs`, got the same {len(names):,} names in another order; "
+            f"reorder it: {name}.loc[obs.index]."
+        )
+
+
+def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """Return a whole number of at least `least` (and at most `most`)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"`{name}` must be a whole number, got {value!r}.")
+    if value < least or (most is not None and value > most):
+        span = f"at least {least:,}" if most is None else f"between {least:,} and {most:,}"
+        if least == 1 and most is None:
+            span = "a positive integer, at least 1"
+        raise ValueError(f"`{name}` must be {span}, got {int(value):,}.")
+    return int(value)
+
+
+def at_least_two(found: Labels, name: str, what: str = "label") -> None:
+    """Refuse labels that hold a single value where at least two are compared."""
+    if len(found.names) < 2:
+        raise ValueError(
+            f"`{name}` must hold at least two {what}s for a score to exist, got only {found.names[0]!r} "
+            f"for all {len(found):,} cells."
+        )

@@ -1,0 +1,3 @@
+"""Constants shared by every layer."""
+
+RANDOM_SEED = 42

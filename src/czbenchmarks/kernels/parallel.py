@@ -1,0 +1,86 @@
+"""Work spread over threads, with the same bits for any number of them.
+
+A BLAS product split over two threads may round differently from one thread's. So BLAS and OpenMP are held to one
+thread while we run, work is cut into blocks whose borders do not depend on the number of threads, and the blocks are
+what is spread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_guard = threading.Lock()
+_holders = 0
+_held: Any = None
+
+
+def num_threads() -> int:
+    """Threads to use: ``CZBENCHMARKS_NUM_THREADS`` if set, else the processors this process may run on.
+
+    Read at every call, so that changing the variable takes effect at once.
+    """
+    given = os.environ.get("CZBENCHMARKS_NUM_THREADS", "").strip()
+    if given:
+        if not given.isdigit() or int(given) < 1:
+            raise ValueError(
+                f"CZBENCHMARKS_NUM_THREADS must be a whole number of at least 1, got {given!r}; unset it to use every core."
+            )
+        return int(given)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every platform
+        return os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS and OpenMP to one thread until the last of the nested or concurrent holders leaves.
+
+    The limits are process-wide; counting holders keeps one thread's exit from lifting the limit under another.
+    """
+    from threadpoolctl import threadpool_limits
+
+    global _holders, _held
+    with _guard:
+        if _holders == 0:
+            _held = threadpool_limits(limits=1)
+        _holders += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _holders -= 1
+            if _holders == 0:
+                _held.restore_original_limits()
+                _held = None
+
+
+def _limit_worker() -> None:
+    # OpenMP keeps its number of threads per calling thread, so each worker sets its own; it dies with the worker.
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1, user_api="openmp")
+
+
+def map_blocks(function: Callable[[T], R], blocks: Iterable[T]) -> list[R]:
+    """Apply `function` to every block, on our threads; results in the order of the blocks."""
+    blocks = list(blocks)
+    threads = min(num_threads(), len(blocks))
+    with one_blas_thread():
+        if threads <= 1:
+            return [function(block) for block in blocks]
+        with ThreadPoolExecutor(threads, initializer=_limit_worker) as pool:
+            return list(pool.map(function, blocks))
+
+
+def ranges(n: int, size: int) -> list[tuple[int, int]]:
+    """Cut ``range(n)`` into consecutive ``(start, stop)`` of at most `size`."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]

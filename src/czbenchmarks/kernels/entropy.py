@@ -1,0 +1,35 @@
+"""Mixing of groups among each cell's neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .parallel import ranges
+
+
+def neighbor_entropy(indices: NDArray[np.int64], codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
+    """Return the entropy of the group shares among each cell's neighbours, divided by log(number of groups).
+
+    Parameters
+    ----------
+    indices
+        n x k neighbour lists.
+    codes
+        Group of every cell, 0 to `n_groups` - 1.
+    n_groups
+        At least 2.
+
+    Returns
+    -------
+    n values in [0, 1]: 0 where all neighbours share one group, 1 where the groups are equally frequent.
+    """
+    n, k = indices.shape
+    values = np.empty(n)
+    for start, stop in ranges(n, max(1, (1 << 22) // max(k, n_groups))):
+        rows = np.arange(stop - start)[:, None] * n_groups
+        flat = (rows + codes[indices[start:stop]]).ravel()
+        shares = np.bincount(flat, minlength=(stop - start) * n_groups).reshape(-1, n_groups) / k
+        logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+        values[start:stop] = -(shares * logs).sum(axis=1)
+    return values / np.log(n_groups)

@@ -1,0 +1,138 @@
+"""The neighbour graph: fuzzy connectivities, and Leiden communities on it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .neighbors import Neighbors
+
+_STEPS = 64
+_TOLERANCE = 1e-5
+_LEAST_SCALE = 1e-3
+
+_igraph_lock = threading.Lock()
+
+
+def fuzzy_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the directed weight of every listed neighbour, 0 for the cell itself (first column).
+
+    With rho the smallest non-zero distance of a row, sigma is found by bisection so that the weights
+    exp(-max(0, d - rho) / sigma) of the row's other cells sum to log2(k) (McInnes et al. 2018, arXiv:1802.03426).
+    """
+    n, k = distances.shape
+    others = distances[:, 1:]
+    positive = np.where(others > 0, others, np.inf)
+    rho = positive.min(axis=1)
+    rho[~np.isfinite(rho)] = 0.0
+    excess = np.maximum(others - rho[:, None], 0.0)
+    target = np.log2(k)
+    low, high = np.zeros(n), np.full(n, np.inf)
+    sigma = np.ones(n)
+    active = np.arange(n)
+    for _ in range(_STEPS):
+        total = np.exp(-excess[active] / sigma[active, None]).sum(axis=1)
+        off = np.abs(total - target) >= _TOLERANCE
+        active, total = active[off], total[off]
+        if not len(active):
+            break
+        above = total > target
+        high[active[above]] = sigma[active[above]]
+        low[active[~above]] = sigma[active[~above]]
+        middle = (low[active] + high[active]) / 2.0
+        sigma[active] = np.where(np.isinf(high[active]), 2.0 * sigma[active], middle)
+    floor = np.where(rho > 0, distances.mean(axis=1), distances.mean())
+    sigma = np.maximum(sigma, _LEAST_SCALE * floor)
+    weights = np.zeros((n, k))
+    # sigma can only be 0 where every distance in the data is 0; the excess is 0 too and the weight 1.
+    weights[:, 1:] = np.exp(-excess / np.where(sigma > 0, sigma, 1.0)[:, None])
+    return weights
+
+
+def connectivities(neighbors: Neighbors) -> Any:
+    """Return the symmetric n x n csr matrix a + a' - a * a' of fuzzy weights a, in single precision."""
+    import scipy.sparse as sp
+
+    n, k = neighbors.indices.shape
+    weights = fuzzy_weights(neighbors.distances)
+    directed = sp.csr_matrix(
+        (weights[:, 1:].ravel(), neighbors.indices[:, 1:].ravel(), np.arange(n + 1) * (k - 1)), shape=(n, n)
+    )
+    symmetric = (directed + directed.T - directed.multiply(directed.T)).tocsr().astype(np.float32)
+    symmetric.eliminate_zeros()  # weights may underflow
+    symmetric.sort_indices()
+    return symmetric
+
+
+class _IgraphRandom:
+    """The random source igraph asks for, on a NumPy generator of our own.
+
+    The stream is the one scanpy hands to igraph, so that equal graphs give equal partitions.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._state = np.random.RandomState(seed)  # noqa: NPY002
+
+    def random(self) -> float:
+        return float(self._state.random_sample())
+
+    def gauss(self, mean: float, deviation: float) -> float:
+        return float(self._state.normal(mean, deviation))
+
+    def randint(self, low: int, high: int) -> int:
+        return int(self._state.randint(low, high + 1))
+
+    def getrandbits(self, bits: int) -> int:
+        return int(self._state.tomaxint()) & ((1 << bits) - 1)
+
+
+def leiden(
+    matrix: Any, seed: int, *, resolution: float = 1.0, n_iterations: int = 2, flavor: str = "igraph"
+) -> NDArray[np.int64]:
+    """Return the community of every cell (Traag et al. 2019, doi:10.1038/s41598-019-41695-z).
+
+    Parameters
+    ----------
+    matrix
+        Symmetric n x n csr matrix of weights; every non-zero is an edge, so each pair counts twice.
+    seed
+        Seed of a random source of its own; no global generator is touched.
+    resolution
+        Higher gives more communities.
+    n_iterations
+        Rounds of the algorithm; negative runs until nothing changes.
+    flavor
+        ``"igraph"``: modularity in igraph. ``"leidenalg"``: the leidenalg package, on the directed graph.
+    """
+    import igraph
+
+    sources, targets = matrix.nonzero()
+    edges = np.column_stack([sources, targets])
+    weights = matrix.data.astype(np.float64)
+    graph = igraph.Graph(n=matrix.shape[0], edges=edges, directed=flavor == "leidenalg")
+    if flavor == "leidenalg":
+        import leidenalg
+
+        partition = leidenalg.find_partition(
+            graph,
+            leidenalg.RBConfigurationVertexPartition,
+            weights=weights,
+            n_iterations=n_iterations,
+            seed=seed,
+            resolution_parameter=resolution,
+        )
+        return np.asarray(partition.membership, dtype=np.int64)
+    import random
+
+    with _igraph_lock:  # igraph has one random source per process
+        igraph.set_random_number_generator(_IgraphRandom(seed))
+        try:
+            partition = graph.community_leiden(
+                objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
+            )
+        finally:
+            igraph.set_random_number_generator(random)  # igraph's own default
+    return np.asarray(partition.membership, dtype=np.int64)

@@ -1,0 +1,202 @@
+"""The catalogue of metrics: one row each.
+
+To add a metric, add a row to ``MetricType``: its string value, its function as ``"module:function"``, the arguments it
+needs, range, best value and source. The registry, the command line, the documentation tables and the generic tests are
+derived from the row. The function may live in any library; if it returns a plain number, nothing else is to be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+_HERE = "czbenchmarks.metrics"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is known about a metric.
+
+    Attributes
+    ----------
+    function
+        ``"module:function"``, imported at first use, or the function itself.
+    needs
+        Names of the arguments without which it cannot be computed.
+    tags
+        Subjects it belongs to.
+    range
+        Least and greatest value.
+    best
+        The value of a perfect result.
+    about
+        One sentence: what a good value says.
+    reference
+        Paper or DOI.
+    defaults
+        Arguments passed unless given.
+    """
+
+    function: Any
+    needs: tuple[str, ...]
+    tags: tuple[str, ...]
+    range: tuple[float, float]
+    best: float
+    about: str
+    reference: str = ""
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+def declare(
+    function: Any,
+    *,
+    needs: str,
+    tags: str,
+    range: tuple[float, float],
+    best: float,
+    about: str,
+    reference: str = "",
+    **defaults: Any,
+) -> Declaration:
+    """Write a row: `needs` and `tags` are words separated by spaces, further keywords are default arguments."""
+    return Declaration(function, tuple(needs.split()), tuple(tags.split()), range, best, about, reference, defaults)
+
+
+def _single(metric: str, about: str) -> Declaration:
+    return declare(
+        f"{_HERE}.utils:single_metric", needs="results_df metric", tags="label_prediction", range=(0, 1), best=1,
+        about=about, metric=metric,
+    )  # fmt: skip
+
+
+def _mean_fold(metric: str, about: str) -> Declaration:
+    return declare(
+        f"{_HERE}.utils:mean_fold_metric", needs="results_df", tags="label_prediction", range=(0, 1), best=1,
+        about=about, metric=metric, classifier=None,
+    )  # fmt: skip
+
+
+_INF = float("inf")
+_MACRO = "binary for two classes, else the plain mean over classes"
+
+
+class MetricType(Enum):
+    """Every metric, by name; ``.value`` is its key in results and ``.declaration`` what is known about it."""
+
+    declaration: Declaration
+
+    def __new__(cls, value: str, declaration: Declaration) -> MetricType:
+        """Keep the key as the member's value and the row beside it."""
+        member = object.__new__(cls)
+        member._value_ = value
+        member.declaration = declaration
+        return member
+
+    ADJUSTED_RAND_INDEX = "adjusted_rand_index", declare(
+        f"{_HERE}.clustering:adjusted_rand_index", needs="labels_true labels_pred", tags="clustering",
+        range=(-0.5, 1), best=1, about="Pairs of cells that clusters and labels treat alike, corrected for chance (0).",
+        reference="Hubert and Arabie 1985, doi:10.1007/BF01908075",
+    )  # fmt: skip
+    NORMALIZED_MUTUAL_INFO = "normalized_mutual_info", declare(
+        f"{_HERE}.clustering:normalized_mutual_info", needs="labels_true labels_pred", tags="clustering",
+        range=(0, 1), best=1, about="Information shared by clusters and labels, over the mean of their entropies.",
+        reference="Vinh et al. 2010, JMLR 11:2837",
+    )  # fmt: skip
+    SILHOUETTE_SCORE = "silhouette_score", declare(
+        f"{_HERE}.embedding:silhouette_label", needs="X labels", tags="embedding",
+        range=(0, 1), best=1, about="Cells lie nearer to their own label than to the nearest other; 0.5: no separation.",
+        reference="Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+    )  # fmt: skip
+    ENTROPY_PER_CELL = "entropy_per_cell", declare(
+        f"{_HERE}.integration:entropy_per_cell", needs="X labels", tags="integration",
+        range=(0, 1), best=1, about="Batches are evenly mixed among each cell's 200 neighbours.",
+        reference="Shannon 1948, doi:10.1002/j.1538-7305.1948.tb01338.x",
+    )  # fmt: skip
+    BATCH_SILHOUETTE = "batch_silhouette", declare(
+        f"{_HERE}.integration:batch_silhouette", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Within each label, cells are as near to other batches as to their own.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+    )  # fmt: skip
+    MEAN_SQUARED_ERROR = "mean_squared_error", declare(
+        "sklearn.metrics:mean_squared_error", needs="y_true y_pred", tags="perturbation",
+        range=(0, _INF), best=0, about="Mean squared difference between true and predicted values.",
+    )  # fmt: skip
+    PEARSON_CORRELATION = "PEARSON_CORRELATION", declare(
+        "scipy.stats:pearsonr", needs="x y", tags="perturbation",
+        range=(-1, 1), best=1, about="Linear correlation between true and predicted values.",
+        reference="Pearson 1895, doi:10.1098/rspl.1895.0041",
+    )  # fmt: skip
+    ACCURACY = "accuracy", _single("accuracy", "Share of cells whose label is predicted.")
+    ACCURACY_CALCULATION = "accuracy_calculation", declare(
+        "sklearn.metrics:accuracy_score", needs="y_true y_pred", tags="label_prediction perturbation",
+        range=(0, 1), best=1, about="Share of predictions that are right.",
+    )  # fmt: skip
+    MEAN_FOLD_ACCURACY = "mean_fold_accuracy", _mean_fold(
+        "accuracy", "Share of cells whose label is predicted, mean over folds."
+    )
+    AUROC = "auroc", _single("auroc", "Chance that a cell of a class ranks above another cell, mean over classes.")
+    MEAN_FOLD_AUROC = "mean_fold_auroc", _mean_fold(
+        "auroc", "Chance that a cell of a class ranks above another cell, mean over classes and folds."
+    )
+    F1_SCORE = "f1", _single("f1", f"Harmonic mean of precision and recall, {_MACRO}.")
+    F1_CALCULATION = "f1_calculation", declare(
+        f"{_HERE}.implementations:f1_score_zero_division", needs="y_true y_pred", tags="label_prediction perturbation",
+        range=(0, 1), best=1, about="Harmonic mean of precision and recall.",
+    )  # fmt: skip
+    MEAN_FOLD_F1_SCORE = "mean_fold_f1", _mean_fold(
+        "f1", f"Harmonic mean of precision and recall, {_MACRO}; mean over folds."
+    )
+    JACCARD = "jaccard", declare(
+        f"{_HERE}.utils:jaccard_score", needs="y_true y_pred", tags="perturbation",
+        range=(0, 1), best=1, about="Shared part of two sets: size of the intersection over that of the union.",
+        reference="Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x",
+    )  # fmt: skip
+    PRECISION = "precision", _single("precision", f"Share of the predictions of a class that are right, {_MACRO}.")
+    PRECISION_CALCULATION = "precision_calculation", declare(
+        f"{_HERE}.implementations:precision_score_zero_division", needs="y_true y_pred",
+        tags="label_prediction perturbation", range=(0, 1), best=1,
+        about="Share of the predictions of a class that are right.",
+    )  # fmt: skip
+    MEAN_FOLD_PRECISION = "mean_fold_precision", _mean_fold(
+        "precision", f"Share of the predictions of a class that are right, {_MACRO}; mean over folds."
+    )
+    RECALL = "recall", _single("recall", f"Share of the cells of a class that are found, {_MACRO}.")
+    RECALL_CALCULATION = "recall_calculation", declare(
+        f"{_HERE}.implementations:recall_score_zero_division", needs="y_true y_pred",
+        tags="label_prediction perturbation", range=(0, 1), best=1,
+        about="Share of the cells of a class that are found.",
+    )  # fmt: skip
+    MEAN_FOLD_RECALL = "mean_fold_recall", _mean_fold(
+        "recall", f"Share of the cells of a class that are found, {_MACRO}; mean over folds."
+    )
+    SPEARMAN_CORRELATION_CALCULATION = "spearman_correlation_calculation", declare(
+        f"{_HERE}.perturbation:rank_correlation", needs="a b", tags="label_prediction perturbation",
+        range=(-1, 1), best=1, about="Predicted and true effects rank the genes alike.",
+        reference="Spearman 1904, doi:10.2307/1412159",
+    )  # fmt: skip
+    SEQUENTIAL_ALIGNMENT = "sequential_alignment", declare(
+        f"{_HERE}.sequential:sequential_alignment", needs="X labels", tags="sequential",
+        range=(0, 1), best=1, about="Neighbours are nearer in time than cells drawn at random (0).",
+    )  # fmt: skip
+
+    @classmethod
+    def extend(cls, key: str, declaration: Declaration) -> MetricType:
+        """Add a metric from outside; see ``register_metric``, the public call."""
+        name = key.upper()
+        member = object.__new__(cls)
+        member._value_ = key
+        member._name_ = name
+        member.__objclass__ = cls
+        member.declaration = declaration
+        member._sort_order_ = len(cls)
+        type.__setattr__(cls, name, member)
+        cls._member_names_.append(name)
+        cls._member_map_[name] = member
+        cls._value2member_map_[key] = member
+        return member
+
+    @classmethod
+    def _missing_(cls, value: object) -> MetricType | None:
+        # Models compile the list of members once; keys added later arrive here.
+        return cls._value2member_map_.get(value)  # type: ignore[return-value]

@@ -33,7 +33,7 @@ def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
     Examples
     --------
     >>> round(silhouette_label([[0.0], [1.0], [9.0], [10.0]], ["a", "a", "b", "b"]).value, 4)
-    0.9441
+    0.9443
     """
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)

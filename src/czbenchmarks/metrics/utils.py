@@ -94,7 +94,7 @@ def nearest_neighbors_hnsw(
 
     Returns
     -------
-    Indices (n x k) and Euclidean distances (n x k).
+    Indices (n x k) and *squared* Euclidean distances (n x k).
 
     Examples
     --------
@@ -108,7 +108,7 @@ def nearest_neighbors_hnsw(
             f"`n_neighbors` must be at most the number of cells, {embedding.n:,}, got {k:,}; the cell itself is counted."
         )
     found = embedding.neighbors(k)
-    return found.indices.astype(np.uint64), found.distances.astype(np.float32)
+    return found.indices.astype(np.uint64), (found.distances**2).astype(np.float32)
 
 
 def jaccard_score(y_true: Iterable[str], y_pred: Iterable[str]) -> float:

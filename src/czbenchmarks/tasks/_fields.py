@@ -1,0 +1,63 @@
+"""Kinds of fields that input models share; what clients see of them is the plain annotation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from czbenchmarks._check import kind_of, one_dimensional, whole
+
+
+def _one_per_cell(value: Any, info: ValidationInfo) -> Any:
+    import pandas as pd
+
+    one_dimensional(value, str(info.field_name))
+    return pd.Series(value) if isinstance(value, pd.Categorical) else value
+
+
+def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
+    if value is None:
+        return None
+    name = str(info.field_name)
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"`{name}` must be a list with one entry per data set, got {kind_of(value)}.")
+    import pandas as pd
+
+    for position, entry in enumerate(value):
+        one_dimensional(entry, f"{name}[{position}]")
+    return [pd.Series(entry) if isinstance(entry, pd.Categorical) else entry for entry in value]
+
+
+def _organisms(value: Any, info: ValidationInfo) -> Any:
+    from czbenchmarks.datasets.types import Organism
+
+    if isinstance(value, (str, Organism)) or not isinstance(value, (list, tuple)):
+        raise TypeError(f"`{info.field_name}` must be a list with one organism per data set, got {value!r}.")
+    return [Organism(entry) for entry in value]
+
+
+def whole_number(least: int) -> BeforeValidator:
+    """Accept whole numbers of at least `least`."""
+    return BeforeValidator(lambda value, info: whole(value, str(info.field_name), least))
+
+
+ONE_PER_CELL = BeforeValidator(_one_per_cell)
+ONE_PER_DATA_SET = BeforeValidator(_one_per_data_set)
+ORGANISMS = BeforeValidator(_organisms)
+
+
+class AnnDataLike:
+    """Marks a field that holds an ``anndata.AnnData``, without importing anndata."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the value when it arrives: by then anndata is imported, or the value is none of its own."""
+        return core_schema.with_info_plain_validator_function(cls._check)
+
+    @staticmethod
+    def _check(value: Any, info: core_schema.ValidationInfo) -> Any:
+        if not any(c.__name__ == "AnnData" and c.__module__.startswith("anndata") for c in type(value).__mro__):
+            raise TypeError(f"`{info.field_name}` must be an anndata.AnnData, got {kind_of(value)}.")
+        return value

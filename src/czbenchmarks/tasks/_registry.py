@@ -1,0 +1,213 @@
+"""The registry of tasks. It knows the built-in tasks by name without importing them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type, get_args, get_origin
+
+from czbenchmarks._lazy import load
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from .task import BaselineInput, Task, TaskInfo, TaskInput, TaskParameter
+
+
+class Summary(NamedTuple):
+    """What a listing shows of a task."""
+
+    display_name: str
+    summary: str
+    requires_multiple_datasets: bool
+
+
+_SINGLE_CELL = "czbenchmarks.tasks.single_cell"
+# key: (class, display name, one line, several data sets?). A test holds this equal to the classes.
+_BUILT_IN: dict[str, tuple[str, str, str, bool]] = {
+    "batch_integration": (
+        "czbenchmarks.tasks.integration:BatchIntegrationTask", "Batch Integration",
+        "Evaluate batch integration quality using various integration metrics.", False,
+    ),
+    "clustering": (
+        "czbenchmarks.tasks.clustering:ClusteringTask", "Clustering",
+        "Evaluate clustering performance against ground truth labels using ARI and NMI metrics.", False,
+    ),
+    "cross-species_integration": (
+        f"{_SINGLE_CELL}.cross_species_integration:CrossSpeciesIntegrationTask", "Cross-species Integration",
+        "Evaluate cross-species integration quality using various integration metrics.", True,
+    ),
+    "cross-species_label_prediction": (
+        f"{_SINGLE_CELL}.cross_species_label_prediction:CrossSpeciesLabelPredictionTask",
+        "cross-species label prediction",
+        "Evaluate cross-species label prediction performance using multiple classifiers.", True,
+    ),
+    "embedding": (
+        "czbenchmarks.tasks.embedding:EmbeddingTask", "Embedding",
+        "Evaluate cell representation quality using silhouette score with ground truth labels.", False,
+    ),
+    "label_prediction": (
+        "czbenchmarks.tasks.label_prediction:MetadataLabelPredictionTask", "Label Prediction",
+        "Predict labels from embeddings using cross-validated classifiers and standard metrics.", False,
+    ),
+    "perturbation_expression_prediction": (
+        f"{_SINGLE_CELL}.perturbation_expression_prediction:PerturbationExpressionPredictionTask",
+        "Perturbation Expression Prediction",
+        "Evaluate the quality of predicted changes in expression levels for genes that are differentially expressed "
+        "under perturbation(s) using multiple classification and correlation metrics.", False,
+    ),
+    "sequential_organization": (
+        "czbenchmarks.tasks.sequential:SequentialOrganizationTask", "Sequential Organization",
+        "Evaluate sequential consistency in embeddings using time point labels and k-NN based metrics.", False,
+    ),
+}  # fmt: skip
+
+
+def key_of(name: str) -> str:
+    """Return the registry key of a display name."""
+    return name.lower().replace(" ", "_")
+
+
+def _loose(key: object) -> str:
+    return str(key).lower().replace("-", "_").replace(" ", "_")
+
+
+class TaskRegistry:
+    """Tasks by name: the built-in ones, and every class defined elsewhere that subclasses ``Task``."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, Type[Task]] = {}
+
+    def register_task(self, task_class: Type[Task]) -> None:
+        """Register a task class under its display name (a subclass without its own: under its class name).
+
+        Parameters
+        ----------
+        task_class
+            The class; defining a subclass of ``Task`` calls this.
+        """
+        own_name = vars(task_class).get("display_name")
+        if not own_name:
+            words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", task_class.__name__.removesuffix("Task"))
+            own_name = words or task_class.__name__
+        key = key_of(own_name)
+        if key in _BUILT_IN and _BUILT_IN[key][0] != f"{task_class.__module__}:{task_class.__name__}":
+            raise ValueError(
+                f"`display_name` of {task_class.__name__} must be new, got {own_name!r}, which names a built-in task; "
+                "choose another."
+            )
+        self._classes[key] = task_class
+
+    def list_tasks(self) -> List[str]:
+        """Return the names of all tasks, sorted."""
+        return sorted({*_BUILT_IN, *self._classes})
+
+    def summaries(self) -> Dict[str, Summary]:
+        """Return what a listing shows of each task; imports none of the built-in ones."""
+        found = {}
+        for key in self.list_tasks():
+            if key in _BUILT_IN:
+                found[key] = Summary(*_BUILT_IN[key][1:])
+            else:
+                cls = self._classes[key]
+                found[key] = Summary(cls.display_name, cls.description, cls.requires_multiple_datasets)
+        return found
+
+    def resolve(self, task_name: str) -> str:
+        """Return the key of a task, found with either spelling (``cross-species_…``, ``cross_species_…``)."""
+        from czbenchmarks._check import unknown
+
+        for key in self.list_tasks():
+            if task_name == key or _loose(task_name) == _loose(key):
+                return key
+        raise ValueError(unknown("Task", task_name, self.list_tasks(), "not found"))
+
+    def get_task_class(self, task_name: str) -> Type[Task]:
+        """Return the class of a task."""
+        key = self.resolve(task_name)
+        if key not in self._classes:
+            load(_BUILT_IN[key][0])  # defining the class registers it
+        return self._classes[key]
+
+    def get_task_info(self, task_name: str) -> TaskInfo:
+        """Return a task's name, description and parameters."""
+        from .task import TaskInfo
+
+        key = self.resolve(task_name)
+        cls = self.get_task_class(key)
+        return TaskInfo(
+            name=key,
+            display_name=cls.display_name,
+            description=cls.description,
+            task_params=_parameters(cls.input_model),
+            baseline_params=_parameters(cls.baseline_model),
+            requires_multiple_datasets=cls.requires_multiple_datasets,
+        )
+
+    def get_task_help(self, task_name: str) -> str:
+        """Return a text with a task's description and parameters."""
+        info = self.get_task_info(task_name)
+        lines = [f"Task: {info.display_name}", f"Description: {info.description}"]
+        if info.requires_multiple_datasets:
+            lines += ["", "Note: This task requires multiple datasets as input."]
+        lines += ["", "Task Parameters:", *(_help_line("", p) for p in info.task_params.values())]
+        if info.baseline_params:
+            lines += ["", "Baseline Parameters:", *(_help_line("baseline-", p) for p in info.baseline_params.values())]
+        else:
+            lines += ["", "Baseline: This task has no baseline parameters."]
+        return "\n".join(lines) + "\n"
+
+    def validate_task_inputs(self, task_name: str, params: Dict[str, Any]) -> TaskInput:
+        """Build a task's input from keyword values.
+
+        Raises
+        ------
+        ValueError, TypeError
+            One sentence, if a value is missing, unknown or bad.
+        """
+        return self.get_task_class(task_name).input_model(**params)
+
+    def validate_baseline_inputs(self, task_name: str, params: Dict[str, Any]) -> BaselineInput:
+        """Build a task's baseline input from keyword values; raises as ``validate_task_inputs``."""
+        return self.get_task_class(task_name).baseline_model(**params)
+
+    def validate_and_build_inputs(self, task_name: str, model_type: str, params: Dict[str, Any]) -> BaseModel:
+        """Build ``"input_model"`` or ``"baseline_model"`` of a task from keyword values."""
+        if model_type not in ("input_model", "baseline_model"):
+            raise ValueError(f"Invalid model_type {model_type!r}. Must be 'input_model' or 'baseline_model'.")
+        build = self.validate_task_inputs if model_type == "input_model" else self.validate_baseline_inputs
+        return build(task_name, params)
+
+
+def _help_line(prefix: str, parameter: TaskParameter) -> str:
+    option = f"--{prefix}{parameter.name.replace('_', '-')}"
+    many = " [multiple]" if parameter.is_multiple else ""
+    default = "" if parameter.default is None else f" (Default: {parameter.default})"
+    return f"  {option} : {parameter.help_text}{many}{default}"
+
+
+def _parameters(model: Type[BaseModel]) -> Dict[str, TaskParameter]:
+    from pydantic_core import PydanticUndefined
+
+    from .task import TaskParameter
+
+    found = {}
+    for name, info in model.model_fields.items():
+        found[name] = TaskParameter(
+            name=name,
+            type=info.annotation,
+            stringified_type=str(info.annotation).replace("typing.", ""),
+            default=None if info.default is PydanticUndefined else info.default,
+            required=info.is_required(),
+            help_text=info.description or "",
+            is_multiple=_is_list(info.annotation),
+        )
+    return found
+
+
+def _is_list(annotation: Any) -> bool:
+    if type(None) in get_args(annotation):
+        return any(_is_list(inner) for inner in get_args(annotation))
+    return get_origin(annotation) in (list, tuple)
+
+
+TASK_REGISTRY = TaskRegistry()

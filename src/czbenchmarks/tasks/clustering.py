@@ -1,0 +1,102 @@
+"""Clustering: do communities of the neighbour graph find the labels again?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, List, Literal
+
+import pandas as pd
+from pydantic import Field, field_validator
+
+from czbenchmarks import _check
+from czbenchmarks.kernels.graph import connectivities, leiden
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.types import ListLike
+
+from ._fields import ONE_PER_CELL, whole_number
+from .constants import FLAVOR, KEY_ADDED, N_ITERATIONS
+from .task import Task, TaskInput, TaskOutput, represent
+
+N_NEIGHBORS = 15  # the cell itself included
+
+
+class ClusteringTaskInput(TaskInput):
+    """Input of the clustering task."""
+
+    obs: Annotated[
+        pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")
+    ]
+    input_labels: Annotated[
+        ListLike,
+        ONE_PER_CELL,
+        Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
+    ]
+    use_rep: Annotated[
+        str,
+        Field(
+            description="Data representation to use for clustering "
+            "(e.g. the 'X' or obsm['X_pca'] from an AnnData object)."
+        ),
+    ] = "X"
+    n_iterations: Annotated[
+        int, whole_number(1), Field(description="Number of iterations for the Leiden algorithm.")
+    ] = N_ITERATIONS
+    flavor: Annotated[
+        Literal["leidenalg", "igraph"], Field(description="Algorithm for Leiden community detection.")
+    ] = FLAVOR  # type: ignore[assignment]
+    key_added: Annotated[
+        str, Field(description="Key in AnnData.obs where cluster assignments are stored.")
+    ] = KEY_ADDED
+
+    @field_validator("use_rep")
+    @classmethod
+    def _only_the_embedding(cls, value: str) -> str:
+        if value != "X":
+            raise ValueError(
+                f"`use_rep` must be 'X', the embedding that is scored, got {value!r}; pass that array as the embedding."
+            )
+        return value
+
+
+class ClusteringOutput(TaskOutput):
+    """Output of the clustering task."""
+
+    predicted_labels: List[int]
+
+
+class ClusteringTask(Task):
+    """Task for evaluating clustering performance against ground truth labels.
+
+    Fuzzy connectivities of 15 nearest neighbours, Leiden communities at resolution 1, then ARI and NMI against the
+    labels.
+    """
+
+    display_name = "Clustering"
+    description = "Evaluate clustering performance against ground truth labels using ARI and NMI metrics."
+    input_model = ClusteringTaskInput
+    _accepts_representation = True
+
+    def max_neighbors(self, task_input: ClusteringTaskInput) -> int:
+        """Return the number of neighbours in the graph."""
+        return N_NEIGHBORS
+
+    def _run_task(self, cell_representation: Any, task_input: ClusteringTaskInput) -> ClusteringOutput:
+        embedding = represent(cell_representation)
+        labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
+        _check.same_length(len(task_input.obs), embedding.n, "obs")
+        _check.same_order(task_input.input_labels, task_input.obs.index, "input_labels")
+        _check.at_least_two(labels, "input_labels")
+        if embedding.n < 3:
+            raise ValueError(f"Need at least 3 cells to cluster, got {embedding.n}.")
+        graph = connectivities(embedding.neighbors(N_NEIGHBORS))
+        clusters = leiden(
+            graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor
+        )
+        return ClusteringOutput(predicted_labels=clusters.tolist())
+
+    def _compute_metrics(
+        self, task_input: ClusteringTaskInput, task_output: ClusteringOutput
+    ) -> List[MetricResult]:
+        return [
+            self.score(metric, labels_true=task_input.input_labels, labels_pred=task_output.predicted_labels)
+            for metric in (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)
+        ]

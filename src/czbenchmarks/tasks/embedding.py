@@ -1,0 +1,57 @@
+"""Embedding: are the labels separated?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, List
+
+from pydantic import Field
+
+from czbenchmarks import _check
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.types import ListLike
+
+from ._fields import ONE_PER_CELL
+from .task import Task, TaskInput, TaskOutput, represent
+from .types import CellRepresentation
+
+
+class EmbeddingTaskInput(TaskInput):
+    """Input of the embedding task."""
+
+    input_labels: Annotated[
+        ListLike,
+        ONE_PER_CELL,
+        Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
+    ]
+
+
+class EmbeddingOutput(TaskOutput):
+    """Output of the embedding task."""
+
+    cell_representation: CellRepresentation
+
+
+class EmbeddingTask(Task):
+    """Task for evaluating cell representation quality using labeled data.
+
+    The silhouette of the labels, rescaled to [0, 1].
+    """
+
+    display_name = "Embedding"
+    description = "Evaluate cell representation quality using silhouette score with ground truth labels."
+    input_model = EmbeddingTaskInput
+    _accepts_representation = True
+
+    def _run_task(self, cell_representation: Any, task_input: EmbeddingTaskInput) -> EmbeddingOutput:
+        embedding = represent(cell_representation)
+        labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
+        _check.at_least_two(labels, "input_labels")
+        output = EmbeddingOutput(cell_representation=embedding.array)
+        output.with_representation(embedding)
+        return output
+
+    def _compute_metrics(
+        self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput
+    ) -> List[MetricResult]:
+        embedding = task_output.representation(task_output.cell_representation)
+        return [self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=task_input.input_labels)]

@@ -1,0 +1,93 @@
+"""Sequential organisation: does the embedding keep the order of time points?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, List
+
+import pandas as pd
+from pydantic import Field
+
+from czbenchmarks import _check
+from czbenchmarks.kernels.sequence import density_list_length
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.types import ListLike
+
+from ._fields import ONE_PER_CELL, whole_number
+from .task import Task, TaskInput, TaskOutput, represent
+from .types import CellRepresentation
+
+
+class SequentialOrganizationTaskInput(TaskInput):
+    """Input of the sequential organisation task."""
+
+    obs: Annotated[
+        pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")
+    ]
+    input_labels: Annotated[
+        ListLike,
+        ONE_PER_CELL,
+        Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
+    ]
+    k: Annotated[
+        int, whole_number(1), Field(description="Number of nearest neighbors for k-NN based metrics.")
+    ] = 15
+    normalize: Annotated[
+        bool, Field(description="Whether to normalize the embedding for k-NN based metrics.")
+    ] = True
+    adaptive_k: Annotated[
+        bool, Field(description="Whether to use an adaptive number of nearest neighbors for k-NN based metrics.")
+    ] = False
+
+
+class SequentialOrganizationOutput(TaskOutput):
+    """Output of the sequential organisation task."""
+
+    embedding: CellRepresentation
+
+
+class SequentialOrganizationTask(Task):
+    """Task for evaluating sequential consistency in embeddings.
+
+    The silhouette of the time points, and the alignment of neighbours in time. ``normalize`` divides the alignment by
+    its expectation for random neighbours.
+    """
+
+    display_name = "Sequential Organization"
+    description = "Evaluate sequential consistency in embeddings using time point labels and k-NN based metrics."
+    input_model = SequentialOrganizationTaskInput
+    _accepts_representation = True
+
+    def max_neighbors(self, task_input: SequentialOrganizationTaskInput) -> int:
+        """Return the number of neighbours compared in time, the cell itself included."""
+        n = len(task_input.obs)
+        widest = max(51, density_list_length(n, task_input.k)) if task_input.adaptive_k else task_input.k + 1
+        return min(widest, n)
+
+    def _run_task(
+        self, cell_representation: Any, task_input: SequentialOrganizationTaskInput
+    ) -> SequentialOrganizationOutput:
+        embedding = represent(cell_representation)
+        times = _check.numbers(task_input.input_labels, "input_labels", embedding.n)
+        _check.same_length(len(task_input.obs), embedding.n, "obs")
+        _check.same_order(task_input.input_labels, task_input.obs.index, "input_labels")
+        _check.at_least_two(_check.labels(times, "input_labels"), "input_labels", "time point")
+        output = SequentialOrganizationOutput(embedding=embedding.array)
+        output.with_representation(embedding)
+        return output
+
+    def _compute_metrics(
+        self, task_input: SequentialOrganizationTaskInput, task_output: SequentialOrganizationOutput
+    ) -> List[MetricResult]:
+        embedding = task_output.representation(task_output.embedding)
+        times = _check.numbers(task_input.input_labels, "input_labels")
+        return [
+            self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=times),
+            self.score(
+                MetricType.SEQUENTIAL_ALIGNMENT,
+                X=embedding,
+                labels=times,
+                k=task_input.k,
+                normalize=task_input.normalize,
+                adaptive_k=task_input.adaptive_k,
+            ),
+        ]

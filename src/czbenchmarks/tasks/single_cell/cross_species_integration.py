@@ -1,0 +1,112 @@
+"""Cross-species integration: are species mixed, overall and within each label?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, List, NoReturn, Optional
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from czbenchmarks.datasets.types import Organism
+from czbenchmarks.exceptions import InputAssertionError
+from czbenchmarks.kernels.representation import Representation
+from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.types import ListLike
+
+from .._fields import ONE_PER_DATA_SET, ORGANISMS
+from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
+from ..types import CellRepresentation
+from ._several import labels_of, rename
+
+
+class CrossSpeciesIntegrationTaskInput(TaskInput):
+    """Input of the cross-species integration task; ``organisms`` is another name of ``organism_list``."""
+
+    labels: Annotated[
+        List[ListLike],
+        ONE_PER_DATA_SET,
+        Field(description="List of ground truth labels for each species dataset (e.g., cell types)."),
+    ]
+    organism_list: Annotated[
+        List[Organism],
+        ORGANISMS,
+        Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either_name(cls, data: Any) -> Any:
+        return rename(data, "organisms", "organism_list")
+
+    @property
+    def organisms(self) -> List[Organism]:
+        """The organisms, under the other tasks' name."""
+        return self.organism_list
+
+
+class CrossSpeciesIntegrationOutput(TaskOutput):
+    """Output of the cross-species integration task: the data sets one below the other."""
+
+    cell_representation: CellRepresentation
+    labels: ListLike
+    species: ListLike
+
+
+class CrossSpeciesIntegrationTask(Task):
+    """Task for evaluating cross-species integration quality.
+
+    Entropy of the species around each cell, and the silhouette of species within labels, over all data sets together.
+    """
+
+    display_name = "Cross-species Integration"
+    description = "Evaluate cross-species integration quality using various integration metrics."
+    input_model = CrossSpeciesIntegrationTaskInput
+    baseline_model = NoBaselineInput
+    requires_multiple_datasets = True
+    _accepts_representation = True
+
+    def max_neighbors(self, task_input: CrossSpeciesIntegrationTaskInput) -> int:
+        """Return 0: the data sets are joined to an embedding of its own, which nobody shares."""
+        return 0
+
+    def _run_task(
+        self, cell_representation: Any, task_input: CrossSpeciesIntegrationTaskInput
+    ) -> CrossSpeciesIntegrationOutput:
+        embeddings = [represent(x) for x in cell_representation]
+        organisms = task_input.organism_list
+        labels = labels_of(embeddings, task_input.labels, organisms, "organism_list")
+        if len(set(organisms)) < 2:
+            raise InputAssertionError(
+                "At least two organisms are required for cross-species integration, got only "
+                f"{organisms[0].name}; pass one data set per organism."
+            )
+        joined = Representation(np.concatenate([embedding.array for embedding in embeddings]), ENTROPY_NEIGHBORS)
+        output = CrossSpeciesIntegrationOutput(
+            cell_representation=joined.array,
+            labels=np.concatenate([found.names[found.codes] for found in labels]),
+            species=np.repeat([organism.name for organism in organisms], [embedding.n for embedding in embeddings]),
+        )
+        output.with_representation(joined)
+        return output
+
+    def _compute_metrics(
+        self, task_input: CrossSpeciesIntegrationTaskInput, task_output: CrossSpeciesIntegrationOutput
+    ) -> List[MetricResult]:
+        embedding = task_output.representation(task_output.cell_representation)
+        labels, species = task_output.labels, task_output.species
+        return [
+            self.score(MetricType.ENTROPY_PER_CELL, X=embedding, labels=species),
+            self.score(MetricType.BATCH_SILHOUETTE, X=embedding, labels=labels, batch=species),
+        ]
+
+    def compute_baseline(
+        self,
+        expression_data: CellRepresentation,
+        baseline_input: Optional[NoBaselineInput] = None,  # type: ignore[override]
+    ) -> NoReturn:
+        """Raise: standard preprocessing does not apply across species."""
+        raise NotImplementedError(
+            "Baseline not implemented for cross-species integration: genes differ between species; "
+            "score an embedding of your own instead."
+        )

@@ -1,0 +1,228 @@
+"""Cross-species label prediction: do labels learned on one species hold on another?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Dict, List, Literal, NoReturn, Optional, Sequence
+
+import numpy as np
+from pydantic import Field, PrivateAttr, model_validator
+
+from czbenchmarks import _check
+from czbenchmarks._check import Labels
+from czbenchmarks.datasets.types import Organism
+from czbenchmarks.metrics.types import MetricResult
+from czbenchmarks.types import ListLike
+
+from .. import _classification as classification
+from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
+from ..constants import N_FOLDS
+from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
+from ..types import CellRepresentation
+from ..utils import aggregate_cells_to_samples
+from ._several import labels_of, rename
+
+
+class CrossSpeciesLabelPredictionTaskInput(TaskInput):
+    """Input of the cross-species label prediction task; ``organism_list`` is another name of ``organisms``."""
+
+    labels: Annotated[
+        List[ListLike],
+        ONE_PER_DATA_SET,
+        Field(description="List of ground truth labels for each species dataset (e.g., cell types)."),
+    ]
+    organisms: Annotated[
+        List[Organism],
+        ORGANISMS,
+        Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
+    ]
+    sample_ids: Annotated[
+        Optional[List[ListLike]],
+        ONE_PER_DATA_SET,
+        Field(description="Optional list of sample/donor IDs for aggregation, one per dataset."),
+    ] = None
+    aggregation_method: Annotated[
+        Literal["none", "mean", "median"],
+        Field(description="Method to aggregate cells with the same sample_id ('none', 'mean', or 'median')."),
+    ] = "mean"
+    n_folds: Annotated[
+        int,
+        whole_number(2),
+        Field(description="Number of cross-validation folds for intra-species evaluation."),
+    ] = N_FOLDS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either_name(cls, data: Any) -> Any:
+        return rename(data, "organism_list", "organisms")
+
+    @property
+    def organism_list(self) -> List[Organism]:
+        """The organisms, under the other tasks' name."""
+        return self.organisms
+
+
+class _DataSet:
+    """One data set as it is classified: cells, or samples if cells were averaged."""
+
+    def __init__(self, X: Any, labels: Labels, samples: Labels | None, left_out: int) -> None:
+        self.X, self.labels, self.samples, self.left_out = X, labels, samples, left_out
+
+
+class CrossSpeciesLabelPredictionOutput(TaskOutput):
+    """Output of the cross-species label prediction task: one row per pair, classifier and fold."""
+
+    results: List[Dict[str, Any]]
+    _groups: Sequence[Any] = PrivateAttr(default=())
+
+
+class CrossSpeciesLabelPredictionTask(Task):
+    """Task for cross-species label prediction evaluation.
+
+    For each ordered pair of data sets, three classifiers learn on one and are tested on the other; within each data
+    set, they are cross-validated, folds grouped by sample where samples are known. Cells can be averaged by sample
+    first.
+    """
+
+    display_name = "cross-species label prediction"
+    description = "Evaluate cross-species label prediction performance using multiple classifiers."
+    input_model = CrossSpeciesLabelPredictionTaskInput
+    baseline_model = NoBaselineInput
+    requires_multiple_datasets = True
+    _accepts_representation = True
+
+    def _run_task(
+        self, cell_representation: Any, task_input: CrossSpeciesLabelPredictionTaskInput
+    ) -> CrossSpeciesLabelPredictionOutput:
+        data_sets = _data_sets([represent(x) for x in cell_representation], task_input)
+        names = [organism.name for organism in task_input.organisms]
+        repeated = len(set(names)) < len(names)
+        groups = []
+        for i, train in enumerate(data_sets):
+            for j, test in enumerate(data_sets):
+                params: Dict[str, Any] = {"train_species": names[i], "test_species": names[j]}
+                if repeated:
+                    params |= {"train_dataset": i, "test_dataset": j}
+                if i == j:
+                    scored, counts, reason = self._within(train, task_input.n_folds, params)
+                else:
+                    scored, counts, reason = self._across(train, test, params)
+                groups.append((params, scored, counts, i == j, reason))
+        output = CrossSpeciesLabelPredictionOutput(results=[s.row for group in groups for s in group[1]])
+        output._groups = groups
+        return output
+
+    def _within(self, data: _DataSet, n_folds: int, params: Dict[str, Any]) -> Any:
+        """Cross-validate within one data set; labels with fewer cells (samples) than folds are left out."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        labels = data.labels
+        sizes = labels.counts
+        if data.samples is not None:
+            pairs = np.unique(np.column_stack([labels.codes, data.samples.codes]), axis=0)
+            sizes = np.bincount(pairs[:, 0], minlength=len(labels.names))
+        keep = np.flatnonzero(sizes[labels.codes] >= n_folds)
+        counts = {
+            "used": len(keep),
+            "left_out": len(labels) - len(keep),
+            "labels_left_out": int((sizes < n_folds).sum()),
+        }
+        kept = labels.take(keep)
+        if len(kept.names) < 2:
+            what = "cells" if data.samples is None else "samples"
+            reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
+            return [_nothing(name, params, reason) for name in ("lr", "knn", "rf")], counts, reason
+        X = data.X[keep]
+        if data.samples is None:
+            folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
+            parts = list(folds.split(kept.codes, kept.codes))
+        else:
+            groups = data.samples.codes[keep]
+            grouped = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
+            parts = list(grouped.split(kept.codes, kept.codes, groups))
+        splits = [
+            classification.Split(
+                X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": k, **params}
+            )
+            for k, (train, test) in enumerate(parts)
+        ]
+        return self._classify(splits, len(kept.names)), counts, None
+
+    def _across(self, train: _DataSet, test: _DataSet, params: Dict[str, Any]) -> Any:
+        """Train on one data set, test on another."""
+        names = np.union1d(train.labels.names, test.labels.names)
+        y_train = np.searchsorted(names, train.labels.names)[train.labels.codes]
+        y_test = np.searchsorted(names, test.labels.names)[test.labels.codes]
+        seen = np.isin(y_test, y_train)
+        counts = {
+            "used": len(y_test),
+            "left_out": 0,
+            "train": len(y_train),
+            "unseen_labels": len(np.unique(y_test[~seen])),
+            "unseen_cells": int((~seen).sum()),
+        }
+        split = classification.Split(train.X, y_train, test.X, y_test, test.labels.ids, {"split": 0, **params})
+        return self._classify([split], len(names)), counts, None
+
+    def _classify(self, splits: List[classification.Split], n_labels: int) -> List[classification.Scored]:
+        makers = classification.classifiers(self.random_seed, centre=True, max_iter=1000)
+        return classification.run_splits(splits, makers, n_labels)
+
+    def _compute_metrics(
+        self,
+        task_input: CrossSpeciesLabelPredictionTaskInput,
+        task_output: CrossSpeciesLabelPredictionOutput,
+    ) -> List[MetricResult]:
+        results: List[MetricResult] = []
+        for params, scored, counts, within, _ in task_output._groups:
+            results += classification.summarise(
+                scored,
+                classification.MEAN_FOLD if within else classification.SINGLE,
+                mean_name="MEAN(lr,knn,rf)",
+                params=params,
+                counts=counts,
+            )
+        return results
+
+    def compute_baseline(
+        self,
+        expression_data: CellRepresentation,
+        baseline_input: Optional[NoBaselineInput] = None,  # type: ignore[override]
+    ) -> NoReturn:
+        """Raise: preprocessing is a matter of each species."""
+        raise NotImplementedError(
+            "Baseline not implemented for cross-species label prediction: genes differ between species; "
+            "score an embedding of your own instead."
+        )
+
+
+def _nothing(name: str, params: Dict[str, Any], reason: str) -> classification.Scored:
+    row = {"classifier": name, "split": 0, **params, **dict.fromkeys(classification.SCORES, float("nan"))}
+    empty = np.empty(0, dtype=np.int64)
+    return classification.Scored(row, empty, empty, empty, reason=reason)
+
+
+def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTaskInput) -> List[_DataSet]:
+    """Check the lists against each other, and average cells by sample if asked."""
+    labels = labels_of(embeddings, task_input.labels, task_input.organisms, "organisms")
+    given, method = task_input.sample_ids, task_input.aggregation_method
+    if given is None:
+        if method != "none":
+            raise ValueError(
+                f"`sample_ids` is required for aggregation_method={method!r}: pass one list of sample or donor names "
+                "per data set, or aggregation_method='none' to classify single cells."
+            )
+        return [_DataSet(x.array, y, None, 0) for x, y in zip(embeddings, labels, strict=True)]
+    if len(given) != len(embeddings):
+        raise ValueError(
+            f"Number of cell representations must match `sample_ids`, one entry per data set: expected "
+            f"{len(embeddings)}, got {len(given)}."
+        )
+    found = []
+    for i, (x, y) in enumerate(zip(embeddings, labels, strict=True)):
+        samples = _check.labels(given[i], f"sample_ids[{i}]", x.n)
+        if method == "none":
+            found.append(_DataSet(x.array, y, samples, 0))
+            continue
+        X, means, names = aggregate_cells_to_samples(x.array, y.names[y.codes], samples.names[samples.codes], method)
+        found.append(_DataSet(X, _check.labels(means, "labels"), _check.labels(names, "sample_ids"), x.n - len(X)))
+    return found

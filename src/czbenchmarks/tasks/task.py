@@ -1,0 +1,291 @@
+"""What every task is made of: its inputs, its outputs, its run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional, Type, Union
+
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+
+from czbenchmarks._check import kind_of, unknown, whole
+from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.kernels.representation import Representation
+from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
+
+from ._registry import TASK_REGISTRY as TASK_REGISTRY
+from ._registry import TaskRegistry as TaskRegistry
+
+if TYPE_CHECKING:
+    from .types import CellRepresentation
+
+
+class _Input(BaseModel):
+    """A model whose bad input is one sentence."""
+
+    model_config = {"arbitrary_types_allowed": True, "extra": "forbid"}
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            _refuse(error, type(self))
+
+
+def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
+    """Raise the first problem pydantic found as one sentence."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    kind, given = first["type"], first["input"]
+    fields = model.model_fields
+    if kind == "missing":
+        raise ValueError(f"`{name}` is required: {fields[name].description or f'{model.__name__} needs it.'}") from None
+    if kind == "extra_forbidden":
+        raise ValueError(unknown(f"Option of {model.__name__}", name, fields)) from None
+    if kind in ("value_error", "assertion_error"):
+        raise first["ctx"]["error"] from None
+    if kind in ("literal_error", "enum"):
+        raise ValueError(f"`{name}` must be {first['ctx']['expected']}, got {given!r}.") from None
+    expected = first["msg"].removeprefix("Input should be ")
+    if kind == "is_instance_of":
+        expected = expected.replace("an instance of ", "a ")
+    shown = repr(given) if isinstance(given, (str, int, float, bool, type(None))) else kind_of(given)
+    raise TypeError(f"`{name}` must be {expected}, got {shown}.") from None
+
+
+class TaskInput(_Input):
+    """Base class for task inputs."""
+
+
+class TaskOutput(BaseModel):
+    """Base class for task outputs; fields hold plain arrays."""
+
+    model_config = {"arbitrary_types_allowed": True}
+
+    # What the run prepared (dense once, neighbours once), for the metrics of the same run.
+    _representation: Optional[Representation] = PrivateAttr(default=None)
+
+    def with_representation(self, representation: Representation) -> Any:
+        """Attach the prepared embedding for the metrics; returns self."""
+        self._representation = representation
+        return self
+
+    def representation(self, array: Any) -> Representation:
+        """Return the prepared embedding, or prepare `array` if the output was made by hand."""
+        return self._representation if self._representation is not None else represent(array)
+
+
+class BaselineInput(_Input):
+    """Base class for baseline inputs."""
+
+
+class NoBaselineInput(BaselineInput):
+    """Input of tasks without a baseline."""
+
+
+class PCABaselineInput(BaselineInput):
+    """Input of the PCA baseline."""
+
+    n_top_genes: Annotated[int, Field(description="Number of highly variable genes for PCA baseline.")] = 3000
+    n_pcs: Annotated[int, Field(description="Number of principal components for PCA baseline.")] = 50
+    obsm_key: Annotated[str, Field(description="AnnData .obsm key to store the baseline PCA embedding.")] = "emb"
+
+    @field_validator("n_top_genes", mode="before")
+    @classmethod
+    def _check_n_top_genes(cls, value: Any) -> int:
+        return whole(value, "n_top_genes", 100, 20_000)
+
+    @field_validator("n_pcs", mode="before")
+    @classmethod
+    def _check_n_pcs(cls, value: Any) -> int:
+        return whole(value, "n_pcs", 1, 1000)
+
+
+class TaskParameter(BaseModel):
+    """One parameter of a task."""
+
+    model_config = {"arbitrary_types_allowed": True}
+
+    name: str
+    type: Any
+    stringified_type: str
+    default: Any = None
+    required: bool
+    help_text: str
+    is_multiple: bool
+
+
+class TaskInfo(BaseModel):
+    """A task's name, description and parameters."""
+
+    name: str
+    display_name: str
+    description: str
+    task_params: Dict[str, TaskParameter]
+    baseline_params: Dict[str, TaskParameter]
+    requires_multiple_datasets: bool
+
+
+class Task(ABC):
+    """A benchmark task: an embedding and labels in, scores out.
+
+    A subclass defines ``display_name``, ``description``, ``input_model`` and two methods, ``_run_task`` and
+    ``_compute_metrics``; defining it registers it. An instance is configuration: a run changes neither it nor what the
+    caller passed.
+
+    Parameters
+    ----------
+    random_seed
+        Seed of everything the task draws.
+
+    Examples
+    --------
+    >>> from czbenchmarks.tasks import EmbeddingTask, EmbeddingTaskInput
+    >>> cells = [[0.0], [1.0], [9.0], [10.0]]
+    >>> import numpy as np
+    >>> EmbeddingTask().run(np.array(cells), EmbeddingTaskInput(input_labels=["a", "a", "b", "b"]))[0].value > 0.9
+    True
+    """
+
+    display_name: str
+    description: str
+    input_model: Type[TaskInput]
+    baseline_model: Type[BaselineInput] = PCABaselineInput
+    random_seed: int = RANDOM_SEED
+    requires_multiple_datasets: bool = False
+    # Built-in tasks take the prepared embedding; others see plain arrays.
+    _accepts_representation: bool = False
+    _keeps_sparse: bool = False
+
+    def __init__(self, *, random_seed: int = RANDOM_SEED) -> None:
+        self.random_seed = whole(RANDOM_SEED if random_seed is None else random_seed, "random_seed", 0, 2**32 - 1)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the subclass, once both methods are there."""
+        super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "display_name"):
+            cls.display_name = cls.__name__
+        if not hasattr(cls, "description"):
+            cls.description = (cls.__doc__ or cls.__name__).strip()
+        methods = (cls._run_task, cls._compute_metrics)
+        if hasattr(cls, "input_model") and not any(getattr(m, "__isabstractmethod__", False) for m in methods):
+            TASK_REGISTRY.register_task(cls)
+
+    @abstractmethod
+    def _run_task(self, cell_representation: Any, task_input: Any) -> TaskOutput:
+        """Compute what the metrics need."""
+
+    @abstractmethod
+    def _compute_metrics(self, task_input: Any, task_output: Any) -> List[MetricResult]:
+        """Score the output."""
+
+    def max_neighbors(self, task_input: Any) -> int:
+        """Return how many neighbours (the cell itself included) a run will ask for; 0 if none."""
+        return 0
+
+    def score(
+        self, metric_type: MetricType, params: Optional[Dict[str, Any]] = None, **arguments: Any
+    ) -> MetricResult:
+        """Compute one metric and wrap it with its parameters, counts and units.
+
+        Parameters
+        ----------
+        metric_type
+            The metric.
+        params
+            What tells this score from others of the same metric.
+        **arguments
+            The metric's arguments.
+        """
+        found = metrics_registry.measure(metric_type, **arguments)
+        result = MetricResult(
+            metric_type=metric_type,
+            value=found.value,
+            params=params or {},
+            reason=found.reason,
+            counts=dict(found.counts) or None,
+            details=dict(found.details) or None,
+        )
+        result._units = found.units
+        return result
+
+    def compute_baseline(
+        self, expression_data: CellRepresentation, baseline_input: Optional[PCABaselineInput] = None
+    ) -> CellRepresentation:
+        """Return the baseline embedding: PCA of normalised, log-transformed counts of variable genes.
+
+        Parameters
+        ----------
+        expression_data
+            Cells x genes, counts; it is not changed.
+        baseline_input
+            Number of genes and components.
+
+        Returns
+        -------
+        Cells x components.
+        """
+        from .utils import pca_baseline
+
+        baseline_input = PCABaselineInput() if baseline_input is None else baseline_input
+        _check_kind(baseline_input, PCABaselineInput, "baseline_input")
+        return pca_baseline(
+            expression_data, baseline_input.n_top_genes, baseline_input.n_pcs, self.random_seed
+        )
+
+    def run(
+        self,
+        cell_representation: Union[CellRepresentation, Representation, List[Any]],
+        task_input: TaskInput,
+    ) -> List[MetricResult]:
+        """Score an embedding.
+
+        Parameters
+        ----------
+        cell_representation
+            Cells x dimensions: array, sparse matrix, DataFrame or ``Representation``; for tasks that require multiple
+            data sets a list of them, in the order of the task input's lists.
+        task_input
+            An instance of the task's ``input_model``.
+
+        Returns
+        -------
+        One result per score; a score that is not defined has NaN and a reason.
+
+        Raises
+        ------
+        ValueError, TypeError
+            One sentence, if the input is bad or no score is defined on it.
+        """
+        many = isinstance(cell_representation, (list, tuple))
+        if self.requires_multiple_datasets and not (many and len(cell_representation) > 1):  # type: ignore[arg-type]
+            raise ValueError(
+                "This task requires a list of cell representations, one per data set, but only one was provided."
+            )
+        if many and not self.requires_multiple_datasets:
+            raise ValueError(
+                "This task requires a single cell representation (cells x dimensions as an array), got a "
+                f"{type(cell_representation).__name__} of {len(cell_representation)}."  # type: ignore[arg-type]
+            )
+        _check_kind(task_input, self.input_model, "task_input")
+        given: Any
+        if many:
+            given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(cell_representation)]
+        else:
+            given = self._prepare(cell_representation, "cell_representation")
+        results = self._compute_metrics(task_input, self._run_task(given, task_input))
+        reasons = [result.reason for result in results]
+        if results and all(reasons):
+            raise ValueError(
+                f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
+            )
+        return results
+
+    def _prepare(self, value: Any, name: str) -> Any:
+        prepared = represent(value, name, keep_sparse=self._keeps_sparse)
+        return prepared if self._accepts_representation else prepared.array
+
+
+def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be a {kind.__name__}, got {kind_of(value)}.")

@@ -1,0 +1,330 @@
+"""Published helpers around tasks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, List, Literal
+
+import numpy as np
+
+from czbenchmarks import _check
+from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.kernels.graph import connectivities, leiden
+from czbenchmarks.kernels.parallel import one_blas_thread
+from czbenchmarks.metrics._inputs import represent
+
+from .constants import FLAVOR, KEY_ADDED, MIN_CLASS_SIZE, N_ITERATIONS, OBSM_KEY
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from czbenchmarks.metrics.types import MetricResult
+    from czbenchmarks.types import ListLike
+
+    from .types import CellRepresentation
+
+logger = logging.getLogger(__name__)
+
+
+def cluster_embedding(
+    adata: AnnData,
+    n_iterations: int = N_ITERATIONS,
+    flavor: Literal["leidenalg", "igraph"] = FLAVOR,  # type: ignore[assignment]
+    use_rep: str = "X",
+    key_added: str = KEY_ADDED,
+    *,
+    random_seed: int = RANDOM_SEED,
+) -> List[int]:
+    """Cluster cells by Leiden on the graph of 15 nearest neighbours.
+
+    Parameters
+    ----------
+    adata
+        Holds the embedding; it is not changed.
+    n_iterations
+        Rounds of the algorithm.
+    flavor
+        ``"igraph"`` or ``"leidenalg"``.
+    use_rep
+        ``"X"`` or a key of ``adata.obsm``.
+    key_added
+        Accepted for callers of earlier releases; nothing is written.
+    random_seed
+        Seed of the algorithm.
+
+    Returns
+    -------
+    The cluster of every cell.
+    """
+    if use_rep != "X" and use_rep not in adata.obsm:
+        raise ValueError(_check.unknown("`use_rep`", use_rep, ["X", *adata.obsm]))
+    if flavor not in ("leidenalg", "igraph"):
+        raise ValueError(f"`flavor` must be 'leidenalg' or 'igraph', got {flavor!r}.")
+    embedding = represent(adata.X if use_rep == "X" else adata.obsm[use_rep], use_rep)
+    graph = connectivities(embedding.neighbors(15))
+    found: List[int] = leiden(graph, random_seed, n_iterations=n_iterations, flavor=flavor).tolist()
+    return found
+
+
+def filter_minimum_class(features: Any, labels: Any, min_class_size: int = MIN_CLASS_SIZE) -> tuple[Any, Any]:
+    """Keep the cells whose label occurs at least `min_class_size` times.
+
+    Parameters
+    ----------
+    features
+        n x d array.
+    labels
+        n labels; a Series comes back as a Categorical without unused categories.
+    min_class_size
+        Fewest cells of a label that stays.
+
+    Examples
+    --------
+    >>> filter_minimum_class(np.eye(3), np.array(["a", "a", "b"]), 2)[1].tolist()
+    ['a', 'a']
+    """
+    import pandas as pd
+
+    checked = _check.labels(labels, "labels", len(features))
+    keep = checked.counts[checked.codes] >= min_class_size
+    values = np.asarray(labels)[keep]
+    return np.asarray(features)[keep], pd.Categorical(values) if isinstance(labels, pd.Series) else values
+
+
+def is_not_count_data(
+    matrix: CellRepresentation, sample_size: int | float = 1000, tol: float = 0.01, random_seed: int = RANDOM_SEED
+) -> bool:
+    """Tell whether a matrix holds something else than counts: more than `tol` of its values are no whole numbers.
+
+    Parameters
+    ----------
+    matrix
+        Cells x genes.
+    sample_size
+        Cells looked at; a number below 1 is a share of them.
+    tol
+        Share of values that may be off.
+    random_seed
+        Seed of the sample.
+
+    Examples
+    --------
+    >>> is_not_count_data(np.array([[0.0, 3.0], [1.0, 2.0]])), is_not_count_data(np.array([[0.5, 1.2]]))
+    (False, True)
+    """
+    values = represent(matrix, "matrix", keep_sparse=True).values
+    n = values.shape[0]
+    size = min(n, max(1, int(sample_size * n) if 0 < sample_size < 1 else int(sample_size)))
+    rows = np.random.default_rng(random_seed).choice(n, size, replace=False)
+    part = values[np.sort(rows)]
+    data = part.data if hasattr(part, "toarray") else part[part != 0]
+    off = np.abs(data - np.rint(data)) > 1e-6 * np.maximum(1.0, np.abs(data))
+    return bool(data.size and off.mean() > tol)
+
+
+def run_standard_scrna_workflow(
+    adata: AnnData, n_top_genes: int = 3000, n_pcs: int = 50, obsm_key: str = OBSM_KEY, random_state: int = RANDOM_SEED
+) -> CellRepresentation:
+    """Return the principal components of normalised, log-transformed counts of variable genes.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; it is not changed.
+    n_top_genes
+        Number of variable genes.
+    n_pcs
+        Number of components.
+    obsm_key
+        Accepted for callers of earlier releases; nothing is written.
+    random_state
+        Seed of the decomposition.
+
+    Returns
+    -------
+    Cells x components.
+    """
+    return pca_baseline(adata.X, n_top_genes, n_pcs, random_state)
+
+
+def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed: int) -> Any:
+    """Normalise, log-transform, choose variable genes and decompose, by scanpy, without a dense copy.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes; it is not changed.
+    n_top_genes
+        Number of variable genes.
+    n_pcs
+        Number of components, less than cells and genes.
+    seed
+        Seed of the decomposition.
+    """
+    checked = represent(counts, "expression_data", keep_sparse=True).values
+    least = checked.data.min(initial=0) if hasattr(checked, "toarray") else checked.min()
+    if least < 0:
+        raise ValueError(
+            f"`expression_data` must hold counts, got values down to {least:g}; pass raw counts for the baseline."
+        )
+    most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
+    if n_pcs > most:
+        raise ValueError(
+            f"`n_pcs` must be less than the number of cells and of variable genes, at most {most:,} here, got {n_pcs:,}."
+        )
+    import anndata
+    import scanpy as sc
+
+    if is_not_count_data(checked):
+        logger.warning("The expression does not look like counts; the baseline normalises and log-transforms it anyway.")
+    adata = anndata.AnnData(checked.copy())
+    # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
+    with one_blas_thread(), _quiet():
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+        sc.pp.highly_variable_genes(adata, n_top_genes=min(n_top_genes, adata.n_vars))
+        variable = adata[:, adata.var["highly_variable"].to_numpy()].X
+        return sc.pp.pca(variable, n_comps=n_pcs, svd_solver="arpack", random_state=seed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def aggregate_cells_to_samples(
+    embeddings: CellRepresentation,
+    labels: ListLike,
+    sample_ids: ListLike,
+    aggregation_method: Literal["mean", "median"] = "mean",
+) -> tuple[Any, pd.Series[Any], pd.Series[Any]]:
+    """Average the cells of each sample.
+
+    Parameters
+    ----------
+    embeddings
+        n x d.
+    labels
+        n labels; a sample takes that of its first cell.
+    sample_ids
+        n sample names.
+    aggregation_method
+        ``"mean"`` or ``"median"``.
+
+    Returns
+    -------
+    Samples x d, the labels of the samples, their names; samples in alphabetical order.
+
+    Examples
+    --------
+    >>> X, labels, names = aggregate_cells_to_samples(np.array([[1.0], [3.0], [5.0]]), ["a", "a", "b"], [1, 1, 2])
+    >>> X.tolist(), labels.tolist(), names.tolist()
+    ([[2.0], [5.0]], ['a', 'b'], [1, 2])
+    """
+    import pandas as pd
+
+    if aggregation_method not in ("mean", "median"):
+        raise ValueError(f"`aggregation_method` must be 'mean' or 'median', got {aggregation_method!r}.")
+    array = represent(embeddings, "embeddings").array
+    label_values = _check.one_dimensional(labels, "labels")
+    sample_values = _check.one_dimensional(sample_ids, "sample_ids")
+    if not len(array) == len(label_values) == len(sample_values):
+        raise ValueError(
+            f"Mismatched lengths: embeddings={len(array)}, labels={len(label_values)}, sample_ids={len(sample_values)}; "
+            "pass one label and one sample per cell."
+        )
+    _check.labels(labels, "labels")
+    _check.labels(sample_ids, "sample_ids")
+    groups = pd.DataFrame(array.astype(np.float64)).groupby(sample_values)
+    averaged = groups.mean() if aggregation_method == "mean" else groups.median()
+    first = pd.Series(label_values).groupby(sample_values).first()
+    return (
+        averaged.to_numpy(),
+        pd.Series(first.to_numpy(), index=pd.Index(averaged.index, name="sample_id"), name="label"),
+        pd.Series(averaged.index.to_numpy(), name="sample_id"),
+    )
+
+
+def print_metrics_summary(metrics_list: Iterable[MetricResult]) -> None:
+    """Print scores as a table by classifier or condition, or as a list, with their mean and deviation.
+
+    Parameters
+    ----------
+    metrics_list
+        Results of a run.
+    """
+    import pandas as pd
+
+    results = list(metrics_list)
+    rows = [{**(r.params or {}), "metric": r.metric_type.value, "value": r.value} for r in results]
+    lines = ["", "=== Metrics Summary ==="]
+    frame = pd.DataFrame(rows, columns=None if rows else ["metric", "value"])
+    by = [name for name in frame.columns if name not in ("metric", "value")]
+    order = list(dict.fromkeys(frame["metric"]))
+    if by:
+        table = frame.pivot_table(index=by, columns="metric", values="value", sort=True)[order]
+        lines.append(table.reset_index().to_string(index=False, float_format="{:.4f}".format))
+        lines += ["", f"Results across {len(table)} {'/'.join(by)} values"]
+    else:
+        for metric, values in frame.groupby("metric", sort=False)["value"]:
+            lines += ["", f"{_title(str(metric))}:", *(f"  {i}: {v:.4f}" for i, v in enumerate(values, 1))]
+    lines += ["", "Overall Statistics:"]
+    for metric, values in frame.groupby("metric", sort=False)["value"]:
+        lines.append(
+            f"{_title(str(metric))}: mean={values.mean():.4f}, std={values.std(ddof=0):.4f}, count={len(values)}"
+        )
+    print("\n".join(lines))  # noqa: T201
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_", " ").title()
+
+
+def print_correlation_metrics_baseline_and_model(
+    metrics_df: pd.DataFrame, moderate_correlation_threshold: float = 0.3, precision: int = 4
+) -> None:
+    """Print the distribution of correlations over conditions, one column per model.
+
+    Parameters
+    ----------
+    metrics_df
+        Conditions x models, numbers.
+    moderate_correlation_threshold
+        Correlations above it are counted.
+    precision
+        Digits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print_correlation_metrics_baseline_and_model(pd.DataFrame({"model": [0.5, -0.1]}), precision=2)
+                                     model
+    Number of conditions              2.00
+    Mean correlation                  0.20
+    Standard Deviation                0.42
+    Min correlation                  -0.10
+    25th percentile                   0.05
+    Median correlation                0.20
+    75th percentile                   0.35
+    Max correlation                   0.50
+    Number of correlations > 0.3      1.00
+    Number of negative correlations   1.00
+    """
+    numeric = metrics_df.select_dtypes("number")
+    if numeric.shape[1] != metrics_df.shape[1] or metrics_df.empty:
+        raise TypeError(f"`metrics_df` must hold numbers only, got columns {_check.listing(metrics_df.columns)}.")
+    summary = numeric.describe()
+    summary.index = [  # type: ignore[assignment]
+        "Number of conditions", "Mean correlation", "Standard Deviation", "Min correlation", "25th percentile",
+        "Median correlation", "75th percentile", "Max correlation",
+    ]  # fmt: skip
+    above = f"Number of correlations > {moderate_correlation_threshold}"
+    summary.loc[above] = (numeric > moderate_correlation_threshold).sum()
+    summary.loc["Number of negative correlations"] = (numeric < 0).sum()
+    print(summary.round(precision).to_string())  # noqa: T201

@@ -77,7 +77,8 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
     Parameters
     ----------
     value
-        NumPy array, SciPy sparse matrix or array, or DataFrame. It is never changed; a dense floating array is not copied.
+        NumPy array, SciPy sparse matrix or array, or DataFrame. It is never changed;
+        a dense floating array is not copied.
     name
         How the sentence calls it.
     keep_sparse
@@ -168,7 +169,7 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
         missing = int(pd.isna(values).sum())
         if missing:
             raise ValueError(
-                f"`{name}` must name every cell, got {missing:,} missing of {len(values):,}; drop those cells or label them."
+                f"`{name}` must name every cell, got {missing:,} missing of {len(values):,}; drop or label those cells."
             )
         text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
         first, _ = pd.factorize(values)

@@ -1,0 +1,14 @@
+"""Data sets: single cells with labels, or with perturbations, and the organisms they come from."""
+
+from czbenchmarks._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "load_custom_dataset": "czbenchmarks.datasets.utils",
+        "SingleCellLabeledDataset": "czbenchmarks.datasets.single_cell_labeled",
+        "SingleCellPerturbationDataset": "czbenchmarks.datasets.single_cell_perturbation",
+        "Dataset": "czbenchmarks.datasets.dataset",
+        "Organism": "czbenchmarks.datasets.types",
+    },
+)

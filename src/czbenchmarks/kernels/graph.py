@@ -74,7 +74,7 @@ class _IgraphRandom:
     """
 
     def __init__(self, seed: int) -> None:
-        self._state = np.random.RandomState(seed)  # noqa: NPY002
+        self._state = np.random.RandomState(seed)
 
     def random(self) -> float:
         return float(self._state.random_sample())

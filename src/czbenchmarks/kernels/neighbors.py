@@ -129,9 +129,7 @@ def _order(
     return order, np.take_along_axis(squared, order[:, -1:], axis=1)[:, 0]
 
 
-def _full_rows(
-    exact: Floats, rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _full_rows(exact: Floats, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return neighbours of `rows` among all cells, without a proposal."""
     squared = np.empty((len(rows), exact.shape[0]))
     for position, row in enumerate(rows):

@@ -31,7 +31,7 @@ def num_threads() -> int:
     if given:
         if not given.isdigit() or int(given) < 1:
             raise ValueError(
-                f"CZBENCHMARKS_NUM_THREADS must be a whole number of at least 1, got {given!r}; unset it to use every core."
+                f"CZBENCHMARKS_NUM_THREADS must be a whole number of at least 1, got {given!r}; unset it for all cores."
             )
         return int(given)
     try:

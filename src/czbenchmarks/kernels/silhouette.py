@@ -53,9 +53,7 @@ def silhouette_samples(X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDA
     return result
 
 
-def _from_sums(
-    sums: NDArray[np.float64], own: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _from_sums(sums: NDArray[np.float64], own: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     rows = np.arange(len(own))
     within = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
     means = sums / sizes

@@ -105,8 +105,8 @@ class MetricType(Enum):
     )  # fmt: skip
     SILHOUETTE_SCORE = "silhouette_score", declare(
         f"{_HERE}.embedding:silhouette_label", needs="X labels", tags="embedding",
-        range=(0, 1), best=1, about="Cells lie nearer to their own label than to the nearest other; 0.5: no separation.",
-        reference="Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        range=(0, 1), best=1, about="Cells lie nearer to their own label than to the next one; 0.5: no separation.",
+        reference="Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; Luecken 2022, doi:10.1038/s41592-021-01336-8",
     )  # fmt: skip
     ENTROPY_PER_CELL = "entropy_per_cell", declare(
         f"{_HERE}.integration:entropy_per_cell", needs="X labels", tags="integration",
@@ -132,20 +132,23 @@ class MetricType(Enum):
         "sklearn.metrics:accuracy_score", needs="y_true y_pred", tags="label_prediction perturbation",
         range=(0, 1), best=1, about="Share of predictions that are right.",
     )  # fmt: skip
-    MEAN_FOLD_ACCURACY = "mean_fold_accuracy", _mean_fold(
-        "accuracy", "Share of cells whose label is predicted, mean over folds."
+    MEAN_FOLD_ACCURACY = (
+        "mean_fold_accuracy",
+        _mean_fold("accuracy", "Share of cells whose label is predicted, mean over folds."),
     )
     AUROC = "auroc", _single("auroc", "Chance that a cell of a class ranks above another cell, mean over classes.")
-    MEAN_FOLD_AUROC = "mean_fold_auroc", _mean_fold(
-        "auroc", "Chance that a cell of a class ranks above another cell, mean over classes and folds."
+    MEAN_FOLD_AUROC = (
+        "mean_fold_auroc",
+        _mean_fold("auroc", "Chance that a cell of a class ranks above another cell, mean over classes and folds."),
     )
     F1_SCORE = "f1", _single("f1", f"Harmonic mean of precision and recall, {_MACRO}.")
     F1_CALCULATION = "f1_calculation", declare(
         f"{_HERE}.implementations:f1_score_zero_division", needs="y_true y_pred", tags="label_prediction perturbation",
         range=(0, 1), best=1, about="Harmonic mean of precision and recall.",
     )  # fmt: skip
-    MEAN_FOLD_F1_SCORE = "mean_fold_f1", _mean_fold(
-        "f1", f"Harmonic mean of precision and recall, {_MACRO}; mean over folds."
+    MEAN_FOLD_F1_SCORE = (
+        "mean_fold_f1",
+        _mean_fold("f1", f"Harmonic mean of precision and recall, {_MACRO}; mean over folds."),
     )
     JACCARD = "jaccard", declare(
         f"{_HERE}.utils:jaccard_score", needs="y_true y_pred", tags="perturbation",
@@ -158,8 +161,9 @@ class MetricType(Enum):
         tags="label_prediction perturbation", range=(0, 1), best=1,
         about="Share of the predictions of a class that are right.",
     )  # fmt: skip
-    MEAN_FOLD_PRECISION = "mean_fold_precision", _mean_fold(
-        "precision", f"Share of the predictions of a class that are right, {_MACRO}; mean over folds."
+    MEAN_FOLD_PRECISION = (
+        "mean_fold_precision",
+        _mean_fold("precision", f"Share of the predictions of a class that are right, {_MACRO}; mean over folds."),
     )
     RECALL = "recall", _single("recall", f"Share of the cells of a class that are found, {_MACRO}.")
     RECALL_CALCULATION = "recall_calculation", declare(
@@ -167,8 +171,9 @@ class MetricType(Enum):
         tags="label_prediction perturbation", range=(0, 1), best=1,
         about="Share of the cells of a class that are found.",
     )  # fmt: skip
-    MEAN_FOLD_RECALL = "mean_fold_recall", _mean_fold(
-        "recall", f"Share of the cells of a class that are found, {_MACRO}; mean over folds."
+    MEAN_FOLD_RECALL = (
+        "mean_fold_recall",
+        _mean_fold("recall", f"Share of the cells of a class that are found, {_MACRO}; mean over folds."),
     )
     SPEARMAN_CORRELATION_CALCULATION = "spearman_correlation_calculation", declare(
         f"{_HERE}.perturbation:rank_correlation", needs="a b", tags="label_prediction perturbation",
@@ -187,9 +192,9 @@ class MetricType(Enum):
         member = object.__new__(cls)
         member._value_ = key
         member._name_ = name
-        member.__objclass__ = cls
+        member.__objclass__ = cls  # type: ignore[attr-defined]
         member.declaration = declaration
-        member._sort_order_ = len(cls)
+        member._sort_order_ = len(cls)  # type: ignore[attr-defined]
         type.__setattr__(cls, name, member)
         cls._member_names_.append(name)
         cls._member_map_[name] = member

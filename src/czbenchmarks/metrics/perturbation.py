@@ -37,11 +37,15 @@ def rank_correlation(a: Any, b: Any) -> Measurement:
     counts = {"used": int(x.size), "left_out": 0}
     for name, side in (("a", x), ("b", y)):
         if not np.isfinite(side).all():
-            raise ValueError(f"`{name}` must be finite, got {int((~np.isfinite(side)).sum()):,} NaN or infinite values.")
+            raise ValueError(
+                f"`{name}` must be finite, got {int((~np.isfinite(side)).sum()):,} NaN or infinite values."
+            )
     if x.size < 2:
         return Measurement.undefined(f"{x.size} value is too few to rank", counts=counts)
     if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Measurement.undefined(f"{'the first' if np.ptp(x) == 0 else 'the second'} side is constant", counts=counts)
+        return Measurement.undefined(
+            f"{'the first' if np.ptp(x) == 0 else 'the second'} side is constant", counts=counts
+        )
     ranks = [side - side.mean() for side in (rankdata(x), rankdata(y))]
     value = (ranks[0] * ranks[1]).sum() / np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
     return Measurement(float(np.clip(value, -1.0, 1.0)), None, None, counts)

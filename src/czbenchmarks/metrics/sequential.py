@@ -48,9 +48,7 @@ def sequential_alignment(
     if normalize and len(np.unique(values)) < 2:
         return Measurement.undefined(f"all cells have one label, {values[0]:g}")
     if adaptive_k:
-        wanted = sequence.adaptive_k(
-            embedding.neighbors(sequence.density_list_length(embedding.n, k)), k
-        )
+        wanted = sequence.adaptive_k(embedding.neighbors(sequence.density_list_length(embedding.n, k)), k)
         wanted = np.minimum(wanted, embedding.n - 1)
     else:
         wanted = np.full(embedding.n, k, dtype=np.int64)

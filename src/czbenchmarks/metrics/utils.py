@@ -65,9 +65,7 @@ def compute_entropy_per_cell(X: Any, labels: Any, n_neighbors: int = 200, random
     return integration.entropy_per_cell(X, labels, n_neighbors, random_seed).value
 
 
-def sequential_alignment(
-    X: Any, labels: Any, k: int = 10, normalize: bool = True, adaptive_k: bool = False
-) -> float:
+def sequential_alignment(X: Any, labels: Any, k: int = 10, normalize: bool = True, adaptive_k: bool = False) -> float:
     """Alignment of neighbours with a sequence; see ``sequential.sequential_alignment``.
 
     Examples
@@ -105,7 +103,7 @@ def nearest_neighbors_hnsw(
     k = whole(n_neighbors, "n_neighbors", 1)
     if k > embedding.n:
         raise ValueError(
-            f"`n_neighbors` must be at most the number of cells, {embedding.n:,}, got {k:,}; the cell itself is counted."
+            f"`n_neighbors` must be at most the number of cells, {embedding.n:,}, got {k:,} (the cell itself counts)."
         )
     found = embedding.neighbors(k)
     return found.indices.astype(np.uint64), (found.distances**2).astype(np.float32)

@@ -6,6 +6,7 @@ that fits can be spread over threads without changing a bit.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def _fit_and_score(name: str, make: Callable[[], Any], split: Split, n_labels: i
     elif name == "knn" and len(split.y_train) < KNN:
         reason = f"{len(split.y_train)} training cells are fewer than the {KNN} neighbours"
     if reason is not None:
-        row.update(dict.fromkeys(SCORES, float("nan")))
+        row.update(dict.fromkeys(SCORES, math.nan))
         nobody = np.full(len(split.y_test), -1)
         return Scored(row, split.test_ids, split.y_test, nobody, reason=reason)
     model = make().fit(split.X_train, split.y_train)

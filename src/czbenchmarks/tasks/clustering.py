@@ -22,9 +22,7 @@ N_NEIGHBORS = 15  # the cell itself included
 class ClusteringTaskInput(TaskInput):
     """Input of the clustering task."""
 
-    obs: Annotated[
-        pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")
-    ]
+    obs: Annotated[pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")]
     input_labels: Annotated[
         ListLike,
         ONE_PER_CELL,
@@ -43,9 +41,7 @@ class ClusteringTaskInput(TaskInput):
     flavor: Annotated[
         Literal["leidenalg", "igraph"], Field(description="Algorithm for Leiden community detection.")
     ] = FLAVOR  # type: ignore[assignment]
-    key_added: Annotated[
-        str, Field(description="Key in AnnData.obs where cluster assignments are stored.")
-    ] = KEY_ADDED
+    key_added: Annotated[str, Field(description="Key in AnnData.obs where cluster assignments are stored.")] = KEY_ADDED
 
     @field_validator("use_rep")
     @classmethod
@@ -88,14 +84,10 @@ class ClusteringTask(Task):
         if embedding.n < 3:
             raise ValueError(f"Need at least 3 cells to cluster, got {embedding.n}.")
         graph = connectivities(embedding.neighbors(N_NEIGHBORS))
-        clusters = leiden(
-            graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor
-        )
+        clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         return ClusteringOutput(predicted_labels=clusters.tolist())
 
-    def _compute_metrics(
-        self, task_input: ClusteringTaskInput, task_output: ClusteringOutput
-    ) -> List[MetricResult]:
+    def _compute_metrics(self, task_input: ClusteringTaskInput, task_output: ClusteringOutput) -> List[MetricResult]:
         return [
             self.score(metric, labels_true=task_input.input_labels, labels_pred=task_output.predicted_labels)
             for metric in (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)

@@ -50,8 +50,6 @@ class EmbeddingTask(Task):
         output.with_representation(embedding)
         return output
 
-    def _compute_metrics(
-        self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput
-    ) -> List[MetricResult]:
+    def _compute_metrics(self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput) -> List[MetricResult]:
         embedding = task_output.representation(task_output.cell_representation)
         return [self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=task_input.input_labels)]

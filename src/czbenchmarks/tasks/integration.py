@@ -52,9 +52,7 @@ class BatchIntegrationTask(Task):
         """Return the number of cells around each cell."""
         return ENTROPY_NEIGHBORS
 
-    def _run_task(
-        self, cell_representation: Any, task_input: BatchIntegrationTaskInput
-    ) -> BatchIntegrationOutput:
+    def _run_task(self, cell_representation: Any, task_input: BatchIntegrationTaskInput) -> BatchIntegrationOutput:
         embedding = represent(cell_representation)
         _check.labels(task_input.labels, "labels", embedding.n)
         batches = _check.labels(task_input.batch_labels, "batch_labels", embedding.n)

@@ -25,9 +25,9 @@ class MetadataLabelPredictionTaskInput(TaskInput):
         ONE_PER_CELL,
         Field(description="Ground truth labels for prediction (e.g. `obs.cell_type` from an AnnData object)"),
     ]
-    n_folds: Annotated[
-        int, whole_number(2), Field(description="Number of folds for stratified cross-validation.")
-    ] = N_FOLDS
+    n_folds: Annotated[int, whole_number(2), Field(description="Number of folds for stratified cross-validation.")] = (
+        N_FOLDS
+    )
     min_class_size: Annotated[
         int,
         whole_number(1),

@@ -20,20 +20,14 @@ from .types import CellRepresentation
 class SequentialOrganizationTaskInput(TaskInput):
     """Input of the sequential organisation task."""
 
-    obs: Annotated[
-        pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")
-    ]
+    obs: Annotated[pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")]
     input_labels: Annotated[
         ListLike,
         ONE_PER_CELL,
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
-    k: Annotated[
-        int, whole_number(1), Field(description="Number of nearest neighbors for k-NN based metrics.")
-    ] = 15
-    normalize: Annotated[
-        bool, Field(description="Whether to normalize the embedding for k-NN based metrics.")
-    ] = True
+    k: Annotated[int, whole_number(1), Field(description="Number of nearest neighbors for k-NN based metrics.")] = 15
+    normalize: Annotated[bool, Field(description="Whether to normalize the embedding for k-NN based metrics.")] = True
     adaptive_k: Annotated[
         bool, Field(description="Whether to use an adaptive number of nearest neighbors for k-NN based metrics.")
     ] = False

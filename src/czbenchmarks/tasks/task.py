@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 from czbenchmarks._check import kind_of, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics._inputs import represent as represent
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
 from ._registry import TASK_REGISTRY as TASK_REGISTRY
@@ -183,9 +183,7 @@ class Task(ABC):
         """Return how many neighbours (the cell itself included) a run will ask for; 0 if none."""
         return 0
 
-    def score(
-        self, metric_type: MetricType, params: Optional[Dict[str, Any]] = None, **arguments: Any
-    ) -> MetricResult:
+    def score(self, metric_type: MetricType, params: Optional[Dict[str, Any]] = None, **arguments: Any) -> MetricResult:
         """Compute one metric and wrap it with its parameters, counts and units.
 
         Parameters
@@ -229,9 +227,7 @@ class Task(ABC):
 
         baseline_input = PCABaselineInput() if baseline_input is None else baseline_input
         _check_kind(baseline_input, PCABaselineInput, "baseline_input")
-        return pca_baseline(
-            expression_data, baseline_input.n_top_genes, baseline_input.n_pcs, self.random_seed
-        )
+        return pca_baseline(expression_data, baseline_input.n_top_genes, baseline_input.n_pcs, self.random_seed)
 
     def run(
         self,
@@ -257,20 +253,20 @@ class Task(ABC):
         ValueError, TypeError
             One sentence, if the input is bad or no score is defined on it.
         """
-        many = isinstance(cell_representation, (list, tuple))
-        if self.requires_multiple_datasets and not (many and len(cell_representation) > 1):  # type: ignore[arg-type]
+        several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
+        if self.requires_multiple_datasets and (several is None or len(several) < 2):
             raise ValueError(
                 "This task requires a list of cell representations, one per data set, but only one was provided."
             )
-        if many and not self.requires_multiple_datasets:
+        if several is not None and not self.requires_multiple_datasets:
             raise ValueError(
                 "This task requires a single cell representation (cells x dimensions as an array), got a "
-                f"{type(cell_representation).__name__} of {len(cell_representation)}."  # type: ignore[arg-type]
+                f"{type(several).__name__} of {len(several)}."
             )
         _check_kind(task_input, self.input_model, "task_input")
         given: Any
-        if many:
-            given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(cell_representation)]
+        if several is not None:
+            given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(several)]
         else:
             given = self._prepare(cell_representation, "cell_representation")
         results = self._compute_metrics(task_input, self._run_task(given, task_input))

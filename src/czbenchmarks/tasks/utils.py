@@ -174,13 +174,15 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
     most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
     if n_pcs > most:
         raise ValueError(
-            f"`n_pcs` must be less than the number of cells and of variable genes, at most {most:,} here, got {n_pcs:,}."
+            f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, got {n_pcs:,}."
         )
     import anndata
     import scanpy as sc
 
     if is_not_count_data(checked):
-        logger.warning("The expression does not look like counts; the baseline normalises and log-transforms it anyway.")
+        logger.warning(
+            "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
+        )
     adata = anndata.AnnData(checked.copy())
     # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
     with one_blas_thread(), _quiet():
@@ -236,8 +238,8 @@ def aggregate_cells_to_samples(
     sample_values = _check.one_dimensional(sample_ids, "sample_ids")
     if not len(array) == len(label_values) == len(sample_values):
         raise ValueError(
-            f"Mismatched lengths: embeddings={len(array)}, labels={len(label_values)}, sample_ids={len(sample_values)}; "
-            "pass one label and one sample per cell."
+            f"Mismatched lengths: embeddings={len(array)}, labels={len(label_values)}, "
+            f"sample_ids={len(sample_values)}; pass one label and one sample per cell."
         )
     _check.labels(labels, "labels")
     _check.labels(sample_ids, "sample_ids")
@@ -320,7 +322,7 @@ def print_correlation_metrics_baseline_and_model(
     if numeric.shape[1] != metrics_df.shape[1] or metrics_df.empty:
         raise TypeError(f"`metrics_df` must hold numbers only, got columns {_check.listing(metrics_df.columns)}.")
     summary = numeric.describe()
-    summary.index = [  # type: ignore[assignment]
+    summary.index = [
         "Number of conditions", "Mean correlation", "Standard Deviation", "Min correlation", "25th percentile",
         "Median correlation", "75th percentile", "Max correlation",
     ]  # fmt: skip

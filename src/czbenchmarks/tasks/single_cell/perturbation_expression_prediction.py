@@ -42,7 +42,9 @@ class PerturbationExpressionPredictionTaskInput(TaskInput):
 
     adata: Annotated[
         AnnDataLike,
-        Field(description="AnnData object from SingleCellPerturbationDataset containing perturbation data and metadata."),
+        Field(
+            description="AnnData object from SingleCellPerturbationDataset containing perturbation data and metadata."
+        ),
     ]
     pred_effect_operation: Annotated[
         Literal["difference", "ratio"],
@@ -117,7 +119,7 @@ class PerturbationExpressionPredictionTask(Task):
     ) -> List[MetricResult]:
         metric = MetricType.SPEARMAN_CORRELATION_CALCULATION
         results = []
-        conditions = task_output._conditions or dict.fromkeys(task_output.pred_mean_change_dict, {})
+        conditions = task_output._conditions or {name: {} for name in task_output.pred_mean_change_dict}
         for condition, facts in conditions.items():
             params = {"condition": condition}
             if facts.get("reason"):
@@ -208,7 +210,9 @@ class _Data:
         elif not treated.any():
             facts["reason"] = "none of its pairs of a treated cell and a control is among the predictions"
         elif len(usable) < 2:
-            facts["reason"] = f"{len(usable)} of its {len(targets)} target genes can be compared, two are needed to rank"
+            facts["reason"] = (
+                f"{len(usable)} of its {len(targets)} target genes can be compared, two are needed to rank"
+            )
         if facts.get("reason"):
             return facts, None
         columns = self.genes[usable].to_numpy()
@@ -299,7 +303,7 @@ def build_task_input_from_predictions(
         ``"difference"`` or ``"ratio"``.
     """
     return PerturbationExpressionPredictionTaskInput(
-        adata=dataset_adata,  # type: ignore[arg-type]
+        adata=dataset_adata,
         pred_effect_operation=pred_effect_operation,
         gene_index=predictions_adata.var_names,
         cell_index=predictions_adata.obs_names,

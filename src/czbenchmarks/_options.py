@@ -1,0 +1,217 @@
+"""Options of a run, made into the tasks' inputs: defaults filled in, references read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from . import _check
+from .embeddings import Cells, reference_for
+from .results.record import Failure
+from .tasks._registry import TASK_REGISTRY
+
+if TYPE_CHECKING:
+    from .tasks.task import BaselineInput, Task, TaskInfo, TaskInput, TaskParameter
+
+ALIASES = {
+    "labels": "input_labels",
+    "input_labels": "labels",
+    "organisms": "organism_list",
+    "organism_list": "organisms",
+}
+"""One option under two names: the tasks differ in what they call it."""
+
+BAD_INPUT = (ValueError, TypeError, NotImplementedError)
+
+FieldKind = Literal["column", "index", "organism", "table", "data", "value"]
+
+
+def field_kind(annotation: Any) -> FieldKind:
+    """Return what a task's field holds: labels, an index, organisms, `obs`, the data set or a plain value."""
+    names = {getattr(leaf, "__name__", "") for leaf in _leaves(annotation)}
+    kinds: list[tuple[str, FieldKind]] = [
+        ("AnnData", "data"),
+        ("AnnDataLike", "data"),
+        ("DataFrame", "table"),
+        ("Organism", "organism"),
+        ("Series", "column"),
+        ("Index", "index"),  # of genes or cells; labels may be one too, but a Series as well
+    ]
+    return next((kind for name, kind in kinds if name in names), "value")
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal or not get_args(annotation):
+        return [annotation]
+    return [leaf for inner in get_args(annotation) for leaf in _leaves(inner)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A task and the options meant for it, under its own names for them."""
+
+    info: TaskInfo
+    options: dict[str, Any]
+    baseline_options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task ready to run; `asked` is the record of its options."""
+
+    key: str
+    task: Task
+    task_input: TaskInput
+    baseline_input: BaselineInput
+    asked: dict[str, Any]
+
+
+def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict[str, Wanted]:
+    """Find the tasks and give each its options; refuse an option that no task has."""
+    own = {tasks: None} if isinstance(tasks, str) else tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
+    if not own:
+        raise ValueError(
+            f"`tasks` must name at least one task, got none; available: {', '.join(TASK_REGISTRY.list_tasks())}."
+        )
+    found: dict[str, Wanted] = {}
+    known: set[str] = set()
+    for name, more in own.items():
+        info = TASK_REGISTRY.get_task_info(name)
+        names = _option_names(info)
+        for option in more or {}:
+            if option not in names:
+                raise ValueError(_check.unknown(f"Option of {info.name}", option, names))
+        known |= names
+        given = {**options, **(more or {})}
+        if any(value is not None and key.startswith("baseline_") for key, value in given.items()) and not baseline:
+            raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
+        found[info.name] = Wanted(
+            info,
+            _under_own_names(info.task_params, given),
+            {
+                name: given[f"baseline_{name}"]
+                for name in info.baseline_params
+                if given.get(f"baseline_{name}") is not None
+            },
+        )
+    for option in options:
+        if option not in known:
+            raise ValueError(_check.unknown("Option", option, known, f"belongs to none of {', '.join(found)}"))
+    return found
+
+
+def _option_names(info: TaskInfo) -> set[str]:
+    fields = set(info.task_params)
+    return fields | {ALIASES[f] for f in fields if f in ALIASES} | {f"baseline_{name}" for name in info.baseline_params}
+
+
+def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: given.get(name, given.get(ALIASES.get(name, name))) for name in fields}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells], random_seed: int) -> tuple[list[Plan], list[Failure]]:
+    """Build the tasks' inputs; a task that refuses its own is a failure unless all do."""
+    plans, failures, errors = [], [], []
+    for key, one in wanted.items():
+        try:
+            plans.append(_plan(one, cells, random_seed))
+        except BAD_INPUT as error:
+            errors.append(error)
+            failures.append(Failure(key, None, str(error)))
+    if not plans:
+        raise errors[0]
+    return plans, failures
+
+
+def _plan(wanted: Wanted, cells: list[Cells], random_seed: int) -> Plan:
+    info = wanted.info
+    many = info.requires_multiple_datasets
+    if many != (len(cells) > 1):
+        expected = "at least two data sets" if many else "one data set"
+        raise ValueError(f"Task {info.name!r} must be given {expected}, got {len(cells):,}.")
+    cls = TASK_REGISTRY.get_task_class(info.name)
+    asked = {name: wanted.options.get(name, _default(field, cells, many)) for name, field in info.task_params.items()}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
+    return Plan(
+        info.name,
+        cls(random_seed=random_seed),
+        cls.input_model(**values),
+        cls.baseline_model(**wanted.baseline_options),
+        {name: described(value) for name, value in asked.items()},
+    )
+
+
+def _default(field: TaskParameter, cells: list[Cells], many: bool) -> Any:
+    """Return what a field gets unless it is given: as a reference, or None to leave it to the task."""
+    if not field.required:
+        return field.default
+    found: list[Any]
+    kind = field_kind(field.type)
+    if kind == "organism":
+        found = [one.organism for one in cells]
+    elif kind == "data":
+        found = ["@"] * len(cells)
+    elif kind == "table" and field.name in ("obs", "var"):
+        found = [f"@{field.name}"] * len(cells)
+    elif field.name in ("labels", "input_labels", "batch_labels"):
+        found = []
+        for one in cells:
+            column = "batch" if field.name == "batch_labels" else one.label_column
+            if column not in one.obs.columns:
+                verdict = f"(the default of `{field.name}`) is not in obs"
+                raise ValueError(_check.unknown("Column", column, map(str, one.obs.columns), verdict))
+            found.append(f"@obs:{column}")
+    else:
+        return None
+    return found if many else found[0]
+
+
+def _value(field: TaskParameter, value: Any, cells: list[Cells], many: bool) -> Any:
+    """Turn an option into what the task's input model takes: references become what they name."""
+    kind = field_kind(field.type)
+    if kind == "value":
+        return value
+    if not many:
+        return _resolved(field.name, kind, value, cells, 0)
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    everywhere = len(values) == 1 and isinstance(values[0], str) and not values[0][1:2].isdigit()
+    if everywhere and kind != "organism":
+        values *= len(cells)
+    if len(values) != len(cells):
+        raise ValueError(f"`{field.name}` must be given once per data set: expected {len(cells)}, got {len(values)}.")
+    return [_resolved(field.name, kind, one, cells, i) for i, one in enumerate(values)]
+
+
+def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], position: int) -> Any:
+    if kind == "organism":
+        from .datasets.types import Organism
+
+        # The established client writes an organism as NAME:PREFIX.
+        return Organism(value.partition(":")[0]) if isinstance(value, str) else value
+    where = cells[position]
+    if isinstance(value, str):
+        where, reference = reference_for(value, cells, position)
+        value = where.look_up(reference)
+    elif kind == "column":
+        _check.same_order(value, where.obs.index, name)
+    if kind == "index":
+        import pandas as pd
+
+        return pd.Index(value)
+    return value
+
+
+def described(value: Any) -> Any:
+    """Say in JSON what was given: text and numbers as they are, anything larger by its kind."""
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, (list, tuple)) and len(value) < 10:
+        return [described(one) for one in value]
+    if isinstance(value, Path) or type(value).__name__ == "Organism":
+        return str(value)
+    size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
+    return _check.kind_of(value) + size

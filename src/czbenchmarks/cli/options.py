@@ -1,0 +1,91 @@
+"""A task's fields as options of the command line."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+import click
+
+from czbenchmarks._options import ALIASES, field_kind
+
+if TYPE_CHECKING:
+    from czbenchmarks.tasks.task import TaskInfo, TaskParameter
+
+_COLUMNS = {"labels": "cell_type", "input_labels": "cell_type", "batch_labels": "batch"}
+_FROM_DATA = {"organism": "column 'organism' of obs", "data": "@, the data set", "table": "@obs"}
+
+
+def task_options(info: TaskInfo) -> list[click.Parameter]:
+    """Return one option per field of a task's input and of its baseline.
+
+    Parameters
+    ----------
+    info
+        The task.
+
+    Returns
+    -------
+    Options that are None unless given, named as the keywords of ``evaluate``.
+    """
+    many = info.requires_multiple_datasets
+    found = [_option(field, field.name, many) for field in info.task_params.values()]
+    return found + [_option(field, f"baseline_{field.name}", False) for field in info.baseline_params.values()]
+
+
+def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
+    kind = field_kind(field.type)
+    spellings = [name, *([ALIASES[name]] if name in ALIASES else [])]
+    flags = [f"--{spelling.replace('_', '-')}" for spelling in spellings]
+    choice, type_ = _click_type(field.type)
+    if type_ is click.BOOL and not choice:
+        return click.Option(
+            [name, "/".join([flags[0], flags[0].replace("--", "--no-", 1)])],
+            default=None,
+            help=_help(field, kind, many),
+        )
+    return click.Option(
+        [name, *flags],
+        type=type_ if kind == "value" else click.STRING,
+        multiple=_is_list(field.type) if kind == "value" else many,
+        default=None,
+        metavar={"column": "COLUMN", "index": "REFERENCE", "organism": "NAME"}.get(kind),
+        hidden=kind == "table",  # obs is always the data's; the established client passes @obs
+        help=_help(field, kind, many),
+    )
+
+
+def _help(field: TaskParameter, kind: str, many: bool) -> str:
+    default = field.default
+    if field.required:
+        default = _COLUMNS.get(field.name) or _FROM_DATA.get(kind)
+    elif isinstance(default, bool):
+        default = str(default).lower()
+    text = field.help_text or field.name
+    if many and kind in ("column", "organism"):
+        text += " Once per data set" + (", or once for all." if kind == "column" else ".")
+    shown = " [required]" if field.required and default is None else "" if default is None else f" [default: {default}]"
+    return text + shown
+
+
+def _click_type(annotation: Any) -> tuple[bool, click.ParamType[Any]]:
+    """Return whether a field is a choice, and the type of one value."""
+    inner = _one(annotation)
+    if get_origin(inner) is Literal:
+        return True, click.Choice([str(value) for value in get_args(inner)])
+    known: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    return False, known.get(inner, click.STRING)
+
+
+def _one(annotation: Any) -> Any:
+    """Strip ``Optional`` and ``List``."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        inner = [one for one in get_args(annotation) if one is not type(None)]
+        return _one(inner[0]) if len(inner) == 1 else annotation
+    return _one(get_args(annotation)[0]) if _is_list(annotation) else annotation
+
+
+def _is_list(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(_is_list(one) for one in get_args(annotation))
+    return get_origin(annotation) in (list, tuple) and bool(get_args(annotation))

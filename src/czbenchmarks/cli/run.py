@@ -1,0 +1,169 @@
+"""``czbenchmarks run TASK``: score embeddings of the user's data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from czbenchmarks.constants import RANDOM_SEED
+
+
+class _Tasks(click.Group):
+    """One command per task, made when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the tasks' keys."""
+        from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+        return TASK_REGISTRY.list_tasks()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command of a task; either spelling of its name will do."""
+        return _task_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the tasks into the help without importing them."""
+        from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+        with formatter.section("Tasks"):
+            formatter.write_dl([(key, task.summary) for key, task in TASK_REGISTRY.summaries().items()])
+
+
+@click.group("run", cls=_Tasks, invoke_without_command=True, subcommand_metavar="TASK [OPTIONS]")
+@click.pass_context
+def run_command(context: click.Context) -> None:
+    """Score embeddings, or a task's baseline, on your data.
+
+    The help of a task, czbenchmarks run TASK --help, shows its options and an example.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _task_command(name: str) -> click.Command:
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    from .options import task_options
+
+    info = TASK_REGISTRY.get_task_info(name)
+
+    def run(**given: Any) -> int:
+        return _run(info.name, **given)
+
+    inputs = "-u cells.h5ad -c embedding.npy"
+    if info.requires_multiple_datasets:
+        inputs = "-u human.h5ad -u mouse.h5ad -c human.npy -c mouse.npy"
+    labels = next((field for field in info.task_params if field in ("labels", "input_labels")), None)
+    options = f" --{labels.replace('_', '-')} cell_type" if labels else ""
+    # The backspace keeps click from breaking the lines elsewhere.
+    example = f"\b\nczbenchmarks run {info.name} \\\n    {inputs}{options}"
+    return click.Command(
+        info.name,
+        callback=run,
+        params=[*_common_options(), *task_options(info)],
+        help=info.description,
+        epilog=f"Example:\n\n{example}",
+        # --n_folds and --n-folds are the same.
+        context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
+    )
+
+
+def _common_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["-u", "--user-dataset"],
+            multiple=True,
+            metavar="DATA",
+            help="An .h5ad file, or a JSON object with `dataset_class`, `organism` and `path`. "
+            "Once per data set for tasks that compare data sets. [required]",
+        ),
+        click.Option(
+            ["-c", "--cell-representation"],
+            multiple=True,
+            metavar="EMBEDDING",
+            help="An .npy file (cells x dimensions) or a reference into the data: @X, @obsm:KEY, @layers:KEY. "
+            "Several are scored one by one; with several data sets, one per data set in their order.",
+        ),
+        click.Option(["-B", "--compute-baseline"], is_flag=True, help="Score the task's baseline too, or alone."),
+        click.Option(
+            ["-r", "--random-seed"],
+            type=click.INT,
+            default=RANDOM_SEED,
+            show_default=True,
+            help="Seed of all draws.",
+        ),
+        click.Option(
+            ["output_format", "-f", "--format"],
+            type=click.Choice(["table", "json"]),
+            default="table",
+            show_default=True,
+            help="How to print the scores.",
+        ),
+    ]
+
+
+def _run(
+    task: str,
+    user_dataset: tuple[str, ...],
+    cell_representation: tuple[str, ...],
+    compute_baseline: bool,
+    random_seed: int,
+    output_format: str,
+    **given: Any,
+) -> int:
+    """Score and print; the exit status tells whether every score has a value."""
+    if not user_dataset:
+        raise click.UsageError("At least one data set is needed; name it with -u DATA.h5ad.")
+    if not cell_representation and not compute_baseline:
+        raise click.UsageError("An embedding or the baseline is needed; pass -c EMBEDDING or -B.")
+    options = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in given.items()
+        if value not in (None, ())
+    }
+    if any(name.startswith("baseline_") for name in options) and not compute_baseline:
+        raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
+    from czbenchmarks._evaluate import evaluate, named
+
+    from .output import print_record
+
+    data = [_data_set(text) for text in user_dataset]
+    several = len(data) > 1
+    embeddings = [list(cell_representation)] if several else cell_representation
+    record = evaluate(
+        named(embeddings) if cell_representation else None,
+        data if several else data[0],
+        task,
+        random_seed=random_seed,
+        baseline=compute_baseline,
+        **options,
+    )
+    print_record(record, output_format)
+    return 0 if record.complete else 1
+
+
+def _data_set(text: str) -> Any:
+    """Return a path, or the data set that a JSON object describes."""
+    if not text.lstrip().startswith("{"):
+        return text
+    example = '{"dataset_class": "SingleCellLabeledDataset", "organism": "HUMAN", "path": "cells.h5ad"}'
+    try:
+        described = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise click.UsageError(
+            f"-u must be a path or a JSON object such as {example}, got JSON that cannot be read ({error})."
+        ) from None
+    missing = [key for key in ("dataset_class", "organism", "path") if not isinstance(described.get(key), str)]
+    if missing:
+        raise click.UsageError(f"-u must be a JSON object such as {example}, got one without {', '.join(missing)}.")
+    from pathlib import Path
+
+    from czbenchmarks.datasets.types import Organism
+    from czbenchmarks.datasets.utils import load_custom_dataset
+
+    target = described.pop("dataset_class")
+    organism = Organism(described.pop("organism").partition(":")[0])
+    name = f"user_dataset_{Path(described['path']).stem}"
+    return load_custom_dataset(name, custom_dataset_kwargs={"_target_": target, "organism": organism, **described})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_attribute, __dir__, __all__ = lazy_exports(__name__, {"evaluate": "czbenchmarks._evaluate"})
+_attribute, _names, __all__ = lazy_exports(__name__, {"evaluate": "czbenchmarks._evaluate"})
 __all__ += ["__version__"]
 
 
@@ -22,3 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return version("cz-benchmarks")
     return _attribute(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*_names(), "__version__"})

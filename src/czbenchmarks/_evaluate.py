@@ -110,14 +110,15 @@ def evaluate(
 def named(embeddings: Sequence[Any]) -> dict[str, Any]:
     """Name embeddings: references by themselves, files by their stem, or their path where that is taken."""
     found: dict[str, Any] = {}
+    given: set[str] = set()
     for embedding in embeddings:
         parts = embedding if isinstance(embedding, (list, tuple)) else [embedding]
         short = "+".join(dict.fromkeys(_short_name(part) for part in parts))
-        taken = short in found or short == BASELINE
-        name = "+".join(str(part) for part in parts if isinstance(part, (str, Path))) if taken else short
-        if name in found:
-            raise ValueError(f"An embedding must be given once, got {name!r} twice.")
-        found[name or f"embedding {len(found) + 1}"] = embedding
+        long = "+".join(str(part) for part in parts if isinstance(part, (str, Path))) or short
+        if long in given:
+            raise ValueError(f"An embedding must be given once, got {long!r} twice.")
+        given.add(long)
+        found[long if short in found or short == BASELINE else short] = embedding
     return found
 
 

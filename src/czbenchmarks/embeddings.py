@@ -8,6 +8,8 @@ data set itself. With several data sets ``@1:obs:COLUMN`` names the second one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-# What h5py, anndata and numpy raise on files that are damaged or of another kind.
-_UNREADABLE = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    IndexError,
-    AttributeError,
-    RuntimeError,
-    EOFError,
-    OverflowError,
-)
 _KEYED = ("obs", "var", "obsm", "layers")
 
 
@@ -105,10 +95,8 @@ class Cells:
             raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
         import anndata
 
-        try:
+        with _reading(self.path, self.name, ".h5ad"):
             return anndata.read_h5ad(self.path)
-        except _UNREADABLE as error:
-            raise _unreadable(self.path, self.name, ".h5ad", error) from error
 
     def piece(self, group: str, key: str | None = None) -> Any:
         """Return `X`, `obs`, `var`, or one entry of `obsm`, `layers`, `obs` or `var`, and read no more."""
@@ -177,19 +165,14 @@ class Cells:
         from anndata.io import read_elem
 
         assert self.path is not None
-        try:
-            with h5py.File(self.path, "r") as file:
-                if "encoding-type" in file["obs"].attrs:  # else written before anndata 0.7: only read_h5ad knows how
-                    if key is None:
-                        return read_elem(file[group]) if group in file else None
-                    keys = list(file[group]) if group in file else []
-                    if key in keys:
-                        return read_elem(file[group][key])
+        with _reading(self.path, self.name, ".h5ad"), h5py.File(self.path, "r") as file:
+            if "encoding-type" in file["obs"].attrs:  # else written before anndata 0.7: only read_h5ad knows how
+                if key is None:
+                    return read_elem(file[group]) if group in file else None
+                keys = list(file[group]) if group in file else []
+                if key not in keys:
                     raise _NoEntry(_no_entry(group, key, keys))
-        except _NoEntry:
-            raise
-        except _UNREADABLE as error:
-            raise _unreadable(self.path, self.name, ".h5ad", error) from error
+                return read_elem(file[group][key])
         return _entry(getattr(self.adata, group), group, key)
 
 
@@ -229,19 +212,25 @@ def _h5ad(path: Path, name: str) -> Path:
         raise ValueError(
             f"`{name}` must be an .h5ad file, got '{path}', which is not one; write it with AnnData.write_h5ad."
         )
-    try:
-        with h5py.File(path, "r") as file:
-            complete = "obs" in file
-    except _UNREADABLE as error:
-        raise _unreadable(path, name, ".h5ad", error) from error
+    with _reading(path, name, ".h5ad"), h5py.File(path, "r") as file:
+        complete = "obs" in file
     if not complete:
         raise ValueError(f"`{name}` must be an .h5ad file, got '{path}', an HDF5 file without obs.")
     return path
 
 
-def _unreadable(path: Path, name: str, kind: str, error: Exception) -> ValueError:
-    why = " ".join(str(error).split()).rstrip(".")
-    return ValueError(f"`{name}` must be a complete {kind} file, '{path}' could not be read ({why}); write it again.")
+@contextmanager
+def _reading(path: Path, name: str, kind: str) -> Iterator[None]:
+    """Say in one sentence that a file is damaged, whatever h5py, anndata or numpy call it."""
+    try:
+        yield
+    except (MemoryError, _NoEntry):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"`{name}` must be a complete {kind} file, '{path}' could not be read ({why}); write it again."
+        ) from error
 
 
 def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
@@ -290,7 +279,8 @@ def read_embedding(source: Any, data: Any, *, any_length: bool = False) -> Any:
     else:
         value = source
     if not any_length:
-        rows = getattr(value, "n", None) or (value.shape[0] if getattr(value, "shape", None) else None)
+        shape = getattr(value, "shape", None)
+        rows = shape[0] if shape else getattr(value, "n", None)
         if rows is None and isinstance(value, (list, tuple)):
             rows = len(value)
         if rows is not None:
@@ -313,8 +303,6 @@ def _npy(path: Path) -> Any:
                 "`embedding` must be a .npy file or a reference such as @obsm:KEY, "
                 f"got '{path}', which is not one; write it with numpy.save."
             )
-    try:
+    with _reading(path, "embedding", ".npy"):
         # Mapping checks the size in the header against the file before any memory is taken.
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except _UNREADABLE as error:
-        raise _unreadable(path, "embedding", ".npy", error) from error

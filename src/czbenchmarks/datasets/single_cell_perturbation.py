@@ -105,7 +105,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         number(self.min_logfoldchange, "min_logfoldchange")
         super().load_data()
         self._unique_cells()
-        conditions = set(self._conditions())
+        conditions = set(self._conditions().cat.categories)
         if str(self.control_name) not in conditions:
             raise ValueError(
                 f"Data in condition key {self.condition_key!r} column does not contain control condition "
@@ -135,7 +135,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
                 f"{self.de_pval_col} < {self.pval_threshold:g} and "
                 f"|{self.de_metric_col}| >= {self.min_logfoldchange:g}; check the table and the thresholds."
             )
-        strange = set(kept[self.condition_key].astype(str)) - set(self._conditions())
+        strange = set(kept[self.condition_key].astype(str)) - set(self._conditions().cat.categories)
         if strange:
             raise ValueError(
                 f"de_results[{self.condition_key}] contains conditions not in adata.obs[{self.condition_key}]"
@@ -189,7 +189,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         name = "target_conditions_override"
         if not isinstance(targets, Mapping):
             raise TypeError(f"`{name}` must map conditions to genes, got {_check.kind_of(targets)}.")
-        known = set(self._conditions())
+        known = set(self._conditions().cat.categories)
         for condition in targets:
             if str(condition) not in known:
                 raise ValueError(_check.unknown("Condition", condition, known, f"of `{name}` is not in the data"))
@@ -250,15 +250,16 @@ class SingleCellPerturbationDataset(SingleCellDataset):
 
     def _cells_by_condition(self) -> dict[str, list[str]]:
         names = self.adata.obs_names.to_series()
-        return {str(condition): list(cells) for condition, cells in names.groupby(self._conditions())}
+        return {str(condition): list(cells) for condition, cells in names.groupby(self._conditions(), observed=True)}
 
     def _known_controls(self, mapping: dict[str, dict[str, list[str]]]) -> None:
         found = sorted({control for cells in mapping.values() for control in control_cells.union(cells)})
         control_cells.positions(self.adata.obs_names, found, _CONTROLS)
 
-    def _conditions(self) -> NDArray[np.object_]:
+    def _conditions(self) -> pd.Series[Any]:
+        """Return the condition of every cell as a category of text, every category in use."""
         column = self._column(self.condition_key, "Condition key", "not found in adata.obs")
-        return np.asarray(column.astype(str), dtype=object)
+        return column.astype("category").cat.remove_unused_categories().cat.rename_categories(str)
 
     def _cells(self, condition: str) -> list[str]:
         return [str(cell) for cell in self.adata.obs_names[self._conditions() == condition]]

@@ -69,7 +69,7 @@ def load_custom_dataset(
 
 def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     """Return one entry of a YAML file, which may be missing if not required."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     file = Path(path).expanduser()
     if not file.is_file():
@@ -124,4 +124,4 @@ def _fitting(dataset_class: type[Dataset], arguments: dict[str, Any]) -> None:
         inspect.signature(dataset_class).bind(**arguments)
     except TypeError as error:
         takes = ", ".join(inspect.signature(dataset_class).parameters)
-        raise TypeError(f"{dataset_class.__name__} must get the arguments it takes ({takes}), got {error}.") from None
+        raise TypeError(f"{dataset_class.__name__} must get the arguments it takes ({takes}): {error}.") from None

@@ -6,6 +6,11 @@ from typing import Any
 
 from .perturbation import rank_correlation
 from .types import metrics_registry as metrics_registry
+from .utils import compute_entropy_per_cell as compute_entropy_per_cell
+from .utils import jaccard_score as jaccard_score
+from .utils import mean_fold_metric as mean_fold_metric
+from .utils import sequential_alignment as sequential_alignment
+from .utils import single_metric as single_metric
 
 
 def spearman_correlation(a: Any, b: Any) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Optional, Set
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, PrivateAttr, field_serializer, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_serializer, field_validator
 
 from czbenchmarks import _lazy
 from czbenchmarks._check import unknown
@@ -105,7 +105,7 @@ class MetricResult(BaseModel):
 
     metric_type: MetricType
     value: float
-    params: Optional[Dict[str, Any]] = None
+    params: Optional[Dict[str, Any]] = Field(default_factory=dict)
     reason: Optional[str] = None
     counts: Optional[Dict[str, int]] = None
     details: Optional[Dict[str, Any]] = None
@@ -142,7 +142,7 @@ class AggregatedMetricResult(BaseModel):
     """Mean and deviation of one score over repetitions."""
 
     metric_type: MetricType
-    params: Optional[Dict[str, Any]] = None
+    params: Optional[Dict[str, Any]] = Field(default_factory=dict)
     n_values: int
     value: float
     value_std_dev: float | None

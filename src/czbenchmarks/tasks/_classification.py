@@ -119,7 +119,9 @@ def _fit_and_score(name: str, make: Callable[[], Any], split: Split, n_labels: i
     known = np.unique(split.y_train)
     row: dict[str, Any] = {"classifier": name, **split.row}
     reason = None
-    if len(known) < 2:
+    if not len(split.y_test):
+        reason = "no test cells"
+    elif len(known) < 2:
         reason = "the training cells have a single label"
     elif name == "knn" and len(split.y_train) < KNN:
         reason = f"{len(split.y_train)} training cells are fewer than the {KNN} neighbours"

@@ -186,7 +186,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
     adata = anndata.AnnData(checked.copy())
     # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
     with one_blas_thread(), _quiet():
-        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.normalize_total(adata)
         sc.pp.log1p(adata)
         sc.pp.highly_variable_genes(adata, n_top_genes=min(n_top_genes, adata.n_vars))
         variable = adata[:, adata.var["highly_variable"].to_numpy()].X
@@ -243,7 +243,7 @@ def aggregate_cells_to_samples(
         )
     _check.labels(labels, "labels")
     _check.labels(sample_ids, "sample_ids")
-    groups = pd.DataFrame(array.astype(np.float64)).groupby(sample_values)
+    groups = pd.DataFrame(array).groupby(sample_values)
     averaged = groups.mean() if aggregation_method == "mean" else groups.median()
     first = pd.Series(label_values).groupby(sample_values).first()
     return (
@@ -264,23 +264,30 @@ def print_metrics_summary(metrics_list: Iterable[MetricResult]) -> None:
     import pandas as pd
 
     results = list(metrics_list)
-    rows = [{**(r.params or {}), "metric": r.metric_type.value, "value": r.value} for r in results]
     lines = ["", "=== Metrics Summary ==="]
-    frame = pd.DataFrame(rows, columns=None if rows else ["metric", "value"])
-    by = [name for name in frame.columns if name not in ("metric", "value")]
-    order = list(dict.fromkeys(frame["metric"]))
-    if by:
-        table = frame.pivot_table(index=by, columns="metric", values="value", sort=True)[order]
-        lines.append(table.reset_index().to_string(index=False, float_format="{:.4f}".format))
-        lines += ["", f"Results across {len(table)} {'/'.join(by)} values"]
-    else:
-        for metric, values in frame.groupby("metric", sort=False)["value"]:
-            lines += ["", f"{_title(str(metric))}:", *(f"  {i}: {v:.4f}" for i, v in enumerate(values, 1))]
+    frame = pd.DataFrame(
+        {
+            "by": [tuple(sorted(r.params or {})) for r in results],
+            "of": [tuple(str(v) for _, v in sorted((r.params or {}).items())) for r in results],
+            "metric": [r.metric_type.value for r in results],
+            "value": [r.value for r in results],
+        }
+    )
+    for by, part in frame.groupby("by", sort=False):
+        if not by:
+            for metric, values in part.groupby("metric", sort=False)["value"]:
+                lines += ["", f"{_title(str(metric))}:", *(f"  {i}: {v:.4f}" for i, v in enumerate(values, 1))]
+            continue
+        table = part.groupby(["of", "metric"])["value"].mean().unstack("metric")[list(dict.fromkeys(part["metric"]))]
+        names = pd.DataFrame(list(table.index), columns=list(by))
+        shown = pd.concat([names, table.map("{:.4f}".format).reset_index(drop=True)], axis=1)
+        what = f"{by[0]}s" if len(by) == 1 else f"combinations of {', '.join(by)}"
+        lines += ["", shown.to_string(index=False), "", f"Results across {len(table)} {what}"]
     lines += ["", "Overall Statistics:"]
     for metric, values in frame.groupby("metric", sort=False)["value"]:
-        lines.append(
-            f"{_title(str(metric))}: mean={values.mean():.4f}, std={values.std(ddof=0):.4f}, count={len(values)}"
-        )
+        defined = values.dropna()
+        line = f"{_title(str(metric))}: mean={defined.mean():.4f}, std={defined.std(ddof=0):.4f}, count={len(defined)}"
+        lines.append(line if len(defined) == len(values) else f"{line}, without a value={len(values) - len(defined)}")
     print("\n".join(lines))  # noqa: T201
 
 

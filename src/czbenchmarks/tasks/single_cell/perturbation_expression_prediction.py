@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, NoReturn, Optional
 
 import numpy as np
@@ -179,11 +180,11 @@ class _Data:
                     _check.unknown("Column", column, map(str, table.columns), "is not in adata.uns['de_results']")
                 )
         try:
-            values = table[metric].astype(np.float64)
+            table = table.assign(**{metric: table[metric].astype(np.float64)})
         except (ValueError, TypeError):
             raise ValueError(f"adata.uns['de_results'][{metric!r}] must hold numbers.") from None
         self.true = {
-            str(condition): pd.Series(values[part.index].to_numpy(), index=part[gene_key].astype(str))
+            str(condition): pd.Series(part[metric].to_numpy(), index=part[gene_key].astype(str))
             for condition, part in table.groupby(condition_key, observed=True)
         }
         self.cells = _positions(adata.obs_names, task_input.cell_index, shape[0], "cell_index", "cells")
@@ -250,6 +251,11 @@ class _Data:
 
 def _mapping(uns: Any, key: str) -> Dict[str, Any]:
     found = uns.get(key)
+    if isinstance(found, str):  # h5ad cannot hold names with a slash as keys, so they are stored as JSON
+        try:
+            found = json.loads(found)
+        except ValueError:
+            found = None
     if not isinstance(found, dict):
         raise ValueError(
             f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset."

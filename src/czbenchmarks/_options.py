@@ -89,7 +89,7 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
             raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
         found[info.name] = Wanted(
             info,
-            _under_own_names(info.task_params, given),
+            {**_under_own_names(info.task_params, options), **_under_own_names(info.task_params, more or {})},
             {
                 name: given[f"baseline_{name}"]
                 for name in info.baseline_params

@@ -150,7 +150,7 @@ class Cells:
         return table[key]
 
     def _read(self, group: str, key: str | None) -> Any:
-        memory = self._memory
+        memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already
         if memory is None and _is_table(self.source):
             if group == "obs":
                 return self.source

@@ -273,7 +273,8 @@ def print_metrics_summary(metrics_list: Iterable[MetricResult]) -> None:
             "value": [r.value for r in results],
         }
     )
-    for by, part in frame.groupby("by", sort=False):
+    for by in dict.fromkeys(tuple(sorted(r.params or {})) for r in results):
+        part = frame[[names == by for names in frame["by"]]]
         if not by:
             for metric, values in part.groupby("metric", sort=False)["value"]:
                 lines += ["", f"{_title(str(metric))}:", *(f"  {i}: {v:.4f}" for i, v in enumerate(values, 1))]

@@ -133,7 +133,10 @@ def _plan(wanted: Wanted, cells: list[Cells], random_seed: int) -> Plan:
         expected = "at least two data sets" if many else "one data set"
         raise ValueError(f"Task {info.name!r} must be given {expected}, got {len(cells):,}.")
     cls = TASK_REGISTRY.get_task_class(info.name)
-    asked = {name: wanted.options.get(name, _default(field, cells, many)) for name, field in info.task_params.items()}
+    asked = {
+        name: wanted.options[name] if name in wanted.options else _default(field, cells, many)
+        for name, field in info.task_params.items()
+    }
     asked = {name: value for name, value in asked.items() if value is not None}
     values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
     return Plan(

@@ -8,6 +8,7 @@ data set itself. With several data sets ``@1:obs:COLUMN`` names the second one.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -223,7 +224,9 @@ def _h5ad(path: Path, name: str) -> Path:
 def _reading(path: Path, name: str, kind: str) -> Iterator[None]:
     """Say in one sentence that a file is damaged, whatever h5py, anndata or numpy call it."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what anndata says of old files does not concern the scores
+            yield
     except (MemoryError, _NoEntry):
         raise
     except Exception as error:

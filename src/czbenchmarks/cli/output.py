@@ -57,29 +57,31 @@ def print_record(record: RunRecord, output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
         return
-    rows: list[list[Any]] = []
+    names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
+    values: dict[tuple[str, str, str], dict[str, str]] = {}
+    reasons: dict[tuple[str, str, str], list[str]] = {}
     for score in record.result_metrics:
         result = score.result
         params = ", ".join(f"{name}={value}" for name, value in (result.params or {}).items())
-        rows.append(
-            [
-                score.task,
-                score.embedding,
-                result.metric_type.value,
-                _number(result.value),
-                params,
-                result.reason,
-            ]
-        )
+        row = (score.task, result.metric_type.value, params)
+        values.setdefault(row, {})[score.embedding] = _number(result.value)
+        if result.reason:
+            reasons.setdefault(row, []).append(
+                result.reason if len(names) == 1 else f"{score.embedding}: {result.reason}"
+            )
+    rows = [
+        [*row, *(given.get(name) for name in names), "; ".join(reasons.get(row, []))] for row, given in values.items()
+    ]
+    if len({task for task, _, _ in values}) == 1:  # then it is the title
+        click.echo(rows[0][0])
+        rows = [["", *row[1:]] for row in rows]
+    columns = ["Task", "Metric", "Parameters", *names, "Reason"]
+    shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
+    if rows:
+        print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numbers=names)
     for failure in record.failures:
-        rows.append([failure.task, failure.embedding, None, "failed", None, failure.reason])
-    columns = ["Task", "Embedding", "Metric", "Value", "Parameters", "Reason"]
-    empty = [i for i in (4, 5) if not any(row[i] for row in rows)]
-    print_table(
-        [name for i, name in enumerate(columns) if i not in empty],
-        [[cell for i, cell in enumerate(row) if i not in empty] for row in rows],
-        numbers=["Value"],
-    )
+        of = f" of {failure.embedding}" if failure.embedding else ""
+        click.echo(f"{failure.task}{of} failed: {failure.reason}", err=True)
 
 
 def _number(value: float) -> str:

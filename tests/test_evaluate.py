@@ -1,0 +1,381 @@
+"""``evaluate``: the numbers of the tasks, whatever the data and embedding are held in; options, failures, record."""
+
+import json
+import re
+import subprocess
+import sys
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import czbenchmarks
+from czbenchmarks import evaluate
+from czbenchmarks._evaluate import named
+from czbenchmarks._options import field_kind
+from czbenchmarks.tasks import (
+    BatchIntegrationTask,
+    BatchIntegrationTaskInput,
+    ClusteringTask,
+    ClusteringTaskInput,
+    CrossSpeciesIntegrationTask,
+    CrossSpeciesIntegrationTaskInput,
+    EmbeddingTask,
+    EmbeddingTaskInput,
+    PerturbationExpressionPredictionTask,
+    PerturbationExpressionPredictionTaskInput,
+    represent,
+)
+from czbenchmarks.tasks.task import PCABaselineInput
+
+N = 150
+
+
+def make_cells(seed=0, organism="Homo sapiens"):
+    """Three cell types in two batches, counts and an embedding."""
+    rng = np.random.default_rng(seed)
+    types, batches = np.repeat([0, 1, 2], N // 3), rng.integers(0, 2, N)
+    rates = rng.gamma(1.0, 1.0, (3, 200)) * 3
+    obs = pd.DataFrame(
+        {
+            "cell_type": pd.Categorical(np.array(["B", "NK", "T"])[types]),
+            "batch": np.array(["one", "two"])[batches],
+            "time": types + 1,
+            "organism": organism,
+        },
+        index=[f"cell{i}" for i in range(N)],
+    )
+    return ad.AnnData(
+        X=sp.csr_matrix(rng.poisson(rates[types]).astype("float32")),
+        obs=obs,
+        var=pd.DataFrame(index=[f"gene{i}" for i in range(200)]),
+        obsm={"X_model": (rng.normal(size=(3, 6))[types] * 1.5 + rng.normal(size=(N, 6))).astype("float32")},
+    )
+
+
+@pytest.fixture(scope="module")
+def adata():
+    return make_cells()
+
+
+@pytest.fixture(scope="module")
+def folder(adata, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    adata.write_h5ad(folder / "cells.h5ad")
+    np.save(folder / "model.npy", adata.obsm["X_model"])
+    return folder
+
+
+def values(record):
+    return [(score.task, score.result.metric_type.value, score.result.value) for score in record.result_metrics]
+
+
+def expected(task, results):
+    return [(task, result.metric_type.value, result.value) for result in results]
+
+
+@pytest.fixture(scope="module")
+def by_hand(adata):
+    x, obs = adata.obsm["X_model"], adata.obs
+    return [
+        *expected("clustering", ClusteringTask().run(x, ClusteringTaskInput(obs=obs, input_labels=obs.cell_type))),
+        *expected("embedding", EmbeddingTask().run(x, EmbeddingTaskInput(input_labels=obs.cell_type))),
+        *expected(
+            "batch_integration",
+            BatchIntegrationTask().run(x, BatchIntegrationTaskInput(batch_labels=obs.batch, labels=obs.cell_type)),
+        ),
+    ]
+
+
+THREE = ["clustering", "embedding", "batch_integration"]
+
+
+def test_the_numbers_are_the_tasks_own_in_every_form(adata, folder, by_hand):
+    x = adata.obsm["X_model"]
+    file = folder / "cells.h5ad"
+    forms = {
+        "array, AnnData": (x, adata),
+        "array, table": (x, adata.obs),
+        "DataFrame": (pd.DataFrame(x, index=adata.obs_names), adata),
+        "sparse": (sp.csr_matrix(x), adata),
+        "Representation": (represent(x), adata),
+        "reference": ("@obsm:X_model", adata),
+        "file, file": (folder / "model.npy", file),
+        "reference, file": ("@obsm:X_model", str(file)),
+        "lists of one": ([x], [adata]),
+        "list of lists": (x.tolist(), adata),
+    }
+    for name, (embedding, data) in forms.items():
+        record = evaluate(embedding, data, THREE)
+        assert values(record) == by_hand, name
+        assert record.complete
+
+
+def test_the_neighbours_are_searched_once(adata, monkeypatch):
+    from czbenchmarks.kernels import representation
+
+    asked = []
+    search = representation.exact_neighbors
+    monkeypatch.setattr(representation, "exact_neighbors", lambda x, k: asked.append(k) or search(x, k))
+    evaluate("@obsm:X_model", adata, THREE)
+    assert asked == [N]  # the entropy per cell asks for 200, clustering for 15
+
+
+def test_options_reach_every_task_that_has_them(adata):
+    labels = np.roll(adata.obs["cell_type"].to_numpy(), 7)
+    record = evaluate("@obsm:X_model", adata, ["embedding", "batch_integration"], labels=labels)
+    x = adata.obsm["X_model"]
+    assert values(record)[0][2] == EmbeddingTask().run(x, EmbeddingTaskInput(input_labels=labels))[0].value
+    task_input = BatchIntegrationTaskInput(batch_labels=adata.obs.batch, labels=labels)
+    assert values(record)[1:] == expected("batch_integration", BatchIntegrationTask().run(x, task_input))
+    for option in ({"labels": "batch"}, {"input_labels": "@obs:batch"}, {"labels": "@0:obs:batch"}):
+        found = evaluate("@obsm:X_model", adata, "embedding", **option)
+        assert values(found)[0][2] == EmbeddingTask().run(x, EmbeddingTaskInput(input_labels=adata.obs.batch))[0].value
+
+
+def test_options_of_one_task(adata):
+    record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}, "clustering": None}, labels="time")
+    spec = record.run_specification["tasks"]
+    assert spec["embedding"] == {"input_labels": "batch"}
+    assert spec["clustering"]["input_labels"] == "time"
+    assert spec["clustering"]["n_iterations"] == 2
+    record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}}, input_labels="time")
+    assert record.run_specification["tasks"]["embedding"] == {"input_labels": "batch"}
+
+
+def test_baseline(adata, folder):
+    x = ClusteringTask(random_seed=7).compute_baseline(adata.X, PCABaselineInput(n_pcs=5, n_top_genes=100))
+    task_input = ClusteringTaskInput(obs=adata.obs, input_labels=adata.obs.cell_type)
+    both = evaluate(
+        folder / "model.npy", folder / "cells.h5ad", "clustering", random_seed=7, baseline=True,
+        baseline_n_pcs=5, baseline_n_top_genes=100,
+    )  # fmt: skip
+    assert [score.embedding for score in both.result_metrics] == ["model", "model", "baseline", "baseline"]
+    assert values(both)[2:] == expected("clustering", ClusteringTask(random_seed=7).run(x, task_input))
+    alone = evaluate(
+        None, adata, "clustering", random_seed=7, baseline=True, baseline_n_pcs=5, baseline_n_top_genes=100
+    )
+    assert values(alone) == values(both)[2:]
+
+
+def test_several_embeddings_have_names(adata):
+    rng = np.random.default_rng(1)
+    record = evaluate({"model": "@obsm:X_model", "noise": rng.normal(size=(N, 4))}, adata, "embedding")
+    frame = record.to_frame().set_index("embedding")
+    assert list(frame.index) == ["model", "noise"]
+    assert frame.loc["model", "value"] > frame.loc["noise", "value"] + 0.05
+    assert list(named(["a/x.npy", "b/x.npy", "@X", "baseline.npy"])) == ["x", "b/x.npy", "@X", "baseline.npy"]
+    with pytest.raises(ValueError, match="given once, got '@X' twice"):
+        named(["@X", "@X"])
+    with pytest.raises(ValueError, match="must not be called 'baseline'"):
+        evaluate({"baseline": "@obsm:X_model"}, adata, "embedding")
+
+
+@pytest.fixture(scope="module")
+def two():
+    return [make_cells(), make_cells(5, "Mus musculus")]
+
+
+def test_several_data_sets(two, tmp_path):
+    from czbenchmarks.datasets import Organism
+
+    x = [one.obsm["X_model"] for one in two]
+    task_input = CrossSpeciesIntegrationTaskInput(
+        labels=[one.obs.cell_type for one in two], organism_list=[Organism.HUMAN, Organism.MOUSE]
+    )
+    want = expected("cross-species_integration", CrossSpeciesIntegrationTask().run(x, task_input))
+    for i, one in enumerate(two):
+        one.write_h5ad(tmp_path / f"{i}.h5ad")
+        np.save(tmp_path / f"x{i}.npy", x[i])
+    files = [tmp_path / f"{i}.h5ad" for i in range(2)]
+    calls = [
+        ((x, two), {}),
+        ((["@obsm:X_model"] * 2, two), {"labels": "cell_type"}),
+        (([tmp_path / "x0.npy", "@1:obsm:X_model"], files), {"labels": ["@0:obs:cell_type", "cell_type"]}),
+        ((x, two), {"organisms": ["human", "mouse:ENSMUSG"]}),
+        ((x, [two[0].obs, two[1].obs]), {"organism_list": [Organism.HUMAN, Organism.MOUSE]}),
+    ]
+    for (embedding, data), options in calls:
+        assert values(evaluate(embedding, data, "cross_species_integration", **options)) == want
+
+
+@pytest.mark.parametrize(
+    ("embedding", "options", "sentence"),
+    [
+        ("@obsm:X_model", {}, "`embedding` must be given once per data set: expected 2, got 1."),
+        (["@obsm:X_model"] * 2, {"labels": ["cell_type"] * 3}, "`labels` must be given once per data set: expected 2"),
+        (["@obsm:X_model"] * 2, {"labels": "@1:obs:cell_type"}, "`labels` must be given once per data set"),
+        (["@obsm:X_model"] * 2, {"organisms": ["human"]}, "`organism_list` must be given once per data set"),
+        (
+            ["@obsm:X_model"] * 2,
+            {"organisms": ["human", "moose"]},
+            "Organism 'moose' is not known. Did you mean 'mouse'",
+        ),
+        (["@obsm:X_model"] * 2, {"baseline": True}, "Baseline not implemented"),
+    ],
+)
+def test_bad_input_of_several_data_sets(two, embedding, options, sentence):
+    with pytest.raises((ValueError, NotImplementedError), match=re.escape(sentence)):
+        evaluate(embedding, two, "cross-species_integration", **options)
+
+
+def make_perturbation():
+    """Two conditions of six cells, six control cells, and what the perturbation data set puts into `uns`."""
+    rng = np.random.default_rng(2)
+    names = [f"{group}{i}" for group in ("p", "q", "control") for i in range(6)]
+    genes = [f"gene{i}" for i in range(8)]
+    adata = ad.AnnData(
+        X=rng.gamma(2.0, size=(18, 8)).astype("float32"),
+        obs=pd.DataFrame({"condition": [name[:-1] for name in names]}, index=names),
+        var=pd.DataFrame(index=genes),
+    )
+    adata.uns["de_results"] = pd.DataFrame(
+        {"condition": ["p"] * 8 + ["q"] * 8, "gene_id": genes * 2, "logfoldchange": rng.normal(size=16)}
+    )
+    adata.uns["control_cells_map"] = {c: {f"{c}{i}": f"control{i}" for i in range(6)} for c in "pq"}
+    adata.uns["target_conditions_dict"] = {"p": genes[:6], "q": genes[2:]}
+    adata.uns["config"] = {"condition_key": "condition"}
+    adata.uns["metric_column"] = "logfoldchange"
+    return adata
+
+
+def test_perturbation():
+    adata = make_perturbation()
+    task, key = PerturbationExpressionPredictionTask(), "perturbation_expression_prediction"
+    want = expected(key, task.run(adata.X, PerturbationExpressionPredictionTaskInput(adata=adata)))
+    assert len(want) == 2
+    assert values(evaluate("@X", adata, key)) == want
+    assert values(evaluate("@X", adata, key, adata="@")) == want
+    rows, columns = adata.obs_names[::-1], adata.var_names[::-1]
+    part = adata[rows, columns].X
+    assert values(evaluate(part, adata, key, cell_index=rows, gene_index=list(columns))) == want
+    adata.obs["row"], adata.var["column"] = list(rows), list(columns)
+    assert values(evaluate(part, adata, key, cell_index="@obs:row", gene_index="@var:column")) == want
+    with pytest.raises(ValueError, match="got a table of obs"):
+        evaluate(part, adata.obs, key)
+
+
+def test_one_task_may_fail(adata):
+    data = adata[:, :].copy()
+    del data.obs["batch"]
+    record = evaluate("@obsm:X_model", data, THREE)
+    assert [failure.task for failure in record.failures] == ["batch_integration"]
+    assert record.failures[0].reason == (
+        "Column 'batch' (the default of `batch_labels`) is not in obs. Available: cell_type, organism, time."
+    )
+    assert {score.task for score in record.result_metrics} == {"clustering", "embedding"}
+    assert not record.complete
+    with pytest.raises(ValueError, match="Column 'batch'"):
+        evaluate("@obsm:X_model", data, "batch_integration")
+    # refused while it runs, not before
+    data.obs["same"] = "all"
+    record = evaluate("@obsm:X_model", data, {"embedding": {"labels": "same"}, "clustering": {}})
+    assert [(failure.task, failure.embedding) for failure in record.failures] == [("embedding", "@obsm:X_model")]
+    with pytest.raises(ValueError, match="at least two"):
+        evaluate("@obsm:X_model", data, "embedding", labels="same")
+
+
+def test_a_baseline_that_fails_leaves_the_scores(adata):
+    negative = ad.AnnData(-adata.X, obs=adata.obs)
+    record = evaluate(adata.obsm["X_model"], negative, "embedding", baseline=True)
+    assert [score.embedding for score in record.result_metrics] == ["embedding"]
+    assert [(failure.task, failure.embedding) for failure in record.failures] == [("embedding", "baseline")]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"tasks": "clusterng"}, "Task 'clusterng' not found. Did you mean 'clustering'?"),
+        ({"tasks": []}, "`tasks` must name at least one task"),
+        ({"n_itertions": 3}, "Option 'n_itertions' belongs to none of clustering. Did you mean 'n_iterations'?"),
+        ({"tasks": {"clustering": {"n_folds": 3}}}, "Option of clustering 'n_folds' is not known."),
+        ({"n_iterations": 0}, "`n_iterations` must be a positive integer"),
+        ({"baseline_n_pcs": 3}, "pass baseline=True"),
+        ({"labels": "celltype"}, "Column 'celltype' is not in obs. Did you mean 'cell_type'?"),
+        ({"labels": ["B"] * 3}, "expected 150, got 3"),
+        ({"embedding": None}, "An embedding or the baseline must be asked for"),
+        ({"embedding": np.zeros((3, 2))}, "`embedding` must have the same length as the data"),
+        ({"embedding": np.full((N, 2), np.nan)}, "`embedding` must be finite"),
+        ({"embedding": np.zeros(N)}, "`embedding` must have two dimensions"),
+        ({"embedding": [np.zeros((N, 2))] * 2}, "`embedding` must be given once per data set: expected 1, got 2."),
+        ({"embedding": "@obsm:X_modell"}, "Key 'X_modell' is not in obsm. Did you mean 'X_model'?"),
+        ({"embedding": "@1:obsm:X_model"}, "counted from 0, got 1 data set."),
+        ({"data": []}, "`data` must be at least one data set"),
+        ({"data": pd.DataFrame({"cell_type": []})}, "`data` must hold at least one cell"),
+        ({"random_seed": -1}, "`random_seed` must be between 0"),
+        ({"tasks": "cross-species_integration"}, "must be given at least two data sets, got 1."),
+    ],
+)
+def test_bad_input_raises_one_sentence(adata, change, sentence):
+    call = {"embedding": "@obsm:X_model", "data": adata, "tasks": "clustering", **change}
+    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)) as caught:
+        evaluate(**call)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_of_the_users_is_changed(adata):
+    data = adata.copy()
+    data.obs_names = data.obs_names[::-1]
+    x = data.obsm["X_model"].copy()
+    before = data.copy()
+    evaluate(x, data, THREE, baseline=True)
+    pd.testing.assert_frame_equal(data.obs, before.obs)
+    np.testing.assert_array_equal(data.X.toarray(), before.X.toarray())
+    np.testing.assert_array_equal(x, before.obsm["X_model"])
+    assert list(data.uns) == [] and list(data.obsm) == ["X_model"] and list(data.obsp) == []  # noqa: PT018
+
+
+def test_the_record(adata):
+    record = evaluate("@obsm:X_model", adata, ["embedding", "label_prediction"], random_seed=3, n_folds=3)
+    frame = record.to_frame()
+    assert frame["key"].is_unique
+    assert frame.loc[0, "key"] == "embedding|@obsm:X_model|SILHOUETTE_SCORE()"
+    assert set(frame["params.classifier"].dropna()) > {"lr", "knn", "rf"}
+    stored = json.loads(json.dumps(record.to_dict(), allow_nan=False))
+    assert stored["czbenchmarks_version"] == czbenchmarks.__version__
+    assert stored["random_seed"] == stored["run_specification"]["random_seed"] == 3
+    assert stored["run_specification"]["embeddings"] == {"@obsm:X_model": [{"shape": [N, 6]}]}
+    assert stored["run_specification"]["data"] == [{"source": f"AnnData of shape ({N}, 200)", "n_cells": N}]
+    assert stored["run_specification"]["tasks"]["label_prediction"]["n_folds"] == 3
+    assert stored["runtime_metrics"]["elapsed_time_secs"] > 0
+    assert stored["runtime_metrics"]["max_memory_mib"] > 50
+    assert stored["failures"] == []
+    first = stored["result_metrics"][0]
+    assert (first["task"], first["metric_type"], first["value"]) == (
+        "embedding",
+        "silhouette_score",
+        frame.loc[0, "value"],
+    )
+
+
+def test_no_value_is_null(adata):
+    from czbenchmarks.metrics.types import MetricResult, MetricType
+    from czbenchmarks.results import RunRecord, Score
+
+    result = MetricResult(metric_type=MetricType.AUROC, value=float("nan"), reason="one class")
+    record = RunRecord(42, [Score("t", "e", result)] * 2, [], {}, {})
+    assert not record.complete
+    assert record.to_dict()["result_metrics"][0]["value"] is None
+    assert list(record.to_frame()["key"]) == ["t|e|AUROC()", "t|e|AUROC()#2"]
+    assert list(RunRecord(42, [], [], {}, {}).to_frame().columns[:2]) == ["key", "task"]
+
+
+def test_kinds_of_fields():
+    fields = {**ClusteringTaskInput.model_fields, **PerturbationExpressionPredictionTaskInput.model_fields}
+    fields |= CrossSpeciesIntegrationTaskInput.model_fields
+    assert {name: field_kind(field.annotation) for name, field in fields.items()} == {
+        "obs": "table", "input_labels": "column", "use_rep": "value", "n_iterations": "value", "flavor": "value",
+        "key_added": "value", "adata": "data", "pred_effect_operation": "value", "gene_index": "index",
+        "cell_index": "index", "labels": "column", "organism_list": "organism",
+    }  # fmt: skip
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, czbenchmarks; "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'pandas', 'pydantic', 'anndata', 'click'}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert {"evaluate", "__version__"} <= set(dir(czbenchmarks))

@@ -61,7 +61,11 @@ def unknown(kind: str, given: object, known: Iterable[str], verdict: str = "is n
     known = sorted(known)
     near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{kind} {given!r} {verdict}.{hint} Available: {', '.join(known) or 'none'}."
+    most = len(known)
+    while most > 3 and len(listing(known, most)) > 250:
+        most -= 1
+    said = f"{kind} {given!r} {verdict}".rstrip()
+    return f"{said}.{hint} Available: {listing(known, most) or 'none'}."
 
 
 def kind_of(value: object) -> str:
@@ -93,8 +97,9 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
     if sp.issparse(value):
         if value.ndim != 2:
             raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
-        data = _floating(value.data, name)
-        array: Any = sp.csr_matrix(value) if data is value.data else sp.csr_matrix(value).astype(data.dtype)
+        array: Any = sp.csr_matrix(value)
+        data = _floating(array.data, name)
+        array = array if data is array.data else array.astype(data.dtype)
         _not_empty(array, name)
         _finite(array.data, name)
         return array if keep_sparse else array.toarray()
@@ -102,7 +107,8 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         kinds = {str(kind) for kind in value.dtypes if getattr(kind, "kind", "O") not in "fiub"}
         if kinds:
             raise TypeError(f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them.")
-        value = value.to_numpy()
+        plain = all(isinstance(kind, np.dtype) for kind in value.dtypes)
+        value = value.to_numpy() if plain else value.to_numpy(dtype=np.float64, na_value=np.nan)
     if not isinstance(value, np.ndarray):
         if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
             raise TypeError(f"`{name}` must be an array, sparse matrix or DataFrame, got {kind_of(value)}.")
@@ -110,12 +116,20 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
             value = np.asarray(value)
         except ValueError:
             raise ValueError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
-    array = _floating(np.asarray(value), name)
+    array = _floating(_unmasked(value, name), name)
     if array.ndim != 2:
         raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
     _not_empty(array, name)
     _finite(array, name)
     return array
+
+
+def _unmasked(value: Any, name: str) -> NDArray[Any]:
+    """Return an array without a mask; masked values are missing values."""
+    masked = int(np.ma.getmaskarray(value).sum()) if isinstance(value, np.ma.MaskedArray) else 0
+    if masked:
+        raise ValueError(f"`{name}` must have every value, got {masked:,} masked; remove those cells or fill them in.")
+    return np.asarray(value)
 
 
 def _floating(array: NDArray[Any], name: str) -> NDArray[Any]:
@@ -133,19 +147,20 @@ def _not_empty(array: Any, name: str) -> None:
         raise ValueError(f"`{name}` must hold at least one cell and one dimension, got shape {array.shape}.")
 
 
+_TOO_LARGE = 1e150  # squared distances would overflow
+
+
 def _finite(values: NDArray[Any], name: str) -> None:
-    # The sum is finite when all values are (short of overflow): one cheap pass without a mask in the usual case.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if values.size == 0 or np.isfinite(values.sum(dtype=np.float64)):
-            return
+    # NaN and infinities reach the extremes: two passes without a mask in the usual case.
+    if values.size == 0 or max(float(values.max()), -float(values.min())) < _TOO_LARGE:
+        return
     bad = ~np.isfinite(values)
     if bad.any():
         rows = f" in {int(bad.any(axis=1).sum()):,} rows" if values.ndim == 2 else ""
         raise ValueError(
             f"`{name}` must be finite, got {int(bad.sum()):,} NaN or infinite values{rows}; remove or impute them."
         )
-    if float(np.abs(values).max()) > 1e150:  # squared distances would overflow
-        raise ValueError(f"`{name}` must stay below 1e150 in magnitude so that distances exist; rescale it.")
+    raise ValueError(f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that distances exist; rescale it.")
 
 
 def labels(value: Any, name: str, n: int | None = None) -> Labels:
@@ -174,13 +189,19 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
         text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
         first, _ = pd.factorize(values)
         order, inverse = np.unique(text, return_inverse=True)
-        ids = value.index.to_numpy() if isinstance(value, pd.Series) else np.arange(len(values))
-        found = Labels(inverse.astype(np.int64)[first], order, ids)
+        found = Labels(inverse.astype(np.int64)[first], order, cell_ids(value, len(values)))
     if n is not None:
         same_length(len(found), n, name)
     if len(found) == 0:
         raise ValueError(f"`{name}` must have at least one entry, got none.")
     return found
+
+
+def cell_ids(value: Any, n: int) -> NDArray[Any]:
+    """Return what names each cell: the index of a Series, else positions."""
+    import pandas as pd
+
+    return value.index.to_numpy() if isinstance(value, pd.Series) else np.arange(n)
 
 
 def same_length(got: int, expected: int, name: str, what: str = "cell") -> None:
@@ -203,7 +224,7 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
         array = np.asarray(value.astype(object) if isinstance(value.dtype, pd.CategoricalDtype) else value)
     elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, dict)):
         if isinstance(value, np.ndarray):
-            array = value
+            array = _unmasked(value, name)
         else:
             array = np.empty(len(value), dtype=object)
             array[:] = list(value)
@@ -228,6 +249,8 @@ def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
         raise ValueError(f"`{name}` must name every cell, got {missing:,} missing of {len(array):,}; drop those cells.")
     try:
         found = array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"`{name}` must be numbers that fit a float, got a larger one; rescale them.") from None
     except (ValueError, TypeError):
         wrong = next((v for v in array if not _is_number(v)), array[0])
         raise ValueError(
@@ -241,6 +264,18 @@ def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
     return found
 
 
+def vector(value: Any, name: str) -> NDArray[np.float64]:
+    """Return one-dimensional finite numbers."""
+    array = one_dimensional(value, name)
+    try:
+        found = array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise TypeError(f"`{name}` must hold numbers, got {listing(array)}.") from None
+    if not np.isfinite(found).all():
+        raise ValueError(f"`{name}` must be finite, got {int((~np.isfinite(found)).sum()):,} NaN or infinite values.")
+    return found
+
+
 def _is_number(value: object) -> bool:
     try:
         float(value)  # type: ignore[arg-type]
@@ -249,8 +284,8 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def same_order(value: Any, names: Any, name: str) -> None:
-    """Refuse a Series or DataFrame that holds the names of `obs` in another order; any other index is ignored."""
+def same_order(value: Any, names: Any, name: str, of: str = "obs") -> None:
+    """Refuse a Series or DataFrame that holds the names of `of` in another order; any other index is ignored."""
     import pandas as pd
 
     if not isinstance(value, (pd.Series, pd.DataFrame)) or len(value.index) != len(names):
@@ -260,8 +295,8 @@ def same_order(value: Any, names: Any, name: str) -> None:
         return
     if names.isin(index).all():
         raise ValueError(
-            f"`{name}` must follow the order of `obs`, got the same {len(names):,} names in another order; "
-            f"reorder it: {name}.loc[obs.index]."
+            f"`{name}` must follow the order of `{of}`, got the same {len(names):,} names in another order; "
+            f"reorder it: {name}.loc[{of}.index]."
         )
 
 

@@ -223,12 +223,14 @@ def test_the_table(folder):
     assert result.stderr == ""
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    assert re.search(r"label_prediction +human +mean_fold_accuracy +0\.\d{4} +classifier=lr", result.stdout)
+    assert lines[0] == "label_prediction"
+    assert re.search(r"Metric +Parameters +human", result.stdout)
+    assert re.search(r"mean_fold_accuracy +classifier=lr +0\.\d{4}", result.stdout)
     assert "Reason" not in result.stdout
     assert "\x1b" not in result.stdout
 
 
-def test_a_failure_is_a_row_and_status_1(folder, monkeypatch):
+def test_a_failure_is_said_and_status_1(folder, monkeypatch):
     from czbenchmarks.tasks import EmbeddingTask
 
     def no_baseline(self, expression_data, baseline_input=None):
@@ -238,7 +240,8 @@ def test_a_failure_is_a_row_and_status_1(folder, monkeypatch):
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B"]
     result = run(*words)
     assert result.exit_code == 1
-    assert re.search(r"embedding +baseline +failed +These counts are no counts\.", result.stdout)
+    assert re.search(r"silhouette_score +0\.\d{4}", result.stdout)
+    assert result.stderr == "embedding of baseline failed: These counts are no counts.\n"
     stored = json.loads(run(*words, "-f", "json").stdout)
     assert stored["failures"] == [
         {"task": "embedding", "embedding": "baseline", "reason": "These counts are no counts."}

@@ -44,17 +44,19 @@ def num_threads() -> int:
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS and OpenMP to one thread until the last of the nested or concurrent holders leaves.
 
-    The limits are process-wide; counting holders keeps one thread's exit from lifting the limit under another.
+    The limit on BLAS is process-wide; counting holders keeps one thread's exit from lifting it under another. That on
+    OpenMP belongs to the calling thread.
     """
     from threadpoolctl import threadpool_limits
 
     global _holders, _held
     with _guard:
         if _holders == 0:
-            _held = threadpool_limits(limits=1)
+            _held = threadpool_limits(limits=1, user_api="blas")
         _holders += 1
     try:
-        yield
+        with threadpool_limits(limits=1, user_api="openmp"):
+            yield
     finally:
         with _guard:
             _holders -= 1

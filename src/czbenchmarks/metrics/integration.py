@@ -30,7 +30,8 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
     labels
         n batches.
     n_neighbors
-        Cells counted, the cell itself included; all n where there are fewer (recorded in the details).
+        Cells counted, the cell itself included, less than n; the default shrinks to n where there are fewer cells
+        (recorded in the details).
     random_seed
         Accepted for callers of earlier releases; the search is exact and draws nothing.
 
@@ -45,7 +46,11 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
     """
     embedding = represent(X, "X")
     batches = _labels(labels, "labels", embedding.n)
-    k = min(whole(n_neighbors, "n_neighbors", 1), embedding.n)
+    if whole(n_neighbors, "n_neighbors", 2) >= embedding.n and n_neighbors != ENTROPY_NEIGHBORS:
+        raise ValueError(
+            f"`n_neighbors` must be less than the number of cells, {embedding.n:,}, got {n_neighbors:,}; pass fewer."
+        )
+    k = min(int(n_neighbors), embedding.n)
     if len(batches.names) < 2:
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     if k < 2:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from czbenchmarks._check import same_length
+from czbenchmarks._check import same_length, vector
 
 from .types import Measurement
 
@@ -32,14 +32,9 @@ def rank_correlation(a: Any, b: Any) -> Measurement:
     """
     from scipy.stats import rankdata
 
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    x, y = vector(a, "a"), vector(b, "b")
     same_length(y.size, x.size, "b", "value")
     counts = {"used": int(x.size), "left_out": 0}
-    for name, side in (("a", x), ("b", y)):
-        if not np.isfinite(side).all():
-            raise ValueError(
-                f"`{name}` must be finite, got {int((~np.isfinite(side)).sum()):,} NaN or infinite values."
-            )
     if x.size < 2:
         return Measurement.undefined(f"{x.size} value is too few to rank", counts=counts)
     if np.ptp(x) == 0 or np.ptp(y) == 0:

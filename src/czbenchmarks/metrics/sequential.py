@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from czbenchmarks._check import numbers, whole
+from czbenchmarks._check import cell_ids, numbers, whole
 from czbenchmarks.kernels import sequence
 
 from ._inputs import represent
@@ -56,7 +56,7 @@ def sequential_alignment(
     observed = float(each.mean())
     counts = {"used": embedding.n, "left_out": 0}
     details: dict[str, Any] = {"k": k}
-    ids = np.arange(embedding.n)
+    ids = cell_ids(labels, embedding.n)
     if not normalize:
         return Measurement(observed, None, Units("cell", ids, each, {"label": values}), counts, details)
     expected = sequence.expected_difference(values)

@@ -195,7 +195,7 @@ class MetricRegistry:
         """Return the row of a metric."""
         if not isinstance(metric_type, MetricType):
             known = [member.value for member in MetricType]
-            raise ValueError(f"Unknown metric type: {unknown('metric', metric_type, known)}")
+            raise ValueError(unknown("Unknown metric type:", metric_type, known, ""))
         return self._rows.get(metric_type, metric_type.declaration)
 
     def compute(self, metric_type: MetricType, **kwargs: Any) -> Any:
@@ -238,7 +238,7 @@ class MetricRegistry:
         arguments = {**row.defaults, **kwargs}
         missing = sorted(set(row.needs) - set(arguments))
         if missing:
-            raise ValueError(f"Missing required arguments for {metric_type}: {set(missing)}")
+            raise ValueError(f"Missing required arguments for {metric_type}: {', '.join(missing)}.")
         function = self._function(row)
         parameters = inspect.signature(function).parameters.values()
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -246,7 +246,14 @@ class MetricRegistry:
             for name in arguments:
                 if name not in names:
                     raise TypeError(unknown(f"Argument of {metric_type}", name, names))
-        return function(**arguments)
+        if function.__module__.startswith("czbenchmarks"):
+            return function(**arguments)
+        try:
+            return function(**arguments)
+        except (ValueError, TypeError) as error:
+            needed = " and ".join(f"`{name}`" for name in row.needs)
+            why = str(error).splitlines()[0].rstrip(".")
+            raise type(error)(f"{needed} must suit {metric_type}, which refused them: {why}.") from None
 
     @staticmethod
     def _function(row: Declaration) -> Callable[..., Any]:

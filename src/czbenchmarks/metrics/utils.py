@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import unknown, whole
+from czbenchmarks._check import kind_of, unknown, whole
 
 from . import integration, sequential
 from ._inputs import represent
@@ -117,10 +117,17 @@ def jaccard_score(y_true: Iterable[str], y_pred: Iterable[str]) -> float:
     >>> jaccard_score({"a", "b"}, {"b", "c"})
     0.3333333333333333
     """
-    if isinstance(y_true, str) or isinstance(y_pred, str):
-        raise TypeError("`y_true` and `y_pred` must be sets of names, got text; pass {name} for a single name.")
-    true, predicted = set(y_true), set(y_pred)
+    true, predicted = _names(y_true, "y_true"), _names(y_pred, "y_pred")
     return len(true & predicted) / len(true | predicted) if true | predicted else math.nan
+
+
+def _names(value: Iterable[str], name: str) -> set[str]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"`{name}` must be a set of names, got {value!r}; pass {{name}} for a single name.")
+    try:
+        return set(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be a set of names, got entries that are no names: {value!r}.") from None
 
 
 def mean_fold_metric(results_df: Any, metric: str = "accuracy", classifier: str | None = None) -> float:
@@ -173,12 +180,17 @@ def single_metric(results_df: Any, metric: str, **kwargs: Any) -> float:
 def _rows(results_df: Any, metric: str, filters: dict[str, Any]) -> Any:
     import pandas as pd
 
-    frame = results_df if isinstance(results_df, pd.DataFrame) else pd.DataFrame(list(results_df))
+    if isinstance(results_df, pd.DataFrame):
+        frame = results_df
+    elif isinstance(results_df, (list, tuple)) and all(isinstance(row, dict) for row in results_df):
+        frame = pd.DataFrame(list(results_df))
+    else:
+        raise TypeError(f"`results_df` must be a DataFrame or a list of rows, got {kind_of(results_df)}.")
     for column in (metric, *filters):
         if column not in frame.columns:
             raise ValueError(unknown("Column", column, map(str, frame.columns), "is not in the results"))
     for column, value in filters.items():
         frame = frame[frame[column] == value]
     if frame.empty:
-        raise ValueError(f"No results found after filtering with {filters}")
+        raise ValueError(f"No results found after filtering with {filters}.")
     return frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type, get_origin
 
 from czbenchmarks._lazy import load
 
@@ -164,11 +164,11 @@ class TaskRegistry:
         ValueError, TypeError
             One sentence, if a value is missing, unknown or bad.
         """
-        return self.get_task_class(task_name).input_model(**params)
+        return self.get_task_class(task_name).input_model(**_keywords(params))
 
     def validate_baseline_inputs(self, task_name: str, params: Dict[str, Any]) -> BaselineInput:
         """Build a task's baseline input from keyword values; raises as ``validate_task_inputs``."""
-        return self.get_task_class(task_name).baseline_model(**params)
+        return self.get_task_class(task_name).baseline_model(**_keywords(params))
 
     def validate_and_build_inputs(self, task_name: str, model_type: str, params: Dict[str, Any]) -> BaseModel:
         """Build ``"input_model"`` or ``"baseline_model"`` of a task from keyword values."""
@@ -176,6 +176,12 @@ class TaskRegistry:
             raise ValueError(f"Invalid model_type {model_type!r}. Must be 'input_model' or 'baseline_model'.")
         build = self.validate_task_inputs if model_type == "input_model" else self.validate_baseline_inputs
         return build(task_name, params)
+
+
+def _keywords(params: Any) -> Dict[str, Any]:
+    if not isinstance(params, dict):
+        raise TypeError(f"`params` must be a dict of option names and values, got {type(params).__name__}.")
+    return params
 
 
 def _help_line(prefix: str, parameter: TaskParameter) -> str:
@@ -199,15 +205,9 @@ def _parameters(model: Type[BaseModel]) -> Dict[str, TaskParameter]:
             default=None if info.default is PydanticUndefined else info.default,
             required=info.is_required(),
             help_text=info.description or "",
-            is_multiple=_is_list(info.annotation),
+            is_multiple=get_origin(info.annotation) in (list, tuple),
         )
     return found
-
-
-def _is_list(annotation: Any) -> bool:
-    if type(None) in get_args(annotation):
-        return any(_is_list(inner) for inner in get_args(annotation))
-    return get_origin(annotation) in (list, tuple)
 
 
 TASK_REGISTRY = TaskRegistry()

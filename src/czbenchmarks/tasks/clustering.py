@@ -79,7 +79,6 @@ class ClusteringTask(Task):
         embedding = represent(cell_representation)
         labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
         _check.same_length(len(task_input.obs), embedding.n, "obs")
-        _check.same_order(task_input.input_labels, task_input.obs.index, "input_labels")
         _check.at_least_two(labels, "input_labels")
         if embedding.n < 3:
             raise ValueError(f"Need at least 3 cells to cluster, got {embedding.n}.")

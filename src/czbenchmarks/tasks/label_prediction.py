@@ -16,6 +16,8 @@ from .constants import MIN_CLASS_SIZE, N_FOLDS
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
+WIDEST_DENSE = 1000
+
 
 class MetadataLabelPredictionTaskInput(TaskInput):
     """Input of the label prediction task."""
@@ -82,7 +84,8 @@ class MetadataLabelPredictionTask(Task):
                 f"`labels` must hold at least two labels with {smallest} cells or more, got {len(kept.names)} "
                 f"({small} smaller ones left out); lower `min_class_size` or score more cells."
             )
-        X = embedding.values[keep]
+        # Expression stays sparse; a narrow embedding is dense, so that its container does not choose the search.
+        X = (embedding.array if embedding.d <= WIDEST_DENSE else embedding.values)[keep]
         folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
         splits = [
             classification.Split(X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": i})

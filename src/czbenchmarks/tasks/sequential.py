@@ -63,7 +63,6 @@ class SequentialOrganizationTask(Task):
         embedding = represent(cell_representation)
         times = _check.numbers(task_input.input_labels, "input_labels", embedding.n)
         _check.same_length(len(task_input.obs), embedding.n, "obs")
-        _check.same_order(task_input.input_labels, task_input.obs.index, "input_labels")
         _check.at_least_two(_check.labels(times, "input_labels"), "input_labels", "time point")
         output = SequentialOrganizationOutput(embedding=embedding.array)
         output.with_representation(embedding)
@@ -73,7 +72,8 @@ class SequentialOrganizationTask(Task):
         self, task_input: SequentialOrganizationTaskInput, task_output: SequentialOrganizationOutput
     ) -> List[MetricResult]:
         embedding = task_output.representation(task_output.embedding)
-        times = _check.numbers(task_input.input_labels, "input_labels")
+        given = task_input.input_labels
+        times = pd.Series(_check.numbers(given, "input_labels"), index=_check.cell_ids(given, embedding.n))
         return [
             self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=times),
             self.score(

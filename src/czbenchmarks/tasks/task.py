@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional, Type, Union
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
+from czbenchmarks import _check
 from czbenchmarks._check import kind_of, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
@@ -264,6 +266,7 @@ class Task(ABC):
                 f"{type(several).__name__} of {len(several)}."
             )
         _check_kind(task_input, self.input_model, "task_input")
+        self._refuse_other_orders(several if several is not None else [cell_representation], task_input)
         given: Any
         if several is not None:
             given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(several)]
@@ -277,9 +280,30 @@ class Task(ABC):
             )
         return results
 
+    @staticmethod
+    def _refuse_other_orders(embeddings: Sequence[Any], task_input: TaskInput) -> None:
+        """Refuse tables and label Series that name the same cells in different orders."""
+        fields = {name: getattr(task_input, name, None) for name in _NAMED_FIELDS}
+        for i, embedding in enumerate(embeddings):
+            named = [(name, _entry(value, i)) for name, value in fields.items()]
+            # Whatever has an index of names; the first sets the order, `obs` if there is one.
+            named = [
+                (name, value) for name, value in [*named, ("cell_representation", embedding)] if hasattr(value, "iloc")
+            ]
+            for name, value in named[1:]:
+                _check.same_order(value, named[0][1].index, name, named[0][0])
+
     def _prepare(self, value: Any, name: str) -> Any:
         prepared = represent(value, name, keep_sparse=self._keeps_sparse)
         return prepared if self._accepts_representation else prepared.array
+
+
+_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids")
+
+
+def _entry(value: Any, i: int) -> Any:
+    """Return the entry of one data set where there are several; too short a list is refused later, in its own words."""
+    return (value[i] if i < len(value) else None) if isinstance(value, list) else value
 
 
 def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:

@@ -60,6 +60,9 @@ def cluster_embedding(
     -------
     The cluster of every cell.
     """
+    if not hasattr(adata, "obsm"):
+        raise TypeError(f"`adata` must be an AnnData, got {_check.kind_of(adata)}.")
+    n_iterations = _check.whole(n_iterations, "n_iterations", 1)
     if use_rep != "X" and use_rep not in adata.obsm:
         raise ValueError(_check.unknown("`use_rep`", use_rep, ["X", *adata.obsm]))
     if flavor not in ("leidenalg", "igraph"):
@@ -89,6 +92,7 @@ def filter_minimum_class(features: Any, labels: Any, min_class_size: int = MIN_C
     """
     import pandas as pd
 
+    min_class_size = _check.whole(min_class_size, "min_class_size", 0)
     checked = _check.labels(labels, "labels", len(features))
     keep = checked.counts[checked.codes] >= min_class_size
     values = np.asarray(labels)[keep]
@@ -185,12 +189,30 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         )
     adata = anndata.AnnData(checked.copy())
     # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
-    with one_blas_thread(), _quiet():
+    with one_blas_thread(), _one_numba_thread(), _quiet():
         sc.pp.normalize_total(adata)
         sc.pp.log1p(adata)
-        sc.pp.highly_variable_genes(adata, n_top_genes=min(n_top_genes, adata.n_vars))
+        try:
+            sc.pp.highly_variable_genes(adata, n_top_genes=min(n_top_genes, adata.n_vars))
+        except (ValueError, IndexError) as error:
+            raise ValueError(
+                "`expression_data` must hold genes that vary between cells, got none to choose variable ones from."
+            ) from error
         variable = adata[:, adata.var["highly_variable"].to_numpy()].X
         return sc.pp.pca(variable, n_comps=n_pcs, svd_solver="arpack", random_state=seed)
+
+
+@contextmanager
+def _one_numba_thread() -> Iterator[None]:
+    """Hold numba, which scanpy sums with, to one thread: the order of a sum decides its last bit."""
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any, Dict
 
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
+from czbenchmarks.exceptions import InputAssertionError
 from czbenchmarks.kernels.representation import Representation
 
 
@@ -25,7 +26,7 @@ def labels_of(embeddings: list[Representation], labels: list[Any], organisms: li
     """Check that there is one list of labels and one organism per data set, each label list as long as its data."""
     for name, entries in (("labels", labels), (field, organisms)):
         if len(entries) != len(embeddings):
-            raise ValueError(
+            raise InputAssertionError(
                 f"Number of cell representations must match `{name}`, one entry per data set: expected "
                 f"{len(embeddings)}, got {len(entries)}."
             )

@@ -27,6 +27,8 @@ EPSILON = 1e-8
 def _index(value: Any, name: str) -> Optional[pd.Index]:
     if value is None:
         return None
+    if isinstance(value, pd.MultiIndex):
+        raise TypeError(f"`{name}` must hold one name per entry, got a MultiIndex; flatten it.")
     index = value if isinstance(value, pd.Index) else pd.Index(_check.one_dimensional(value, name))
     if not index.is_unique:
         twice = index[index.duplicated()].unique()
@@ -157,8 +159,11 @@ class _Data:
     def __init__(self, task_input: PerturbationExpressionPredictionTaskInput, shape: tuple[int, int]) -> None:
         adata: Any = task_input.adata
         uns = adata.uns
-        self.pairs = _mapping(uns, "control_cells_map")
-        self.targets = _mapping(uns, "target_conditions_dict")
+        self.pairs = _control_pairs(uns)
+        self.targets = {
+            condition: _names(genes, f"adata.uns['target_conditions_dict'][{condition!r}]")
+            for condition, genes in _mapping(uns, "target_conditions_dict").items()
+        }
         if not self.targets:
             raise ValueError(
                 "adata.uns['target_conditions_dict'] must name at least one condition, got none; loosen the data set's "
@@ -194,7 +199,7 @@ class _Data:
         self, condition: str, predictions: Any, operation: str
     ) -> tuple[Dict[str, Any], Optional[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
         """Return what is known of a condition, and its predicted and true change unless it cannot be scored."""
-        targets = list(dict.fromkeys(map(str, self.targets[condition])))
+        targets = list(dict.fromkeys(self.targets[condition]))
         true = self.true.get(condition, pd.Series(dtype=np.float64))
         usable = [g for g in targets if g in self.genes.index and g in true.index and np.ndim(true[g]) == 0]
         usable = [g for g in usable if np.isfinite(true[g])]
@@ -237,10 +242,9 @@ class _Data:
         """
         treated, controls = np.zeros(n), np.zeros(n)
         pairs = self.pairs.get(condition, {})
-        for cell, mapped in pairs.items():
-            names = [mapped] if isinstance(mapped, str) else [str(name) for name in mapped]
+        for cell, names in pairs.items():
             rows = [self.cells.get(name) for name in names]
-            row = self.cells.get(str(cell))
+            row = self.cells.get(cell)
             if row is None or not rows or any(r is None for r in rows):
                 continue
             treated[row] += 1
@@ -260,14 +264,29 @@ def _mapping(uns: Any, key: str) -> Dict[str, Any]:
         raise ValueError(
             f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset."
         )
-    if key == "control_cells_map":
-        for condition, pairs in found.items():
-            if not isinstance(pairs, dict):
-                raise ValueError(
-                    f"adata.uns['control_cells_map'][{condition!r}] must map each treated cell to its control, got "
-                    f"{_check.kind_of(pairs)}."
-                )
     return {str(name): value for name, value in found.items()}
+
+
+def _control_pairs(uns: Any) -> Dict[str, Dict[str, List[str]]]:
+    """Return the controls of every treated cell, by condition."""
+    where = "adata.uns['control_cells_map']"
+    found: Dict[str, Dict[str, List[str]]] = {}
+    for condition, pairs in _mapping(uns, "control_cells_map").items():
+        if not isinstance(pairs, dict):
+            raise ValueError(
+                f"{where}[{condition!r}] must map each treated cell to its control, got {_check.kind_of(pairs)}."
+            )
+        found[condition] = {
+            str(cell): [mapped] if isinstance(mapped, str) else _names(mapped, f"{where}[{condition!r}][{cell!r}]")
+            for cell, mapped in pairs.items()
+        }
+    return found
+
+
+def _names(value: Any, where: str) -> List[str]:
+    if not isinstance(value, (list, tuple, np.ndarray, pd.Index, pd.Series)):
+        raise ValueError(f"{where} must be a list of names, got {value!r}.")
+    return [str(name) for name in value]
 
 
 def _positions(names: pd.Index, given: Optional[pd.Index], size: int, name: str, what: str) -> pd.Series[Any]:

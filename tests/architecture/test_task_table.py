@@ -1,0 +1,36 @@
+"""The lazy table of tasks says what their classes say."""
+
+from __future__ import annotations
+
+import pytest
+
+from czbenchmarks._lazy import load
+from czbenchmarks.tasks import _registry
+from czbenchmarks.tasks.task import TASK_REGISTRY, Task
+
+
+@pytest.mark.parametrize("key", _registry._BUILT_IN)
+def test_row_equals_class(key):
+    reference, display_name, summary, several = _registry._BUILT_IN[key]
+    cls = load(reference)
+    assert issubclass(cls, Task)
+    assert TASK_REGISTRY.get_task_class(key) is cls
+    assert _registry.key_of(cls.display_name) == key
+    row = (cls.display_name, cls.description, cls.requires_multiple_datasets)
+    assert row == (display_name, summary, several) == tuple(TASK_REGISTRY.summaries()[key])
+
+
+def test_summaries_are_one_line_and_differ():
+    summaries = [row.summary for row in TASK_REGISTRY.summaries().values()]
+    assert all("\n" not in summary and summary.endswith(".") for summary in summaries)
+
+
+def test_every_built_in_task_has_a_row():
+    for key in _registry._BUILT_IN:
+        TASK_REGISTRY.get_task_class(key)
+    ours = {cls for cls in _subclasses(Task) if cls.__module__.startswith("czbenchmarks.tasks.")}
+    assert ours == {load(row[0]) for row in _registry._BUILT_IN.values()}
+
+
+def _subclasses(cls: type) -> set[type]:
+    return {cls, *(inner for sub in cls.__subclasses__() for inner in _subclasses(sub))} - {Task}

@@ -1,0 +1,322 @@
+"""What holds for every metric of the catalogue: a new row gets these tests for nothing."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from czbenchmarks._lazy import load
+from czbenchmarks.metrics.types import MetricType, metrics_registry
+
+N = 90
+ROWS = {metric: metric.declaration for metric in MetricType}
+OF_EMBEDDING = [metric for metric, row in ROWS.items() if "X" in row.needs]
+names = pytest.mark.parametrize("metric", MetricType, ids=lambda metric: metric.name)
+embedding_metrics = pytest.mark.parametrize("metric", OF_EMBEDDING, ids=lambda metric: metric.name)
+
+
+def whole_embedding(seed: int = 0) -> np.ndarray:
+    """Return 90 cells x 6 dimensions in three groups, whole numbers: every dtype holds them exactly."""
+    rng = np.random.default_rng(seed)
+    centres = np.repeat(np.arange(3), N // 3)[:, None] * 12
+    return (rng.integers(-9, 10, size=(N, 6)) + centres).astype(np.float64)
+
+
+def arguments(metric: MetricType, seed: int = 0) -> dict[str, Any]:
+    """Return seeded arguments for a metric, by the names of those it needs."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat([0, 1, 2], N // 3)
+    noisy = np.where(rng.random(N) < 0.3, rng.integers(0, 3, N), truth)
+    binary = {"y_true": (truth > 0).astype(int), "y_pred": (noisy > 0).astype(int)}
+    if metric is MetricType.JACCARD:
+        return {"y_true": set("abcd"), "y_pred": set("cdef")}
+    if metric is MetricType.MEAN_SQUARED_ERROR:
+        return {"y_true": rng.normal(size=N), "y_pred": rng.normal(size=N)}
+    values: dict[str, Any] = {
+        "X": whole_embedding(seed), "labels": truth, "batch": rng.permutation(N) % 2, "labels_true": truth,
+        "labels_pred": noisy, "x": rng.normal(size=N), "y": rng.normal(size=N), "a": rng.normal(size=N),
+        "b": rng.normal(size=N), "results_df": pd.DataFrame({"classifier": ["lr"], **{
+            name: [rng.random()] for name in ("accuracy", "f1", "precision", "recall", "auroc")}}), **binary,
+    }  # fmt: skip
+    return {name: values[name] for name in metric.declaration.needs if name in values}
+
+
+def perfect(metric: MetricType) -> dict[str, Any] | None:
+    """Return arguments on which the metric is best; None where no small input has that."""
+    given = arguments(metric)
+    needs = metric.declaration.needs
+    if "results_df" in needs:
+        return {
+            **given,
+            "results_df": pd.DataFrame({c: [1.0] for c in ("accuracy", "f1", "precision", "recall", "auroc")}),
+        }
+    if len(needs) == 2 and "X" not in needs:
+        return dict.fromkeys(needs, given[needs[0]])
+    if metric is MetricType.SILHOUETTE_SCORE:
+        return {"X": np.repeat(np.eye(3), 30, axis=0), "labels": np.repeat([0, 1, 2], 30)}
+    if metric is MetricType.SEQUENTIAL_ALIGNMENT:
+        return {"X": np.repeat(np.arange(3.0), 30)[:, None] * 1000, "labels": np.repeat([0, 1, 2], 30)}
+    if metric is MetricType.ENTROPY_PER_CELL:
+        return {"X": whole_embedding(), "labels": np.arange(N) % 2}  # fewer than 200 cells: all are neighbours
+    if metric is MetricType.BATCH_SILHOUETTE:  # two batches at the very same places
+        X = np.repeat(whole_embedding()[:45], 2, axis=0)
+        return {"X": X, "labels": np.zeros(N), "batch": np.arange(N) % 2}
+    return None
+
+
+def plain(found: Any) -> float:
+    return float(getattr(found, "statistic", found))
+
+
+@names
+def test_row_is_complete(metric):
+    row = ROWS[metric]
+    least, greatest = row.range
+    assert least < greatest
+    assert least <= row.best <= greatest
+    assert row.about.endswith(".")
+    assert "\n" not in row.about
+    assert row.tags
+    assert row.needs
+    assert len(set(row.needs)) == len(row.needs)
+
+
+def test_abouts_and_keys_differ():
+    assert len({metric.value for metric in MetricType}) == len(MetricType)
+    by_text: dict[str, list[MetricType]] = {}
+    for metric, row in ROWS.items():
+        by_text.setdefault(row.about, []).append(metric)
+    assert [found for found in by_text.values() if len(found) > 1] == []
+
+
+@names
+def test_function_takes_what_the_row_names(metric):
+    row = ROWS[metric]
+    function = load(row.function) if isinstance(row.function, str) else row.function
+    parameters = inspect.signature(function).parameters
+    assert set(row.needs) | set(row.defaults) <= set(parameters) | (
+        {*row.defaults} if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else set()
+    )
+    required = {
+        name
+        for name, p in parameters.items()
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    }
+    assert required <= set(row.needs) | set(row.defaults), "a required argument is not named"
+
+
+@names
+@pytest.mark.parametrize("seed", range(3))
+def test_value_in_range(metric, seed):
+    row = ROWS[metric]
+    value = plain(metrics_registry.compute(metric, **arguments(metric, seed)))
+    assert row.range[0] <= value <= row.range[1]
+    assert plain(metrics_registry.compute(metric, **arguments(metric, seed))) == value, "not repeatable"
+    measured = metrics_registry.measure(metric, **arguments(metric, seed))
+    assert measured.value == value
+    assert measured.reason is None
+    assert plain(metrics_registry.get_info(metric).func(**{**row.defaults, **arguments(metric, seed)})) == value
+
+
+@names
+def test_perfect_input_gives_best(metric):
+    given = perfect(metric)
+    if given is None:
+        pytest.fail(f"say in perfect() what is the best input of {metric.name}")
+    value = plain(metrics_registry.compute(metric, **given))
+    if metric is MetricType.BATCH_SILHOUETTE:
+        # |s| of interleaved batches is of the order of one cell in 45, never 0.
+        assert value == pytest.approx(1, abs=2 / 45)
+    else:
+        # Distances come from scalar products: between cells at the same place they are about 1e-8, not 0.
+        assert value == pytest.approx(ROWS[metric].best, abs=1e-8 if "X" in given else 1e-12)
+
+
+@names
+def test_arguments_are_not_changed(metric):
+    given, again = arguments(metric), arguments(metric)
+    metrics_registry.compute(metric, **given)
+    for name, value in given.items():
+        pd.testing.assert_frame_equal(value, again[name]) if isinstance(
+            value, pd.DataFrame
+        ) else np.testing.assert_array_equal(np.asarray(list(value)), np.asarray(list(again[name])))
+
+
+@names
+def test_units_average_to_the_value(metric):
+    measured = metrics_registry.measure(metric, **arguments(metric))
+    if measured.units is None or measured.units.values is None:
+        return
+    values = measured.units.values
+    assert len(values) == len(measured.units.ids)
+    if metric is MetricType.BATCH_SILHOUETTE:  # mean over labels of means over cells
+        groups = measured.units.columns["label"]
+        mean = np.mean([np.nanmean(values[groups == g]) for g in np.unique(groups)])
+    else:
+        mean = np.nanmean(values)
+    assert measured.value == pytest.approx(float(np.clip(mean, *ROWS[metric].range)), abs=1e-12)
+
+
+def readonly(X: np.ndarray) -> np.ndarray:
+    X = X.copy()
+    X.flags.writeable = False
+    return X
+
+
+def strided(X: np.ndarray) -> np.ndarray:
+    wide = np.zeros((len(X), 2 * X.shape[1]))
+    wide[:, ::2] = X
+    return wide[:, ::2]
+
+
+class _Subclass(np.ndarray):
+    """An array of a subclass, as some readers return."""
+
+
+EMBEDDINGS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list of lists": np.ndarray.tolist,
+    "tuple of tuples": lambda X: tuple(map(tuple, X.tolist())),
+    "list of arrays": list,
+    "float32": lambda X: X.astype("f4"),
+    "float16": lambda X: X.astype("f2"),
+    "int64": lambda X: X.astype("i8"),
+    "int8": lambda X: X.astype("i1"),
+    "big endian": lambda X: X.astype(">f8"),
+    "Fortran": np.asfortranarray,
+    "strided": strided,
+    "read-only": readonly,
+    "read-only float32": lambda X: readonly(X.astype("f4")),
+    "subclass of ndarray": lambda X: X.copy().view(_Subclass),
+    "csr matrix": sp.csr_matrix,
+    "csr array": sp.csr_array,
+    "csc matrix": sp.csc_matrix,
+    "csc array": sp.csc_array,
+    "coo matrix": sp.coo_matrix,
+    "lil matrix": sp.lil_matrix,
+    "dok matrix": sp.dok_matrix,
+    "bsr array": sp.bsr_array,
+    "dia matrix": sp.dia_matrix,
+    "csr of integers": lambda X: sp.csr_matrix(X.astype("i8")),
+    "DataFrame": lambda X: pd.DataFrame(X, index=[f"cell{i}" for i in range(len(X))]),
+    "DataFrame of pandas floats": lambda X: pd.DataFrame(X).astype("Float64"),
+    "DataFrame of sparse columns": lambda X: pd.DataFrame.sparse.from_spmatrix(sp.csc_matrix(X)),
+    "masked, nothing hidden": np.ma.masked_array,
+    "DataFrame of mixed numbers": lambda X: pd.DataFrame(X).astype({0: "f4", 1: "i4"}),
+}
+
+
+def twice(X: Any) -> Any:
+    """Store every entry as a sum of two, unsorted: legal, and read wrongly if only ``data`` is looked at."""
+    coo = sp.coo_matrix(X)
+    rows, columns, data = (np.concatenate([part, part]) for part in (coo.row, coo.col, coo.data / 2))
+    order = np.random.default_rng(0).permutation(len(data))
+    return sp.coo_matrix((data[order], (rows[order], columns[order])), shape=coo.shape)
+
+
+EMBEDDINGS["coo with duplicates"] = twice
+
+LABELS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list": lambda y: [str(v) for v in y],
+    "list of integers": np.ndarray.tolist,
+    "tuple": lambda y: tuple(y.tolist()),
+    "array of text": lambda y: y.astype(str),
+    "array of objects": lambda y: y.astype(str).astype(object),
+    "int8": lambda y: y.astype("i1"),
+    "float": lambda y: y.astype(float),
+    "Series": lambda y: pd.Series(y.astype(str), index=[f"cell{i}" for i in range(len(y))]),
+    "Series, odd index": lambda y: pd.Series(y, index=np.arange(len(y))[::-1]),
+    "Series of pandas strings": lambda y: pd.Series(y.astype(str), dtype="string"),
+    "Series of pandas integers": lambda y: pd.Series(y, dtype="Int64"),
+    "Index": lambda y: pd.Index(y.astype(str)),
+    "Categorical": lambda y: pd.Categorical(y.astype(str)),
+    "Categorical with unused categories": lambda y: pd.Categorical(y.astype(str), categories=["9", "2", "1", "0", "7"]),
+    "ordered Categorical Series": lambda y: pd.Series(
+        pd.Categorical(y.astype(str), categories=["2", "1", "0", "5"], ordered=True)
+    ),
+    "Categorical of integers": lambda y: pd.Series(pd.Categorical(y, categories=[4, 2, 0, 1])),
+    "CategoricalIndex": lambda y: pd.CategoricalIndex(y.astype(str)),
+    "strided": lambda y: np.repeat(y, 2)[::2],
+    "read-only": lambda y: readonly(y),
+}
+
+
+@embedding_metrics
+@pytest.mark.parametrize("container", EMBEDDINGS)
+def test_embedding_container_does_not_matter(metric, container):
+    given = arguments(metric)
+    expected = metrics_registry.compute(metric, **given)
+    assert math.isfinite(expected)
+    value = metrics_registry.compute(metric, **{**given, "X": EMBEDDINGS[container](given["X"])})
+    # Whole numbers are exact in every dtype; float32 input is computed on in float32.
+    tolerance = 1e-6 if container in ("float32", "float16", "read-only float32") else 1e-13
+    assert value == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize("container", LABELS)
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (m, name)
+        for m in MetricType
+        for name in ("labels", "batch", "labels_true", "labels_pred")
+        if name in ROWS[m].needs
+    ],
+    ids=lambda part: getattr(part, "name", part),
+)
+def test_label_container_does_not_matter(metric, name, container):
+    given = arguments(metric)
+    expected = metrics_registry.compute(metric, **given)
+    value = metrics_registry.compute(metric, **{**given, name: LABELS[container](np.asarray(given[name]))})
+    assert value == expected
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, pd.Series, pd.Categorical], ids=lambda kind: kind.__name__)
+@embedding_metrics
+def test_booleans_are_labels(metric, kind):
+    given = arguments(metric)
+    name = "batch" if "batch" in given else "labels"
+    half = np.arange(N) % 2 == 0
+    expected = metrics_registry.compute(metric, **{**given, name: half.astype(int)})
+    assert metrics_registry.compute(metric, **{**given, name: kind(half)}) == expected
+
+
+@embedding_metrics
+def test_order_of_cells_does_not_matter(metric):
+    given = arguments(metric)
+    order = np.random.default_rng(5).permutation(N)
+    shuffled = {name: np.asarray(value)[order] for name, value in given.items()}
+    # Ties in distance are broken by position, so a few neighbours may differ among whole-number points.
+    spread = {"X": np.random.default_rng(1).normal(size=(N, 6))}
+    expected = metrics_registry.compute(metric, **{**given, **spread})
+    value = metrics_registry.compute(metric, **{**shuffled, "X": spread["X"][order]})
+    assert value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [m for m in MetricType if "labels" in " ".join(ROWS[m].needs) and m is not MetricType.SEQUENTIAL_ALIGNMENT],
+    ids=lambda metric: metric.name,
+)
+def test_names_of_labels_do_not_matter(metric):
+    given = arguments(metric)
+    expected = metrics_registry.compute(metric, **given)
+    renamed = {
+        name: value if name == "X" else np.array(["zebra", "Ünïcode <b>", ""])[np.asarray(value)]
+        for name, value in given.items()
+    }
+    assert metrics_registry.compute(metric, **renamed) == pytest.approx(expected, abs=1e-15)
+
+
+@names
+def test_missing_and_unknown_arguments_are_refused(metric):
+    given = arguments(metric)
+    first = next(iter(given))
+    with pytest.raises(ValueError, match=rf"Missing required arguments for .*{first}"):
+        metrics_registry.compute(metric, **{name: value for name, value in given.items() if name != first})

@@ -28,7 +28,7 @@ _CLUSTERING = (
     "The graph here comes from exact neighbours."
 )
 _MEDIAN = (
-    "Above 8,192 cells neighbours are searched approximately on both sides and one seed says little: "
+    "Above 8,192 cells the published neighbours are approximate and one seed says little: "
     "medians over 11 seeds are compared."
 )
 EXACT = Tolerance(1e-4, "The same formula; the published package computes in single precision.")

@@ -148,12 +148,16 @@ def _not_empty(array: Any, name: str) -> None:
 
 
 _TOO_LARGE = 1e150  # squared distances would overflow
+_TOO_SMALL = 1e-140  # or underflow
 
 
 def _finite(values: NDArray[Any], name: str) -> None:
     # NaN and infinities reach the extremes: two passes without a mask in the usual case.
-    if values.size == 0 or max(float(values.max()), -float(values.min())) < _TOO_LARGE:
+    largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+    if largest == 0 or _TOO_SMALL < largest < _TOO_LARGE:
         return
+    if 0 < largest <= _TOO_SMALL:
+        raise ValueError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
     bad = ~np.isfinite(values)
     if bad.any():
         rows = f" in {int(bad.any(axis=1).sum()):,} rows" if values.ndim == 2 else ""
@@ -312,10 +316,10 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
     return int(value)
 
 
-def at_least_two(found: Labels, name: str, what: str = "label") -> None:
+def at_least_two(found: Labels, name: str, what: str = "labels") -> None:
     """Refuse labels that hold a single value where at least two are compared."""
     if len(found.names) < 2:
         raise ValueError(
-            f"`{name}` must hold at least two {what}s for a score to exist, got only {found.names[0]!r} "
+            f"`{name}` must hold at least two {what} for a score to exist, got only {found.names[0]!r} "
             f"for all {len(found):,} cells."
         )

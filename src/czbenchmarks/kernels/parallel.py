@@ -12,14 +12,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_guard = threading.Lock()
-_holders = 0
-_held: Any = None
+_turn = threading.RLock()
+_worker = threading.local()
 
 
 def num_threads() -> int:
@@ -42,27 +41,18 @@ def num_threads() -> int:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS and OpenMP to one thread until the last of the nested or concurrent holders leaves.
+    """Hold BLAS and OpenMP to one thread; another thread of the caller waits for its turn.
 
-    The limit on BLAS is process-wide; counting holders keeps one thread's exit from lifting it under another. That on
-    OpenMP belongs to the calling thread.
+    The limit on BLAS is process-wide and belongs to the thread that set it, so two holders at a time would lift it
+    under each other. Waiting costs nothing: whoever holds it uses every core.
     """
     from threadpoolctl import threadpool_limits
 
-    global _holders, _held
-    with _guard:
-        if _holders == 0:
-            _held = threadpool_limits(limits=1, user_api="blas")
-        _holders += 1
-    try:
-        with threadpool_limits(limits=1, user_api="openmp"):
-            yield
-    finally:
-        with _guard:
-            _holders -= 1
-            if _holders == 0:
-                _held.restore_original_limits()
-                _held = None
+    if getattr(_worker, "limited", False):  # one of our own threads, whose caller holds it
+        yield
+        return
+    with _turn, threadpool_limits(limits=1):
+        yield
 
 
 def _limit_worker() -> None:
@@ -70,6 +60,7 @@ def _limit_worker() -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1, user_api="openmp")
+    _worker.limited = True
 
 
 def map_blocks(function: Callable[[T], R], blocks: Iterable[T]) -> list[R]:

@@ -56,7 +56,7 @@ class BatchIntegrationTask(Task):
         embedding = represent(cell_representation)
         _check.labels(task_input.labels, "labels", embedding.n)
         batches = _check.labels(task_input.batch_labels, "batch_labels", embedding.n)
-        _check.at_least_two(batches, "batch_labels", "batch")
+        _check.at_least_two(batches, "batch_labels", "batches")
         output = BatchIntegrationOutput(cell_representation=embedding.array)
         output.with_representation(embedding)
         return output

@@ -63,7 +63,7 @@ class SequentialOrganizationTask(Task):
         embedding = represent(cell_representation)
         times = _check.numbers(task_input.input_labels, "input_labels", embedding.n)
         _check.same_length(len(task_input.obs), embedding.n, "obs")
-        _check.at_least_two(_check.labels(times, "input_labels"), "input_labels", "time point")
+        _check.at_least_two(_check.labels(times, "input_labels"), "input_labels", "time points")
         output = SequentialOrganizationOutput(embedding=embedding.array)
         output.with_representation(embedding)
         return output

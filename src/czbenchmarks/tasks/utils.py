@@ -93,10 +93,11 @@ def filter_minimum_class(features: Any, labels: Any, min_class_size: int = MIN_C
     import pandas as pd
 
     min_class_size = _check.whole(min_class_size, "min_class_size", 0)
-    checked = _check.labels(labels, "labels", len(features))
+    array = features.tocsr() if hasattr(features, "tocsr") else np.asarray(features)
+    checked = _check.labels(labels, "labels", array.shape[0])
     keep = checked.counts[checked.codes] >= min_class_size
     values = np.asarray(labels)[keep]
-    return np.asarray(features)[keep], pd.Categorical(values) if isinstance(labels, pd.Series) else values
+    return array[keep], pd.Categorical(values) if isinstance(labels, pd.Series) else values
 
 
 def is_not_count_data(

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
+from czbenchmarks.kernels.neighbors import exact_neighbors
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+def slow_neighbors(X, k):
+    """Sort all cells by (distance, index) for every cell, the cell itself first."""
+    X = np.asarray(X, dtype=np.float64)
+    indices, distances = [], []
+    for i in range(len(X)):
+        keyed = []
+        for j in range(len(X)):
+            squared = sum((a - b) ** 2 for a, b in zip(X[i].tolist(), X[j].tolist(), strict=True))
+            keyed.append((-1.0 if i == j else squared, j))
+        keyed.sort()
+        indices.append([j for _, j in keyed[:k]])
+        distances.append([max(squared, 0.0) ** 0.5 for squared, _ in keyed[:k]])
+    return np.array(indices), np.array(distances)
+
+
+def full_neighbors(X, k):
+    """Do the same with one row of distances at a time."""
+    X = np.asarray(X, dtype=np.float64)
+    squared = np.stack([((X - x) ** 2).sum(axis=1) for x in X])
+    np.fill_diagonal(squared, -1.0)
+    indices = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return indices, np.sqrt(np.maximum(np.take_along_axis(squared, indices, axis=1), 0.0))
+
+
+def equal(found, expected, rtol=1e-12):
+    np.testing.assert_array_equal(found.indices, expected[0])
+    np.testing.assert_allclose(found.distances, expected[1], rtol=rtol, atol=0)
+
+
+@few
+@given(st.data())
+def test_ties_and_duplicates_are_ordered_by_index(data):
+    # Small whole numbers: all squared distances are exact, and most of them tie.
+    n, d = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 3))
+    cells = data.draw(st.lists(st.lists(st.integers(0, 3), min_size=d, max_size=d), min_size=n, max_size=n))
+    X = np.array(cells, dtype=np.float64)
+    k = data.draw(st.integers(1, n))
+    equal(exact_neighbors(X, k), slow_neighbors(X, k))
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 50])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_cells_agree_with_the_twin_and_scikit_learn(d, dtype):
+    X = np.random.default_rng(d).normal(size=(400, d)).astype(dtype)
+    found = exact_neighbors(X, 30)
+    equal(found, full_neighbors(X, 30))
+    # scikit-learn takes root of |x|^2 + |y|^2 - 2xy: the cell itself is not at 0 to the last bit there.
+    distances, indices = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(X.astype(np.float64)).kneighbors()
+    np.testing.assert_array_equal(found.indices[:, 1:], indices[:, :29])
+    np.testing.assert_allclose(found.distances[:, 1:], distances[:, :29], rtol=1e-6)
+
+
+def test_many_identical_cells():
+    X = np.random.default_rng(0).normal(size=(500, 10))
+    X[50:300] = X[7]
+    found = exact_neighbors(X, 20)
+    equal(found, full_neighbors(X, 20))
+    np.testing.assert_array_equal(found.indices[200], [200, 7, *range(50, 68)])
+    np.testing.assert_array_equal(found.distances[200], np.zeros(20))
+
+
+def test_all_cells_identical():
+    found = exact_neighbors(np.full((90, 4), 0.1), 5)
+    np.testing.assert_array_equal(found.indices[:3], [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [2, 0, 1, 3, 4]])
+    np.testing.assert_array_equal(found.indices[80], [80, 0, 1, 2, 3])
+    assert not found.distances.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_offset_of_a_million_changes_no_neighbour(dtype):
+    # The quantised cells are exact in both precisions, so that the twin may forget the offset.
+    cells = np.round(np.random.default_rng(1).normal(size=(400, 8)) * 16) / 16
+    found = exact_neighbors((cells + 1e6).astype(dtype), 15)
+    equal(found, full_neighbors(cells, 15))
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-20, 1e20, 1e100])
+def test_units_change_no_neighbour(unit):
+    cells = np.random.default_rng(2).normal(size=(300, 6))
+    one, other = exact_neighbors(cells, 15), exact_neighbors(cells * unit, 15)
+    np.testing.assert_array_equal(one.indices, other.indices)
+    np.testing.assert_allclose(other.distances, one.distances * unit, rtol=1e-12)
+
+
+def test_dimensions_of_wildly_different_scale():
+    X = np.random.default_rng(3).normal(size=(300, 4)) * [1e9, 1.0, 1e-3, 1e-9]
+    X[:, 0] = np.round(X[:, 0] / 1e9) * 1e9  # the small dimensions decide between cells of one level
+    equal(exact_neighbors(X, 12), full_neighbors(X, 12))
+
+
+def test_a_far_outlier_hides_no_neighbour():
+    X = np.random.default_rng(4).normal(size=(300, 5))
+    X[17] = 1e9
+    equal(exact_neighbors(X, 10), full_neighbors(X, 10))
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 2), (16, 16), (17, 1), (17, 2), (40, 40), (60, 44), (60, 43)])
+def test_every_list_length_up_to_n(n, k):
+    X = np.random.default_rng(n).normal(size=(n, 3))
+    equal(exact_neighbors(X, k), slow_neighbors(X, k))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8, 33, 64, 100])
+def test_first_of_a_longer_list_is_the_direct_search(d):
+    X = np.random.default_rng(d).normal(size=(450, d)).astype(np.float32)
+    X[100:140] = X[3]
+    long = exact_neighbors(X, 200)
+    for k in (1, 2, 15, 50, 199, 200):
+        short, direct = long.first(k), exact_neighbors(X, k)
+        assert short.k == k
+        assert short.indices.tobytes() == direct.indices.tobytes()
+        assert short.distances.tobytes() == direct.distances.tobytes()
+
+
+def test_the_input_may_be_read_only_or_of_any_order():
+    X = np.random.default_rng(5).normal(size=(200, 6))
+    expected = exact_neighbors(X, 15)
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    for other in (np.asfortranarray(X), frozen, np.repeat(X, 2, axis=1)[:, ::2], X[::-1][::-1]):
+        found = exact_neighbors(other, 15)
+        assert found.indices.tobytes() == expected.indices.tobytes()
+        assert found.distances.tobytes() == expected.distances.tobytes()
+
+
+def test_threads_change_no_bit(same_bits):
+    X = np.random.default_rng(6).normal(size=(3000, 20)).astype(np.float32) + 100
+    X[1000:1300] = X[5]  # rows that the proposal cannot settle
+
+    def compute():
+        found = exact_neighbors(X, 50)
+        return found.indices, found.distances
+
+    same_bits(compute)

@@ -1,0 +1,83 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from czbenchmarks.kernels import representation
+from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.kernels.representation import Representation
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Return the list of searched neighbour numbers, filled as searches happen."""
+    asked = []
+
+    def counted(X, k):
+        asked.append(k)
+        return exact_neighbors(X, k)
+
+    monkeypatch.setattr(representation, "exact_neighbors", counted)
+    return asked
+
+
+@pytest.fixture
+def cells():
+    return np.random.default_rng(0).normal(size=(60, 4))
+
+
+def test_fewer_neighbours_after_more_cost_nothing(cells, searches):
+    embedding = Representation(cells)
+    long = embedding.neighbors(40)
+    short = embedding.neighbors(15)
+    assert searches == [40]
+    assert short.indices.tobytes() == long.indices[:, :15].tobytes()
+    assert short.distances.tobytes() == exact_neighbors(cells, 15).distances.tobytes()
+
+
+def test_more_neighbours_after_fewer_are_searched_again(cells, searches):
+    embedding = Representation(cells)
+    embedding.neighbors(5)
+    assert embedding.neighbors(20).indices.tobytes() == exact_neighbors(cells, 20).indices.tobytes()
+    assert searches == [5, 20]
+
+
+def test_a_known_maximum_makes_one_search_of_all(cells, searches):
+    embedding = Representation(cells, max_neighbors=30)
+    assert embedding.neighbors(5).k == 5
+    assert embedding.neighbors(30).k == 30
+    assert searches == [30]
+
+
+def test_no_more_neighbours_than_cells(cells, searches):
+    embedding = Representation(cells, max_neighbors=500)
+    assert embedding.neighbors(1000).indices.shape == (60, 60)
+    assert embedding.neighbors(200).indices.shape == (60, 60)
+    assert searches == [60]
+
+
+def test_one_cell():
+    found = Representation(np.ones((1, 3))).neighbors(15)
+    assert (found.indices.tolist(), found.distances.tolist()) == ([[0]], [[0.0]])
+
+
+def test_sparse_cells_are_made_dense_once(cells):
+    matrix = sp.csr_matrix(cells)
+    embedding = Representation(matrix)
+    assert (embedding.n, embedding.d) == (60, 4)
+    assert embedding.values is matrix
+    np.testing.assert_array_equal(embedding.array, cells)
+    assert embedding.array is embedding.array
+
+
+def test_a_dense_array_is_not_copied(cells):
+    assert Representation(cells).array is cells
+
+
+def test_threads_share_one_search(cells, searches):
+    embedding = Representation(cells)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: embedding.neighbors(15).indices.tobytes(), range(16)))
+    assert searches == [15]
+    assert set(found) == {exact_neighbors(cells, 15).indices.tobytes()}

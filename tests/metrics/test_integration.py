@@ -1,0 +1,117 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import silhouette_samples
+
+from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+
+
+def cells(n=120, batches=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 4)), rng.integers(0, batches, n), rng.integers(0, 4, n)
+
+
+def slow_entropy(X, batches, k):
+    kinds, values = sorted(set(batches.tolist())), []
+    for i in range(len(X)):
+        distance = np.sqrt(((X - X[i]) ** 2).sum(axis=1))
+        distance[i] = -1
+        near = batches[np.argsort(distance, kind="stable")[:k]]
+        shares = [np.mean(near == b) for b in kinds]
+        values.append(-sum(p * math.log(p) for p in shares if p > 0) / math.log(len(kinds)))
+    return np.array(values)
+
+
+@pytest.mark.parametrize("k", [2, 15, 119])
+def test_entropy_agrees_with_the_twin(k):
+    X, batches, _ = cells()
+    found = entropy_per_cell(X, pd.Series(batches, index=range(1000, 1120)), n_neighbors=k)
+    np.testing.assert_allclose(found.units.values, slow_entropy(X, batches, k), atol=1e-13)
+    assert found.value == found.units.values.mean()
+    assert found.units.ids.tolist() == list(range(1000, 1120))
+    assert found.details == {"n_neighbors": k}
+    assert found.counts == {"used": 120, "left_out": 0, "batches": 3}
+
+
+def test_fewer_cells_than_neighbours_are_recorded():
+    X, batches, _ = cells()
+    found = entropy_per_cell(X, batches)
+    assert found.details == {"n_neighbors": 120}
+    np.testing.assert_allclose(found.units.values, slow_entropy(X, batches, 120), atol=1e-13)
+
+
+def test_the_seed_changes_nothing():
+    X, batches, _ = cells()
+    assert entropy_per_cell(X, batches, 15, random_seed=1).value == entropy_per_cell(X, batches, 15).value
+
+
+def test_undefined_entropies():
+    one = entropy_per_cell(cells()[0], ["b"] * 120)
+    assert math.isnan(one.value)
+    assert one.reason == "all cells belong to one batch, 'b'"
+
+
+@pytest.mark.parametrize("k", [1, 120, 500])
+def test_a_number_of_neighbours_that_cannot_be_had_is_refused(k):
+    X, batches, _ = cells()
+    with pytest.raises(ValueError, match=f"`n_neighbors` must be .*, got {k}"):
+        entropy_per_cell(X, batches, n_neighbors=k)
+
+
+def slow_batch_silhouette(X, labels, batches, rescale):
+    means = []
+    for label in sorted(set(labels)):
+        inside = np.flatnonzero(np.array(labels) == label)
+        kinds = len(set(np.array(batches)[inside].tolist()))
+        if not 1 < kinds < len(inside):
+            continue
+        values = np.abs(silhouette_samples(X[inside], np.array(batches)[inside]))
+        means.append(np.mean(1 - values if rescale else values))
+    return float(np.mean(means))
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_batch_silhouette_agrees_with_the_twin(rescale):
+    X, batches, labels = cells(seed=1)
+    names = [f"t{code}" for code in labels]
+    names[0] = "alone"  # one cell
+    names[1], names[2] = "pair", "pair"  # as many batches as cells
+    batches[1], batches[2] = 0, 1
+    found = batch_silhouette(X, names, batches, rescale=rescale)
+    assert found.value == pytest.approx(slow_batch_silhouette(X, names, batches, rescale), abs=1e-9)
+    assert found.counts == {"used": 117, "left_out": 3, "labels": 4, "labels_left_out": 2}
+    assert found.details == {"labels_left_out": ["alone", "pair"]}
+    assert np.isnan(found.units.values).tolist() == [True] * 3 + [False] * 117
+    # The mean of label means, not of cells.
+    by_label = pd.Series(found.units.values).groupby(found.units.columns["label"]).mean().dropna()
+    assert found.value == pytest.approx(by_label.mean(), abs=1e-15)
+
+
+def test_no_label_with_two_batches_is_not_defined():
+    X, _, labels = cells()
+    found = batch_silhouette(X, labels, labels)
+    assert math.isnan(found.value)
+    assert found.reason.startswith("no label has two batches and more cells than batches (0, 1, 2 and 1 more)")
+    assert found.counts == {"used": 0, "left_out": 120, "labels": 0, "labels_left_out": 4}
+
+
+def test_a_categorical_with_unused_categories_is_read_as_text():
+    X, batches, labels = cells()
+    names = np.array(["x", "y", "z"])[batches]
+    unused = pd.Categorical(names, categories=["a", "x", "y", "z", "zz"])
+    kinds = pd.Categorical(labels.astype(str), categories=["!", *"3210"])
+    assert batch_silhouette(X, kinds, unused).value == batch_silhouette(X, labels.astype(str), names).value
+    assert entropy_per_cell(X, unused, 20).value == entropy_per_cell(X, names, 20).value
+
+
+def test_published_values():
+    # cz-benchmarks 0.15.1 prints 0.99812293 and 0.96216732 for these cells (approximate neighbours, single precision).
+    rng = np.random.default_rng(0)
+    labels = np.array(list("abc"))[rng.integers(0, 3, 300)]
+    X = rng.normal(size=(300, 8)).astype("f4") + (labels == "a")[:, None] * 1.0 + (labels == "b")[:, None] * -0.5
+    batches = np.array(["x", "y"])[rng.integers(0, 2, 300)]
+    assert entropy_per_cell(X, batches).value == pytest.approx(0.9981229327261428, abs=1e-4)
+    assert batch_silhouette(X, labels, batches).value == pytest.approx(0.9621673226356506, abs=1e-6)
+    assert batch_silhouette(X, labels, batches, rescale=False).value == pytest.approx(0.037832662, abs=1e-6)

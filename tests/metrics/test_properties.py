@@ -1,0 +1,170 @@
+"""What every metric keeps to: order of cells, names of labels, containers, units, rotation, controls."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from czbenchmarks.metrics.clustering import adjusted_rand_index, normalized_mutual_info
+from czbenchmarks.metrics.embedding import silhouette_label
+from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+from czbenchmarks.metrics.sequential import sequential_alignment
+
+few = settings(max_examples=8, deadline=None, derandomize=True)
+seeds = st.integers(0, 2**16)
+
+# Each takes cells, one integer per cell, and a way to write the integers.
+METRICS = {
+    "silhouette": lambda X, codes, write=list: silhouette_label(X, write(codes)),
+    "entropy": lambda X, codes, write=list: entropy_per_cell(X, write(codes), n_neighbors=20),
+    "batch silhouette": lambda X, codes, write=list: batch_silhouette(X, write(codes // 2), write(codes % 2)),
+    "alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes)),
+    "adaptive alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes), adaptive_k=True),
+}
+CATEGORIES = ("silhouette", "entropy", "batch silhouette")  # the others read codes as times
+
+
+def draw(seed, n=80, d=5):
+    rng = np.random.default_rng(seed)
+    codes = np.concatenate([np.arange(4), rng.integers(0, 4, n - 4)])
+    return rng.normal(size=(n, d)) + 0.7 * codes[:, None], codes, rng
+
+
+@pytest.mark.parametrize("name", METRICS)
+@few
+@given(seed=seeds)
+def test_order_unit_offset_and_rotation_change_nothing(name, seed):
+    X, codes, rng = draw(seed)
+    metric, expected = METRICS[name], METRICS[name](X, codes).value
+    order = rng.permutation(len(X))
+    rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    for cells in (X * 1e-6, X * 1e12, X + 1000, X @ rotation, X[:, ::-1], np.pad(X, ((0, 0), (0, 3)))):
+        assert metric(cells, codes).value == pytest.approx(expected, abs=1e-7)
+    assert metric(X[order], codes[order]).value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+@few
+@given(seed=seeds)
+def test_names_of_labels_change_nothing(name, seed):
+    X, codes, _ = draw(seed)
+    metric, expected = METRICS[name], METRICS[name](X, codes).value
+    names = np.array(["zebra", "Ant", "42", "é"])
+    for write in (
+        lambda c: names[c],
+        lambda c: (c * 7 - 3).tolist(),
+        lambda c: pd.Categorical(names[c], categories=["?", *names, "~"]),
+        lambda c: pd.Series(c.astype(float), index=np.arange(len(c)) + 5),
+    ):
+        assert metric(X, codes, write).value == pytest.approx(expected, abs=1e-12)
+
+
+LABEL_CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "object array": lambda c: np.array(c.tolist(), dtype=object),
+    "text array": lambda c: c.astype(str),
+    "int8 array": lambda c: c.astype(np.int8),
+    "series": lambda c: pd.Series(c, index=[f"cell{i}" for i in range(len(c))]),
+    "string series": lambda c: pd.Series(c.astype(str), dtype="string"),
+    "index": pd.Index,
+    "categorical": lambda c: pd.Categorical(c, categories=[9, 3, 2, 1, 0, -5]),
+    "categorical series": lambda c: pd.Series(pd.Categorical(c, categories=[3, 1, 9, 2, 0], ordered=True)),
+}
+
+
+def frozen(X):
+    X = X.copy()
+    X.flags.writeable = False
+    return X
+
+
+CELL_CONTAINERS = {
+    "list": lambda X: X.tolist(),
+    "float32": lambda X: X.astype(np.float32),
+    "int": lambda X: X.astype(int),
+    "int16": lambda X: X.astype(np.int16),
+    "fortran": np.asfortranarray,
+    "read-only": frozen,
+    "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "frame": lambda X: pd.DataFrame(X, index=[f"cell{i}" for i in range(len(X))]),
+    "mixed frame": lambda X: pd.DataFrame(X).astype({0: np.float32, 1: int}),
+    "csr": sp.csr_matrix,
+    "csr array": sp.csr_array,
+    "csc": sp.csc_matrix,
+    "coo": sp.coo_matrix,
+}
+
+
+@pytest.mark.parametrize("labels", LABEL_CONTAINERS)
+@pytest.mark.parametrize("name", METRICS)
+def test_containers_of_labels_change_no_bit(name, labels):
+    X, codes, _ = draw(0)
+    assert METRICS[name](X, codes, LABEL_CONTAINERS[labels]).value == METRICS[name](X, codes).value
+
+
+@pytest.mark.parametrize("cells", CELL_CONTAINERS)
+@pytest.mark.parametrize("name", METRICS)
+def test_containers_of_cells_change_no_bit(name, cells):
+    X, codes, _ = draw(1)
+    X = np.round(X * 4)  # whole numbers are the same in every type
+    before = X.copy()
+    assert METRICS[name](CELL_CONTAINERS[cells](X), codes).value == METRICS[name](X, codes).value
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@few
+@given(seed=seeds)
+def test_values_stay_in_range(name, seed):
+    X, codes, rng = draw(seed, n=40)
+    X[rng.integers(0, 40, 20)] = X[0]
+    assert 0 <= METRICS[name](X, codes).value <= 1 + 1e-12
+
+
+@few
+@given(seed=seeds)
+def test_agreement_is_symmetric_and_ignores_names_and_order(seed):
+    rng = np.random.default_rng(seed)
+    a, b, order = rng.integers(0, 4, 60), rng.integers(0, 3, 60), rng.permutation(60)
+    for metric in (adjusted_rand_index, normalized_mutual_info):
+        expected = metric(a, b).value
+        assert -0.5 <= expected <= 1
+        assert metric(b, a).value == pytest.approx(expected, abs=1e-12)
+        assert metric(a[order], b[order]).value == pytest.approx(expected, abs=1e-12)
+        assert metric([f"t{i}" for i in a], 10 - b).value == pytest.approx(expected, abs=1e-12)
+        assert metric(a, 7 - a).value == pytest.approx(1.0, abs=1e-12)
+
+
+def test_perfect_input_gives_the_best_value():
+    codes = np.repeat(np.arange(4), 20)
+    points = np.eye(4)[codes]
+    assert silhouette_label(points, codes).value == 1.0
+    assert sequential_alignment(points, codes).value == 1.0
+    # Every cell has a twin of each batch at the same place.
+    places = np.tile(np.random.default_rng(0).normal(size=(20, 3)), (4, 1))
+    assert entropy_per_cell(np.zeros((80, 2)), codes).value == pytest.approx(1.0, abs=1e-15)
+    assert batch_silhouette(places, ["t"] * 80, codes).value > 0.9
+    assert entropy_per_cell(points, codes, n_neighbors=20).value == 0.0
+    assert batch_silhouette(points, ["t"] * 80, codes).value == 0.0
+
+
+def test_controls_rank_as_they_must():
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 4, 200)
+    perfect = codes[:, None] * 10.0 + np.zeros((200, 5))
+    noisy = codes[:, None] + rng.normal(size=(200, 5))
+    shuffled = rng.permutation(noisy)
+    for metric in (silhouette_label, sequential_alignment):
+        best, middle, chance = (metric(X, codes).value for X in (perfect, noisy, shuffled))
+        assert best == pytest.approx(1.0)
+        assert best > middle + 0.1
+        assert middle > chance + 0.05
+    apart, partly, mixed = (entropy_per_cell(X, codes, 30).value for X in (perfect, noisy, shuffled))
+    assert apart < partly - 0.1
+    assert partly < mixed - 0.1
+    apart, partly, mixed = (batch_silhouette(X, ["t"] * 200, codes).value for X in (perfect, noisy, shuffled))
+    assert apart < partly - 0.1
+    assert partly < mixed

@@ -1,0 +1,215 @@
+import json
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.stats import spearmanr
+
+from czbenchmarks.metrics.types import MetricType
+from czbenchmarks.tasks import PerturbationExpressionPredictionTask, PerturbationExpressionPredictionTaskInput
+from czbenchmarks.tasks.single_cell.perturbation_expression_prediction import build_task_input_from_predictions
+
+
+@pytest.fixture
+def data():
+    """Return 24 cells of two conditions and 10 controls, with 30 genes of which some are targets."""
+    rng = np.random.default_rng(0)
+    genes = [f"ENSG{i:011d}" for i in range(30)]
+    names = [f"{c}_{i}" for c in ("p1", "p2") for i in range(12)] + [f"ctrl_{i}" for i in range(10)]
+    conditions = ["p1"] * 12 + ["p2"] * 12 + ["ctrl"] * 10
+    adata = anndata.AnnData(
+        sp.csr_matrix(rng.gamma(2, 1, size=(34, 30))),
+        obs=pd.DataFrame({"condition": pd.Categorical(conditions)}, index=names),
+        var=pd.DataFrame(index=genes),
+    )
+    targets = {c: rng.choice(genes, n, replace=False).tolist() for c, n in (("p2", 9), ("p1", 12))}
+    # Tables of single conditions, one below the other: the index repeats.
+    table = pd.concat(
+        [pd.DataFrame({"condition": c, "gene_id": genes, "logfoldchange": rng.normal(0, 2, 30)}) for c in ("p1", "p2")]
+    )
+    adata.uns = {
+        "de_results": table,
+        "metric_column": "logfoldchange",
+        "target_conditions_dict": targets,
+        "control_cells_map": {
+            "p1": {f"p1_{i}": f"ctrl_{rng.integers(10)}" for i in range(12)},
+            "p2": {f"p2_{i}": [f"ctrl_{j}" for j in rng.choice(10, 3, replace=False)] for i in range(12)},
+        },
+        "config": {"condition_key": "condition", "de_gene_col": "gene_id"},
+    }
+    return adata
+
+
+@pytest.fixture
+def predictions(data):
+    return np.random.default_rng(1).gamma(2, 1, size=data.shape)
+
+
+def run(X, adata, **options):
+    return PerturbationExpressionPredictionTask().run(
+        X, PerturbationExpressionPredictionTaskInput(adata=adata, **options)
+    )
+
+
+def slow_scores(X, adata, operation):
+    """Loop over conditions, pairs and genes."""
+    cells, genes = list(adata.obs_names), list(adata.var_names)
+    scores = {}
+    for condition, targets in adata.uns["target_conditions_dict"].items():
+        table = adata.uns["de_results"]
+        table = table[table["condition"] == condition].set_index("gene_id")["logfoldchange"]
+        treated, controls = np.zeros(len(targets)), np.zeros(len(targets))
+        pairs = adata.uns["control_cells_map"][condition]
+        for cell, mapped in pairs.items():
+            mapped = [mapped] if isinstance(mapped, str) else mapped
+            for g, gene in enumerate(targets):
+                treated[g] += X[cells.index(cell), genes.index(gene)] / len(pairs)
+                controls[g] += np.mean([X[cells.index(m), genes.index(gene)] for m in mapped]) / len(pairs)
+        if operation == "ratio" and min(treated.min(), controls.min()) > 0:
+            change = np.log((treated + 1e-8) / (controls + 1e-8))
+        else:
+            change = treated - controls
+        scores[condition] = spearmanr(table[targets], change).statistic
+    return scores
+
+
+@pytest.mark.parametrize("operation", ["ratio", "difference"])
+def test_values_agree_with_the_twin(data, predictions, operation, run_twice):
+    task_input = PerturbationExpressionPredictionTaskInput(adata=data, pred_effect_operation=operation)
+    results = run_twice(PerturbationExpressionPredictionTask(), predictions, task_input)
+    expected = slow_scores(predictions, data, operation)
+    assert [(r.metric_type, r.params) for r in results] == [
+        (MetricType.SPEARMAN_CORRELATION_CALCULATION, {"condition": "p2"}),
+        (MetricType.SPEARMAN_CORRELATION_CALCULATION, {"condition": "p1"}),
+    ]
+    for result in results:
+        condition = result.params["condition"]
+        targets = data.uns["target_conditions_dict"][condition]
+        assert result.value == pytest.approx(expected[condition], abs=1e-12)
+        assert result.counts == {"used": len(targets), "left_out": 0, "pairs": 12, "pairs_left_out": 0}
+        assert result.units.kind == "gene"
+        assert result.units.ids.tolist() == targets
+        assert spearmanr(result.units.columns["true"], result.units.columns["predicted"]).statistic == pytest.approx(
+            result.value, abs=1e-12
+        )
+        assert result.details is None
+
+
+def test_the_log_ratio_is_the_default(data, predictions):
+    assert [r.value for r in run(predictions, data)] == [
+        r.value for r in run(predictions, data, pred_effect_operation="ratio")
+    ]
+
+
+def test_a_mean_that_is_not_positive_switches_to_the_difference_and_says_so(data, predictions):
+    gene = data.var_names.get_loc(data.uns["target_conditions_dict"]["p1"][0])
+    others = set(data.uns["target_conditions_dict"]["p2"])
+    predictions[:, gene] = -1
+    results = {r.params["condition"]: r for r in run(predictions, data)}
+    expected = slow_scores(predictions, data, "ratio")
+    assert {c: r.value for c, r in results.items()} == pytest.approx(expected, abs=1e-12)
+    switched = {"pred_effect_operation": "difference", "because": "a mean is not positive"}
+    assert results["p1"].details == switched
+    assert results["p2"].details == (switched if data.var_names[gene] in others else None)
+
+
+def test_containers_orders_and_subsets(data, predictions):
+    rng = np.random.default_rng(2)
+    expected = [r.value for r in run(predictions, data)]
+    for same in (sp.csr_matrix(predictions), sp.csc_array(predictions), pd.DataFrame(predictions)):
+        np.testing.assert_allclose([r.value for r in run(same, data)], expected, atol=1e-12)
+    cells, genes = rng.permutation(34), rng.permutation(30)
+    moved = predictions[cells][:, genes]
+    indices = {"cell_index": data.obs_names[cells], "gene_index": data.var_names[genes].tolist()}
+    np.testing.assert_allclose([r.value for r in run(moved, data, **indices)], expected, atol=1e-12)
+    frame = anndata.AnnData(moved, obs=data.obs.iloc[cells], var=data.var.iloc[genes])
+    task_input = build_task_input_from_predictions(frame, data, "difference")
+    assert task_input.pred_effect_operation == "difference"
+    np.testing.assert_allclose(
+        [r.value for r in PerturbationExpressionPredictionTask().run(moved, task_input)],
+        list(slow_scores(predictions, data, "difference").values()),
+        atol=1e-12,
+    )
+
+
+def test_what_is_not_predicted_is_left_out_and_counted(data, predictions):
+    # Without the first five cells (of p1) and the last ten genes.
+    results = run(predictions[5:, :20], data, cell_index=data.obs_names[5:], gene_index=data.var_names[:20])
+    less = data.copy()
+    less.uns["control_cells_map"]["p1"] = dict(list(data.uns["control_cells_map"]["p1"].items())[5:])
+    kept = set(data.var_names[:20])
+    targets = data.uns["target_conditions_dict"]
+    less.uns["target_conditions_dict"] = {c: [g for g in genes if g in kept] for c, genes in targets.items()}
+    expected = slow_scores(predictions, less, "ratio")
+    for result in results:
+        condition = result.params["condition"]
+        assert result.value == pytest.approx(expected[condition], abs=1e-12)
+        used = len(less.uns["target_conditions_dict"][condition])
+        assert result.counts == {
+            "used": used,
+            "left_out": len(targets[condition]) - used,
+            "pairs": 7 if condition == "p1" else 12,
+            "pairs_left_out": 5 if condition == "p1" else 0,
+        }
+
+
+def test_reasons_of_undefined_conditions(data, predictions):
+    adata = data.copy()
+    one = adata.uns["target_conditions_dict"]["p1"]
+    adata.uns["target_conditions_dict"] = {"p2": adata.uns["target_conditions_dict"]["p2"], "p1": one[:1], "p3": one}
+    p2, p1, p3 = run(predictions, adata)
+    assert p2.reason is None
+    assert np.isnan([p1.value, p3.value]).all()
+    assert p1.reason == "1 of its 1 target genes can be compared, two are needed to rank"
+    assert p3.reason == "no controls are mapped to its cells in adata.uns['control_cells_map']"
+    assert json.loads(p1.model_dump_json())["value"] is None
+    genes = data.uns["target_conditions_dict"]["p1"]
+    flat = predictions.copy()
+    flat[:, data.var_names.get_indexer(genes)] = 3.0
+    found = {r.params["condition"]: r for r in run(flat, data)}
+    assert found["p1"].reason == "the predicted change is the same for all target genes"
+    assert found["p1"].counts["used"] == 12
+    assert found["p2"].reason is None
+
+
+def test_a_perfect_prediction_beats_a_shuffled_one(data):
+    truth = data.uns["de_results"]
+    X = np.ones(data.shape)
+    for condition in ("p1", "p2"):
+        change = truth[truth["condition"] == condition].set_index("gene_id")["logfoldchange"][data.var_names]
+        X[data.obs["condition"].to_numpy() == condition] = np.exp(change)
+    assert [r.value for r in run(X, data)] == [1.0, 1.0]
+    shuffled = X[:, np.random.default_rng(0).permutation(30)]
+    assert max(abs(r.value) for r in run(shuffled, data)) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("control_cells_map", r"adata.uns\['control_cells_map'\] is required and must be a dict"),
+        ("de_results", r"adata.uns\['de_results'\] is required"),
+        ("target_conditions_dict", r"adata.uns\['target_conditions_dict'\] is required"),
+    ],
+)
+def test_missing_pieces(data, predictions, key, message):
+    del data.uns[key]
+    with pytest.raises(ValueError, match=message):
+        run(predictions, data)
+
+
+def test_bad_input(data, predictions):
+    for part, what in ((predictions[:5], "expected 34 cells, got 5"), (predictions[:, :5], "expected 30 genes, got 5")):
+        with pytest.raises(ValueError, match=rf"Predictions must match adata shape .*{what}"):
+            run(part, data)
+    with pytest.raises(ValueError, match=r"`gene_index` must hold names of adata only, got 30 unknown genes: q0"):
+        run(predictions, data, gene_index=[f"q{i}" for i in range(30)])
+    with pytest.raises(ValueError, match=r"`cell_index` must hold each name once, got p1_0"):
+        run(predictions, data, cell_index=["p1_0"] * 34)
+    with pytest.raises(TypeError, match=r"`adata` must be an anndata.AnnData, got DataFrame"):
+        run(predictions, data.obs)
+    with pytest.raises(ValueError, match=r"`pred_effect_operation` must be 'difference' or 'ratio'"):
+        run(predictions, data, pred_effect_operation="log")
+    with pytest.raises(NotImplementedError, match=r"Baseline not implemented"):
+        PerturbationExpressionPredictionTask().compute_baseline(predictions)

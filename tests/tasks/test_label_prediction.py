@@ -1,0 +1,177 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from czbenchmarks.metrics.types import MetricType
+from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput, represent
+
+SCORES = ["ACCURACY", "F1_SCORE", "PRECISION", "RECALL", "AUROC"]
+
+
+def slow_results(X, labels, n_folds=5, seed=42):
+    """Cross-validate with scikit-learn, one fold and one classifier after the other."""
+    codes = np.unique(labels, return_inverse=True)[1]
+    two = codes.max() == 1
+    average = {"average": "binary" if two else "macro", "zero_division": 0}
+    rows = []
+    for name, make in {
+        "lr": lambda: make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
+        "knn": lambda: make_pipeline(StandardScaler(with_mean=False), KNeighborsClassifier()),
+        "rf": lambda: RandomForestClassifier(random_state=seed),
+    }.items():
+        for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(X, codes):
+            model = make().fit(X[train], codes[train])
+            chances, predicted = model.predict_proba(X[test]), model.predict(X[test])
+            auroc = (
+                roc_auc_score(codes[test], chances[:, 1])
+                if two
+                else roc_auc_score(codes[test], chances, multi_class="ovr", average="macro")
+            )
+            rows.append(
+                [
+                    name,
+                    accuracy_score(codes[test], predicted),
+                    f1_score(codes[test], predicted, **average),
+                    precision_score(codes[test], predicted, **average),
+                    recall_score(codes[test], predicted, **average),
+                    auroc,
+                ]
+            )
+    frame = pd.DataFrame(rows, columns=["classifier", *SCORES])
+    return {
+        "MEAN(knn,lr,rf)": frame[SCORES].mean(),
+        **dict(iter(frame.groupby("classifier")[SCORES].mean().iterrows())),
+    }
+
+
+@pytest.mark.parametrize("kinds", [3, 2])
+def test_values_are_those_of_scikit_learn(cells, run_twice, kinds):
+    labels = np.where(cells.labels == "c", "a", cells.labels) if kinds == 2 else cells.labels
+    results = run_twice(MetadataLabelPredictionTask(), cells.X, MetadataLabelPredictionTaskInput(labels=labels))
+    expected = slow_results(cells.X, labels)
+    order = ["MEAN(knn,lr,rf)", "lr", "knn", "rf"]
+    assert [(r.metric_type, r.params) for r in results] == [
+        (MetricType[f"MEAN_FOLD_{score}"], {"classifier": name}) for name in order for score in SCORES
+    ]
+    for result, (name, score) in zip(results, [(n, s) for n in order for s in SCORES], strict=True):
+        assert result.value == pytest.approx(expected[name][score], abs=1e-12)
+        assert result.counts == {"used": 300, "left_out": 0, "labels": kinds, "labels_left_out": 0}
+        assert result.reason is None
+
+
+def test_published_values(cells):
+    # Printed by cz-benchmarks 0.15.1 with scikit-learn 1.6 for these cells.
+    published = {
+        "MEAN(knn,lr,rf)": [0.7222222222, 0.7300629324, 0.7348035906, 0.7318755827, 0.8809852683],
+        "lr": [0.7466666667, 0.7549247726, 0.7573965246, 0.7577930333, 0.9069525234],
+        "knn": [0.6966666667, 0.7045004530, 0.7051300020, 0.7096533605, 0.8618450603],
+    }
+    results = MetadataLabelPredictionTask().run(cells.X, MetadataLabelPredictionTaskInput(labels=cells.labels))
+    for name, values in published.items():
+        found = [r.value for r in results if r.params["classifier"] == name]
+        # The forest, in the mean, may differ between releases of scikit-learn.
+        np.testing.assert_allclose(found, values, atol=2e-3 if "MEAN" in name else 1e-6)
+
+
+def test_units_are_out_of_fold_predictions(cells):
+    names = [f"cell{i}" for i in range(300)]
+    results = MetadataLabelPredictionTask().run(
+        cells.X, MetadataLabelPredictionTaskInput(labels=pd.Series(cells.labels, index=names))
+    )
+    accuracy = next(r for r in results if r.params["classifier"] == "lr")
+    units = accuracy.units
+    assert units.kind == "out-of-fold prediction"
+    assert sorted(units.ids) == sorted(names)
+    true = pd.Series(units.columns["true"], index=units.ids)[names]
+    np.testing.assert_array_equal(true, np.unique(cells.labels, return_inverse=True)[1])
+    folds = pd.Series(units.values).groupby(units.columns["split"]).mean()
+    assert list(folds.index) == [0, 1, 2, 3, 4]
+    assert accuracy.value == pytest.approx(folds.mean(), abs=1e-15)
+    assert len(results[0].units.ids) == 900
+    assert results[1].units.values is None
+
+
+def test_small_classes_are_left_out_and_counted(cells):
+    labels = cells.labels.astype(object)
+    labels[:9] = "rare"
+    labels[9:11] = "rarer"
+    results = MetadataLabelPredictionTask().run(cells.X, MetadataLabelPredictionTaskInput(labels=labels))
+    without = MetadataLabelPredictionTask().run(cells.X[11:], MetadataLabelPredictionTaskInput(labels=labels[11:]))
+    assert results[0].counts == {"used": 289, "left_out": 11, "labels": 3, "labels_left_out": 2}
+    assert [r.value for r in results] == [r.value for r in without]
+
+
+def test_labels_may_have_any_name_and_container(cells):
+    expected = [r.value for r in MetadataLabelPredictionTask().run(
+        cells.X, MetadataLabelPredictionTaskInput(labels=cells.labels))]  # fmt: skip
+    codes = np.unique(cells.labels, return_inverse=True)[1]
+    for labels in (codes.tolist(), pd.Categorical(cells.labels, categories=list("qcba")), pd.Series(cells.labels)):
+        found = MetadataLabelPredictionTask().run(cells.X, MetadataLabelPredictionTaskInput(labels=labels))
+        assert [r.value for r in found] == expected
+
+
+def test_cells_may_come_in_any_container(cells):
+    task_input = MetadataLabelPredictionTaskInput(labels=cells.labels, n_folds=2)
+    X = np.where(cells.X > 0.5, cells.X, 0).astype(np.float64)
+    results = MetadataLabelPredictionTask().run(X, task_input)
+    expected = [r.value for r in results]
+    for same in (pd.DataFrame(X), np.asfortranarray(X), represent(X)):
+        assert [r.value for r in MetadataLabelPredictionTask().run(same, task_input)] == expected
+    # Sparse cells stay sparse. scikit-learn then searches neighbours by brute force instead of a tree, and takes
+    # others among equally near cells: only the other two classifiers are held to the same values.
+    held = [r.params["classifier"] in ("lr", "rf") for r in results]
+    for same in (sp.csr_matrix(X), sp.csc_array(X), represent(sp.csr_array(X), keep_sparse=True)):
+        found = [r.value for r in MetadataLabelPredictionTask().run(same, task_input)]
+        np.testing.assert_allclose(np.array(found)[held], np.array(expected)[held], atol=1e-6)
+
+
+def test_a_regression_that_does_not_converge_is_recorded_not_warned():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 30)) * np.logspace(-3, 3, 30)
+    labels = (X @ np.linspace(-1, 1, 30)[:, None] / np.abs(X).max(axis=1, keepdims=True) > 0).ravel().astype(int)
+    labels[:5] = 1 - labels[:5]
+    wide = np.concatenate([X, rng.normal(size=(200, 400))], axis=1)
+    slow = make_pipeline(StandardScaler(with_mean=False), LogisticRegression(max_iter=100))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for train, _ in StratifiedKFold(5, shuffle=True, random_state=42).split(wide, labels):
+            slow.fit(wide[train], labels[train])
+    expected = sum(issubclass(w.category, ConvergenceWarning) for w in caught)
+    results = MetadataLabelPredictionTask().run(wide, MetadataLabelPredictionTaskInput(labels=labels))
+    by_name = {r.params["classifier"]: r.details for r in results}
+    assert by_name["lr"] == ({"logistic_regression_not_converged": expected} if expected else None)
+    assert by_name["knn"] is None
+    assert by_name["rf"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_folds": 1}, "`n_folds` must be at least 2, got 1"),
+        ({"min_class_size": 0}, "`min_class_size` must be a positive integer"),
+        ({"n_folds": 11}, "`n_folds` must be at most `min_class_size`"),
+        ({"min_class_size": 200}, r"at least two labels with 200 cells or more, got 0 \(3 smaller ones left out\)"),
+        ({"labels": ["a"] * 300}, "at least two labels with 10 cells or more, got 1"),
+        ({"labels": ["a", "b"]}, "`labels` must have the same length as the data"),
+    ],
+)
+def test_bad_input(cells, options, message):
+    with pytest.raises(ValueError, match=message):
+        MetadataLabelPredictionTask().run(
+            cells.X, MetadataLabelPredictionTaskInput(**{"labels": cells.labels, **options})
+        )
+
+
+def test_the_baseline_is_the_expression_itself(cells):
+    assert MetadataLabelPredictionTask().compute_baseline(cells.X) is cells.X

@@ -1,0 +1,184 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.tasks import ClusteringTask, ClusteringTaskInput, utils
+
+
+def test_cluster_embedding_gives_the_clusters_of_the_task(cells):
+    adata = anndata.AnnData(np.zeros((300, 2)), obsm={"X_pca": cells.X})
+    expected = ClusteringTask()._run_task(
+        cells.X, ClusteringTaskInput(obs=cells.obs, input_labels=cells.labels)
+    ).predicted_labels  # fmt: skip
+    found = utils.cluster_embedding(adata, use_rep="X_pca")
+    assert [int(cluster) for cluster in found] == expected
+    # Printed by cz-benchmarks 0.15.1 for these cells.
+    assert [int(cluster) for cluster in found[:10]] == [0, 1, 3, 4, 5, 4, 4, 5, 4, 2]
+    assert utils.cluster_embedding(anndata.AnnData(cells.X)) == found
+    assert list(adata.obs) == []
+    assert list(adata.obsp) == []
+    with pytest.raises(ValueError, match=r"`use_rep` 'zz' is not known"):
+        utils.cluster_embedding(adata, use_rep="zz")
+    with pytest.raises(ValueError, match=r"`flavor` must be 'leidenalg' or 'igraph'"):
+        utils.cluster_embedding(adata, flavor="zz")
+
+
+def test_filter_minimum_class():
+    X = np.arange(24.0).reshape(12, 2)
+    labels = np.array(["q"] * 2 + list("ababababab"))
+    features, kept = utils.filter_minimum_class(X, labels, 5)
+    np.testing.assert_array_equal(features, X[2:])
+    np.testing.assert_array_equal(kept, labels[2:])
+    features, kept = utils.filter_minimum_class(X, pd.Series(labels, index=range(50, 62)), 5)
+    assert isinstance(kept, pd.Categorical)
+    assert (kept.tolist(), kept.categories.tolist()) == (list("ababababab"), ["a", "b"])
+    features, kept = utils.filter_minimum_class(X, labels)  # ten, unless told
+    assert (features.shape, kept.shape) == ((0, 2), (0,))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        (np.ones((3, 3)), False),
+        (np.zeros((3, 3)), False),
+        (np.full((3, 3), 1.005), True),
+        (np.full((3, 3), 1.02), True),
+        (-np.ones((3, 3)), False),
+        (np.random.default_rng(0).normal(size=(20, 3)), True),
+        (sp.csr_matrix(np.eye(4) * 0.5), True),
+        (sp.csr_array(np.eye(4) * 7), False),
+        (pd.DataFrame(np.eye(4)), False),
+    ],
+)
+def test_is_not_count_data(matrix, expected):
+    # cz-benchmarks 0.15.1 answers the dense ones alike.
+    assert utils.is_not_count_data(matrix) is expected
+
+
+def test_is_not_count_data_by_share_and_sample():
+    matrix = np.ones((100, 1))
+    matrix[:5] = 0.5
+    assert utils.is_not_count_data(matrix, tol=0.04)
+    assert not utils.is_not_count_data(matrix, tol=0.05)
+    assert utils.is_not_count_data(matrix, sample_size=0.999, tol=0.03)
+    answers = [utils.is_not_count_data(matrix, sample_size=1, random_seed=seed) for seed in range(200)]
+    assert 0 < sum(answers) < 40
+
+
+X6 = np.array([[1.0, 0.0], [2.0, 0.0], [9.0, 0.0], [4.0, 1.0], [5.0, 1.0], [9.0, 7.0]])
+
+
+@pytest.mark.parametrize(("method", "values"), [("mean", [[6, 3], [4, 0]]), ("median", [[5, 1], [2, 0]])])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, pd.DataFrame])
+def test_cells_are_averaged_by_sample(method, values, container):
+    samples = ["s2", "s2", "s2", "s1", "s1", "s1"]
+    averaged, labels, names = utils.aggregate_cells_to_samples(
+        container(X6), ["b", "a", "a", "x", "y", "y"], samples, method
+    )
+    np.testing.assert_array_equal(averaged, values)
+    assert labels.tolist() == ["x", "b"]  # that of the first cell
+    assert (labels.index.tolist(), labels.index.name, labels.name) == (["s1", "s2"], "sample_id", "label")
+    assert (names.tolist(), names.name) == (["s1", "s2"], "sample_id")
+
+
+def test_bad_averages():
+    with pytest.raises(ValueError, match=r"Mismatched lengths: embeddings=6, labels=5, sample_ids=6"):
+        utils.aggregate_cells_to_samples(X6, list("aabbb"), list("stuvwx"))
+    with pytest.raises(ValueError, match=r"`aggregation_method` must be 'mean' or 'median', got 'zz'"):
+        utils.aggregate_cells_to_samples(X6, list("aabbba"), list("stuvwx"), "zz")
+    with pytest.raises(ValueError, match=r"`sample_ids` must name every cell, got 1 missing of 6"):
+        utils.aggregate_cells_to_samples(X6, list("aabbba"), [*"stuvw", None])
+
+
+def printed(capsys, results):
+    utils.print_metrics_summary(results)
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line]
+
+
+def test_a_summary_by_classifier(capsys):
+    values = {"rf": (0.5, 0.25), "lr": (1.0, 0.75)}
+    kinds = (MetricType.MEAN_FOLD_ACCURACY, MetricType.MEAN_FOLD_AUROC)
+    results = [
+        MetricResult(metric_type=kind, value=value, params={"classifier": name})
+        for name, row in values.items()
+        for kind, value in zip(kinds, row, strict=True)
+    ]
+    lines = printed(capsys, iter(results))
+    assert lines == [
+        "=== Metrics Summary ===",
+        "classifier mean_fold_accuracy mean_fold_auroc",
+        "lr 1.0000 0.7500",
+        "rf 0.5000 0.2500",
+        "Results across 2 classifiers",
+        "Overall Statistics:",
+        "Mean Fold Accuracy: mean=0.7500, std=0.2500, count=2",
+        "Mean Fold Auroc: mean=0.5000, std=0.2500, count=2",
+    ]
+
+
+def test_a_summary_without_parameters(capsys):
+    # As cz-benchmarks 0.15.1 prints it.
+    result = MetricResult(metric_type=MetricType.SILHOUETTE_SCORE, value=0.54349, params={})
+    assert printed(capsys, [result]) == [
+        "=== Metrics Summary ===", "Silhouette Score:", "1: 0.5435", "Overall Statistics:",
+        "Silhouette Score: mean=0.5435, std=0.0000, count=1",
+    ]  # fmt: skip
+    assert printed(capsys, []) == ["=== Metrics Summary ===", "Overall Statistics:"]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [
+            (MetricType.MEAN_FOLD_AUROC, float("nan"), {"classifier": "lr"}),
+            (MetricType.ACCURACY, 1.0, {"classifier": "lr"}),
+        ],
+        [(MetricType.ADJUSTED_RAND_INDEX, 0.5, {}), (MetricType.ACCURACY, 1.0, {"classifier": "lr"})],
+    ],
+    ids=["a metric without any value", "with and without parameters"],
+)
+def test_a_summary_shows_every_metric(capsys, results):
+    lines = printed(capsys, [MetricResult(metric_type=m, value=v, params=p) for m, v, p in results])
+    assert any("1.0000" in line for line in lines)
+    for metric, _, _ in results:
+        assert any(line.startswith(f"{metric.value.replace('_', ' ').title()}: mean=") for line in lines)
+
+
+def test_a_summary_counts_scores_without_a_value_apart(capsys):
+    values = {"p1": 0.5, "p2": float("nan")}
+    lines = printed(
+        capsys,
+        [
+            MetricResult(metric_type=MetricType.SPEARMAN_CORRELATION_CALCULATION, value=v, params={"condition": c})
+            for c, v in values.items()
+        ],
+    )
+    assert lines[2:5] == ["p1 0.5000", "p2 nan", "Results across 2 conditions"]
+    assert lines[-1].endswith("mean=0.5000, std=0.0000, count=1, without a value=1")
+
+
+def test_a_summary_of_correlations(capsys):
+    utils.print_correlation_metrics_baseline_and_model(
+        pd.DataFrame({"baseline": [0.1, 0.2], "model": [0.5, -0.1]}), moderate_correlation_threshold=0.15, precision=2
+    )
+    rows = [line.rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()[1:]]
+    found = {name.strip(): (float(a), float(b)) for name, a, b in rows}
+    assert found["Mean correlation"] == (0.15, 0.2)
+    assert found["Standard Deviation"] == (0.07, 0.42)
+    assert found["Median correlation"] == (0.15, 0.2)
+    assert found["Number of correlations > 0.15"] == (1, 1)
+    assert found["Number of negative correlations"] == (0, 1)
+    with pytest.raises(TypeError, match=r"`metrics_df` must hold numbers only"):
+        utils.print_correlation_metrics_baseline_and_model(pd.DataFrame({"condition": ["a"]}))
+
+
+def test_the_standard_workflow_is_the_baseline():
+    rng = np.random.default_rng(0)
+    adata = anndata.AnnData(sp.csr_matrix(rng.poisson(rng.gamma(1, 2, 120), (90, 120)).astype(np.float32)))
+    found = utils.run_standard_scrna_workflow(adata, n_top_genes=100, n_pcs=5)
+    np.testing.assert_array_equal(found, utils.pca_baseline(adata.X, 100, 5, 42))
+    assert (list(adata.obsm), list(adata.layers), list(adata.uns)) == ([], [], [])
+    assert adata.X.max() == round(float(adata.X.max()))

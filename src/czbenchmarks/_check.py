@@ -58,7 +58,7 @@ def listing(values: Iterable[Any], most: int = 3) -> str:
 
 def unknown(kind: str, given: object, known: Iterable[str], verdict: str = "is not known") -> str:
     """Build the sentence for an unknown name, with the nearest known one."""
-    known = sorted(known)
+    known = sorted(str(name) for name in known if name is not None)
     near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     most = len(known)

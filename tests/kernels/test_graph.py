@@ -105,6 +105,7 @@ def test_connectivities_agree_with_the_twin(k):
 
 # scanpy warns whoever asks for leidenalg that its default will change.
 @pytest.mark.filterwarnings("ignore:In the future, the default backend for leiden:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The `igraph` implementation of leiden:UserWarning")
 def test_graph_and_partition_are_those_of_scanpy():
     import anndata
     import scanpy as sc

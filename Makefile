@@ -10,13 +10,14 @@ LOCK := $(if $(LATEST),,-c requirements.lock)
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "czbenchmarks needs Python 3.11 or newer: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LOCK) -e '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "czbenchmarks needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Setting up $(VENV): one or two minutes, about 1 GB."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LOCK) -e '.[dev]'
+	@touch $@
 
 demo: setup
-	$(BIN)/python scripts/demo.py
+	@$(BIN)/python scripts/demo.py
 
 test: setup
 	$(BIN)/python -m pytest -n auto -m "not long"

@@ -170,7 +170,7 @@ def test_bad_data(tmp_path):
         "other.h5ad": "an HDF5 file without obs",
         "none.h5ad": "which does not exist",
         "broken.h5ad": "could not be read",
-        ".": "which is not one",
+        ".": "which is a folder",
     }.items():
         with pytest.raises(ValueError, match=sentence) as caught:
             Cells(tmp_path / name).obs  # noqa: B018

@@ -359,7 +359,8 @@ def test_no_value_is_null(adata):
     assert not record.complete
     assert record.to_dict()["result_metrics"][0]["value"] is None
     assert list(record.to_frame()["key"]) == ["t|e|AUROC()", "t|e|AUROC()#2"]
-    assert list(RunRecord(42, [], [], {}, {}).to_frame().columns[:2]) == ["key", "task"]
+    frame = RunRecord(42, [], [], {}, {}).to_frame()
+    assert list(frame.columns) == ["task", "embedding", "metric", "value", "reason", "note", "key"]
 
 
 def test_kinds_of_fields():
@@ -379,3 +380,14 @@ def test_importing_the_package_imports_nothing_heavy():
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
     assert {"evaluate", "__version__"} <= set(dir(czbenchmarks))
+
+
+def test_an_option_under_both_of_its_names_is_refused(adata):
+    with pytest.raises(ValueError, match=r"`input_labels` and `labels` are one option under two names"):
+        evaluate("@obsm:X_model", adata, "embedding", labels="cell_type", input_labels="batch")
+
+
+def test_the_parameters_of_the_baseline_are_recorded(adata):
+    record = evaluate(None, adata, "embedding", baseline=True, baseline_n_pcs=5)
+    assert record.run_specification["baseline"]["embedding"]["n_pcs"] == 5
+    assert repr(record) == "RunRecord(1 scores, 0 failures; see to_frame())"

@@ -97,7 +97,7 @@ def evaluate(
             "tasks": {plan.key: plan.asked for plan in plans},
             "data": [{"source": described(one.source), "n_cells": one.n} for one in cells],
             "embeddings": {name: [{"shape": [x.n, x.d]} for x in several] for name, several in embeddings.items()},
-            "baseline": baseline,
+            "baseline": {plan.key: plan.baseline_input.model_dump() for plan in plans} if baseline else None,
             "random_seed": random_seed,
         },
         runtime_metrics={

@@ -108,8 +108,14 @@ def _option_names(info: TaskInfo) -> set[str]:
 
 
 def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: given.get(name, given.get(ALIASES.get(name, name))) for name in fields}
-    return {name: value for name, value in found.items() if value is not None}
+    found = {}
+    for name in fields:
+        names = [n for n in (name, ALIASES.get(name, name)) if given.get(n) is not None]
+        if len(set(names)) > 1:
+            raise ValueError(f"`{name}` and `{ALIASES[name]}` are one option under two names; pass one of them.")
+        if names:
+            found[name] = given[names[0]]
+    return found
 
 
 def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells], random_seed: int) -> tuple[list[Plan], list[Failure]]:

@@ -209,7 +209,16 @@ def _h5ad(path: Path, name: str) -> Path:
     path = path.expanduser()
     if not path.exists():
         raise DatasetFileNotFoundError(f"`{name}` must be an existing .h5ad file, got '{path}', which does not exist.")
-    if path.is_dir() or not h5py.is_hdf5(path):
+    if path.is_dir():
+        raise ValueError(f"`{name}` must be an .h5ad file, got '{path}', which is a folder.")
+    try:
+        with path.open("rb") as file:
+            gzipped = file.read(2) == b"\x1f\x8b"
+    except OSError as error:
+        raise ValueError(f"`{name}` must be a readable .h5ad file, got '{path}': {error.strerror}.") from None
+    if gzipped:
+        raise ValueError(f"`{name}` must be an .h5ad file, got '{path}', which is gzip-compressed; gunzip it first.")
+    if not h5py.is_hdf5(path):
         raise ValueError(
             f"`{name}` must be an .h5ad file, got '{path}', which is not one; write it with AnnData.write_h5ad."
         )
@@ -288,6 +297,10 @@ def read_embedding(source: Any, data: Any, *, any_length: bool = False) -> Any:
             rows = len(value)
         if rows is not None:
             name = str(source) if isinstance(source, (str, Path)) else "embedding"
+            if shape and len(shape) == 2 and shape[1] == cells.n != rows:
+                raise ValueError(
+                    f"`{name}` must have one row per cell, got {rows:,} rows and {cells.n:,} columns; transpose it."
+                )
             _check.same_length(int(rows), cells.n, name)
         _check.same_order(value, cells.obs.index, "embedding")
     return value
@@ -298,7 +311,7 @@ def _npy(path: Path) -> Any:
     if not path.is_file():
         raise DatasetFileNotFoundError(
             "`embedding` must be an existing .npy file or a reference such as @obsm:KEY, "
-            f"got '{path}', which does not exist."
+            f"got '{path}', which {'is a folder' if path.is_dir() else 'does not exist'}."
         )
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":

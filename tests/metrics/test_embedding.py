@@ -35,3 +35,9 @@ def test_published_value():
     X = rng.normal(size=(300, 8)).astype("f4") + (labels == "a")[:, None] * 1.0 + (labels == "b")[:, None] * -0.5
     assert silhouette_label(X, labels).value == pytest.approx(0.5434871912, abs=1e-6)
     assert silhouette_label(X, labels, rescale=False).value == pytest.approx(0.08697443, abs=1e-6)
+
+
+def test_a_label_of_its_own_for_every_cell_is_not_defined():
+    found = silhouette_label([[0.0], [1.0], [3.0]], ["a", "b", "c"])
+    assert np.isnan(found.value)
+    assert found.reason == "every cell has a label of its own"

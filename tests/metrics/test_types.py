@@ -118,7 +118,8 @@ def test_compute_is_a_number_and_measure_says_how():
     assert pearson.statistic == pytest.approx(0.9819805060619659)
     measured = metrics_registry.measure(MetricType.PEARSON_CORRELATION, x=[1, 2, 4.0], y=[1, 2, 3.0])
     assert measured.value == pearson.statistic
-    assert metrics_registry.get_info(MetricType.SILHOUETTE_SCORE).func([[0.0], [1.0]], ["a", "b"]) == 0.5
+    cells = [[0.0], [0.0], [2.0], [2.0]]
+    assert metrics_registry.get_info(MetricType.SILHOUETTE_SCORE).func(cells, ["a", "a", "b", "b"]) == 1.0
 
 
 @pytest.mark.usefixtures("shipped_catalogue")

@@ -33,8 +33,12 @@ class _Program(click.Group):
         try:
             status = super().main(args, *rest, **more)
             sys.stdout.flush()
-        except click.Abort:
-            _stop("Stopped.", 130)
+        except (click.Abort, KeyboardInterrupt):
+            # At once: Python itself would wait for the threads that are still computing.
+            click.echo("Stopped.", err=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         except BrokenPipeError:
             # The reader (`head`, a pager) went away; Python would complain once more when it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo, TaskParameter
 
 _COLUMNS = {"labels": "cell_type", "input_labels": "cell_type", "batch_labels": "batch"}
+_WITHOUT_EFFECT = ("use_rep", "key_added", "baseline_obsm_key")  # on the command line
+_PLAINLY = {
+    "normalize": "Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best.",
+    "adata": "The data set that holds the controls and target genes.",
+    "gene_index": "Genes of the predictions' columns, if reordered or a subset: a reference such as @var_index.",
+    "cell_index": "Cells of the predictions' rows, if reordered or a subset: a reference such as @obs_index.",
+}
 _FROM_DATA = {"organism": "column 'organism' of obs", "data": "@, the data set", "table": "@obs"}
 
 
@@ -29,6 +36,12 @@ def task_options(info: TaskInfo) -> list[click.Parameter]:
     Options that are None unless given, named as the keywords of ``evaluate``.
     """
     many = info.requires_multiple_datasets
+    if info.name == "sequential_organization":  # its labels are times
+        time = {"help_text": "Time of each cell, as numbers (e.g. the column `time`)."}
+        info = info.model_copy(update={"task_params": {
+            name: field.model_copy(update=time) if name == "input_labels" else field
+            for name, field in info.task_params.items()
+        }})  # fmt: skip
     found = [_option(field, field.name, many) for field in info.task_params.values()]
     return found + [_option(field, f"baseline_{field.name}", False) for field in info.baseline_params.values()]
 
@@ -50,7 +63,7 @@ def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
         multiple=_is_list(field.type) if kind == "value" else many,
         default=None,
         metavar={"column": "COLUMN", "index": "REFERENCE", "organism": "NAME"}.get(kind),
-        hidden=kind == "table",  # obs is always the data's; the established client passes @obs
+        hidden=kind == "table" or name in _WITHOUT_EFFECT,  # obs is always the data's; the client passes @obs
         help=_help(field, kind, many),
     )
 
@@ -61,7 +74,7 @@ def _help(field: TaskParameter, kind: str, many: bool) -> str:
         default = _COLUMNS.get(field.name) or _FROM_DATA.get(kind)
     elif isinstance(default, bool):
         default = str(default).lower()
-    text = field.help_text or field.name
+    text = _PLAINLY.get(field.name) or field.help_text or field.name
     if many and kind in ("column", "organism"):
         text += " Once per data set" + (", or once for all." if kind == "column" else ".")
     shown = " [required]" if field.required and default is None else "" if default is None else f" [default: {default}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,11 @@ def print_record(record: RunRecord, output_format: str) -> None:
     shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
     if rows:
         print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numbers=names)
+    notes = Counter(
+        (score.embedding, note) for score in record.result_metrics if (note := (score.result.details or {}).get("note"))
+    )
+    for (embedding, note), count in notes.items():
+        click.echo(f"Note on {count} of the scores of {embedding}: {note}.", err=True)
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
         click.echo(f"{failure.task}{of} failed: {failure.reason}", err=True)

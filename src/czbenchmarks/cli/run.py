@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from czbenchmarks.constants import RANDOM_SEED
+
+if TYPE_CHECKING:
+    from czbenchmarks.tasks.task import TaskInfo
 
 
 class _Tasks(click.Group):
@@ -57,12 +60,19 @@ def _task_command(name: str) -> click.Command:
         inputs = "-u human.h5ad -u mouse.h5ad -c human.npy -c mouse.npy"
     labels = next((field for field in info.task_params if field in ("labels", "input_labels")), None)
     options = f" --{labels.replace('_', '-')} cell_type" if labels else ""
+    if info.name == "sequential_organization":
+        options = " --input-labels time"
+    if "aggregation_method" in info.task_params:
+        options += " --aggregation-method none"
+    if "adata" in info.task_params:
+        described = '{"dataset_class": "SingleCellPerturbationDataset", "organism": "HUMAN", "path": "screen.h5ad"}'
+        inputs = f"-u '{described}' \\\n    -c predicted.npy"
     # The backspace keeps click from breaking the lines elsewhere.
     example = f"\b\nczbenchmarks run {info.name} \\\n    {inputs}{options}"
     return click.Command(
         info.name,
         callback=run,
-        params=[*_common_options(), *task_options(info)],
+        params=[*_common_options(info), *task_options(info)],
         help=info.description,
         epilog=f"Example:\n\n{example}",
         # --n_folds and --n-folds are the same.
@@ -70,7 +80,15 @@ def _task_command(name: str) -> click.Command:
     )
 
 
-def _common_options() -> list[click.Parameter]:
+def _baseline_help(info: TaskInfo) -> str:
+    if info.baseline_params:
+        return "Score a baseline too, or alone: the principal components of the counts in X (variable genes, logged)."
+    if info.name == "label_prediction":
+        return "Score a baseline too, or alone: the expression in X itself, all genes."
+    return "Score the task's baseline too, if it has one."
+
+
+def _common_options(info: TaskInfo) -> list[click.Parameter]:
     return [
         click.Option(
             ["-u", "--user-dataset"],
@@ -86,7 +104,7 @@ def _common_options() -> list[click.Parameter]:
             help="An .npy file (cells x dimensions) or a reference into the data: @X, @obsm:KEY, @layers:KEY. "
             "Several are scored one by one; with several data sets, one per data set in their order.",
         ),
-        click.Option(["-B", "--compute-baseline"], is_flag=True, help="Score the task's baseline too, or alone."),
+        click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(info)),
         click.Option(
             ["-r", "--random-seed"],
             type=click.INT,

@@ -122,7 +122,8 @@ class SingleCellPerturbationDataset(SingleCellDataset):
             if column not in list(table):
                 raise ValueError(
                     f"{column} column not found in de_results and required for {self.deg_test_name} test: "
-                    f"adata.uns[{key!r}] has {_check.listing(table.columns, 12)}; name its column."
+                    f"adata.uns[{key!r}] has {_check.listing(table.columns, 12)}; "
+                    "name its column (de_gene_col, de_metric_col, de_pval_col)."
                 )
         for column in (self.de_metric_col, self.de_pval_col):
             if table[column].dtype.kind not in "fiu":

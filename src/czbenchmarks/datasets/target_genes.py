@@ -90,7 +90,10 @@ def de_table(adata: AnnData, key: str) -> pd.DataFrame:
     import pandas as pd
 
     if key not in adata.uns:
-        raise ValueError(f"Key {key!r} not found in adata.uns; store there the differential expression table.")
+        raise ValueError(
+            f"Key {key!r} not found in adata.uns; store there the differential expression table "
+            "(columns condition, gene, logfoldchange, pval_adj)."
+        )
     value = adata.uns[key]
     if isinstance(value, pd.DataFrame):
         return value

@@ -8,6 +8,7 @@ what is spread.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,8 +71,12 @@ def map_blocks(function: Callable[[T], R], blocks: Iterable[T]) -> list[R]:
     with one_blas_thread():
         if threads <= 1:
             return [function(block) for block in blocks]
-        with ThreadPoolExecutor(threads, initializer=_limit_worker) as pool:
+        pool = ThreadPoolExecutor(threads, initializer=_limit_worker)
+        try:
             return list(pool.map(function, blocks))
+        finally:
+            # After an error or Ctrl-C nothing waits for blocks that have not begun.
+            pool.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
 
 
 def ranges(n: int, size: int) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
     """Mean over cells of (b - a) / max(a, b), rescaled to (s + 1) / 2.
 
     a is a cell's mean Euclidean distance to its own label, b that to the nearest other label; the only cell of a label
-    counts 0. Best 1 (rescaled), no separation 0.5, least 0. Not defined for a single label.
+    counts 0. Best 1 (rescaled), no separation 0.5, least 0. Not defined for a single label, nor where
+    every cell has its own.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
     groups = _labels(labels, "labels", embedding.n)
     if len(groups.names) < 2:
         return Measurement.undefined(f"all cells have one label, {groups.names[0]!r}")
+    if len(groups.names) == embedding.n:
+        return Measurement.undefined("every cell has a label of its own")
     values = silhouette_samples(embedding.array, groups.codes)
     if rescale:
         values = (values + 1) / 2

@@ -84,6 +84,10 @@ class RunRecord:
     timestamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     czbenchmarks_version: str = __version__
 
+    def __repr__(self) -> str:
+        """Say how much there is; ``to_frame`` shows it."""
+        return f"RunRecord({len(self.result_metrics)} scores, {len(self.failures)} failures; see to_frame())"
+
     @property
     def complete(self) -> bool:
         """Whether nothing failed and every score has a value."""
@@ -94,8 +98,8 @@ class RunRecord:
 
         Returns
         -------
-        Columns `key` (unique), `task`, `embedding`, `metric`, `value`, `reason`, and one ``params.NAME`` for
-        every parameter that tells scores of one metric apart.
+        Columns `task`, `embedding`, `metric`, `value`, `reason` (why there is no value), `note` (what to know of
+        it), one ``params.NAME`` for every parameter that tells scores of one metric apart, and `key` (unique).
         """
         import pandas as pd
 
@@ -107,16 +111,20 @@ class RunRecord:
             seen[key] += 1
             rows.append(
                 {
-                    "key": key if seen[key] == 1 else f"{key}#{seen[key]}",
                     "task": score.task,
                     "embedding": score.embedding,
                     "metric": result.metric_type.value,
                     "value": result.value,
                     "reason": result.reason,
+                    "note": (result.details or {}).get("note"),
                     **{f"params.{name}": value for name, value in (result.params or {}).items()},
+                    "key": key if seen[key] == 1 else f"{key}#{seen[key]}",
                 }
             )
-        return pd.DataFrame(rows, columns=None if rows else ["key", "task", "embedding", "metric", "value", "reason"])
+        frame = pd.DataFrame(
+            rows, columns=None if rows else ["task", "embedding", "metric", "value", "reason", "note", "key"]
+        )
+        return frame[[*(name for name in frame.columns if name != "key"), "key"]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as what JSON holds: a score without a value has null and a reason."""

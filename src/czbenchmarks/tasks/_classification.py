@@ -215,7 +215,10 @@ def summarise(
                 result.reason = next(s.reason for s in part if s.reason)
             slow = sum(not s.converged for s in part)
             if slow:
-                result.details = {"logistic_regression_not_converged": slow}
+                result.details = {
+                    "logistic_regression_not_converged": slow,
+                    "note": f"the logistic regression had not converged in {slow} of its fits",
+                }
             result._units = _units(part, score)
             results.append(result)
     return results

@@ -79,9 +79,11 @@ class ClusteringTask(Task):
         embedding = represent(cell_representation)
         labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
         _check.same_length(len(task_input.obs), embedding.n, "obs")
-        _check.at_least_two(labels, "input_labels")
         if embedding.n < 3:
             raise ValueError(f"Need at least 3 cells to cluster, got {embedding.n}.")
+        _check.at_least_two(labels, "input_labels")
+        if len(labels.names) == embedding.n:
+            raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
         graph = connectivities(embedding.neighbors(N_NEIGHBORS))
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         return ClusteringOutput(predicted_labels=clusters.tolist())

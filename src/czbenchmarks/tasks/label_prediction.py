@@ -73,8 +73,8 @@ class MetadataLabelPredictionTask(Task):
         n_folds, smallest = task_input.n_folds, task_input.min_class_size
         if n_folds > smallest:
             raise ValueError(
-                f"`n_folds` must be at most `min_class_size`, so that every fold has every class, got {n_folds} folds "
-                f"and a smallest class of {smallest}."
+                f"`n_folds` must be at most `min_class_size`, so that every fold has every class, got "
+                f"n_folds={n_folds} and min_class_size={smallest}; lower the one or raise the other."
             )
         keep = np.flatnonzero(labels.counts[labels.codes] >= smallest)
         small = int((labels.counts < smallest).sum())

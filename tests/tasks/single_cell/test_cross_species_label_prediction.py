@@ -248,3 +248,20 @@ def test_bad_input(two_species):
         run(X, labels, aggregation_method="max")
     with pytest.raises(NotImplementedError, match=r"Baseline not implemented"):
         CrossSpeciesLabelPredictionTask().compute_baseline(X)
+
+
+def test_averaged_samples_of_several_labels_are_counted_and_noted(two_species):
+    X, labels, _ = two_species
+    # 20 samples a species; only the first holds cells of two labels.
+    samples = []
+    for own in labels:
+        place = pd.Series(np.asarray(own)).groupby(np.asarray(own)).cumcount() % 7
+        names = np.asarray(own).astype(object) + "_" + place.astype(str).to_numpy().astype(object)
+        other = np.flatnonzero(np.asarray(own) != np.asarray(own)[0])[0]
+        names[other] = names[0]
+        samples.append(names)
+    results = run(X, labels, sample_ids=samples, n_folds=2)
+    for result in results:
+        within = result.params["train_species"] == result.params["test_species"]
+        assert result.details["mixed_samples"] == (1 if within else 2)
+        assert result.details["note"].startswith(f"{1 if within else 2} of the averaged samples hold cells of several")

@@ -110,7 +110,8 @@ def test_a_mean_that_is_not_positive_switches_to_the_difference_and_says_so(data
     results = {r.params["condition"]: r for r in run(predictions, data)}
     expected = slow_scores(predictions, data, "ratio")
     assert {c: r.value for c, r in results.items()} == pytest.approx(expected, abs=1e-12)
-    switched = {"pred_effect_operation": "difference", "because": "a mean is not positive"}
+    note = "the effect is the difference of means, not their ratio: a mean is 0 or negative"
+    switched = {"pred_effect_operation": "difference", "note": note}
     assert results["p1"].details == switched
     assert results["p2"].details == (switched if data.var_names[gene] in others else None)
 

@@ -64,8 +64,9 @@ class CrossSpeciesLabelPredictionTaskInput(TaskInput):
 class _DataSet:
     """One data set as it is classified: cells, or samples if cells were averaged."""
 
-    def __init__(self, X: Any, labels: Labels, samples: Labels | None, left_out: int) -> None:
-        self.X, self.labels, self.samples, self.left_out = X, labels, samples, left_out
+    def __init__(self, X: Any, labels: Labels, samples: Labels | None, mixed: int = 0) -> None:
+        self.X, self.labels, self.samples = X, labels, samples
+        self.mixed = mixed  # averaged samples whose cells had several labels
 
 
 class CrossSpeciesLabelPredictionOutput(TaskOutput):
@@ -103,10 +104,10 @@ class CrossSpeciesLabelPredictionTask(Task):
                 if repeated:
                     params |= {"train_dataset": i, "test_dataset": j}
                 if i == j:
-                    scored, counts, reason = self._within(train, task_input.n_folds, params)
+                    scored, counts = self._within(train, task_input.n_folds, params)
                 else:
-                    scored, counts, reason = self._across(train, test, params)
-                groups.append((params, scored, counts, i == j, reason))
+                    scored, counts = self._across(train, test, params)
+                groups.append((params, scored, counts, i == j, train.mixed if i == j else train.mixed + test.mixed))
         output = CrossSpeciesLabelPredictionOutput(results=[s.row for group in groups for s in group[1]])
         output._groups = groups
         return output
@@ -130,7 +131,7 @@ class CrossSpeciesLabelPredictionTask(Task):
         if len(kept.names) < 2:
             what = "cells" if data.samples is None else "samples"
             reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
-            return [_nothing(name, params, reason) for name in ("lr", "knn", "rf")], counts, reason
+            return [_nothing(name, params, reason) for name in ("lr", "knn", "rf")], counts
         X = data.X[keep]
         if data.samples is None:
             folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
@@ -145,7 +146,7 @@ class CrossSpeciesLabelPredictionTask(Task):
             )
             for k, (train, test) in enumerate(parts)
         ]
-        return self._classify(splits, len(kept.names)), counts, None
+        return self._classify(splits, len(kept.names)), counts
 
     def _across(self, train: _DataSet, test: _DataSet, params: Dict[str, Any]) -> Any:
         """Train on one data set, test on another."""
@@ -161,7 +162,7 @@ class CrossSpeciesLabelPredictionTask(Task):
             "unseen_cells": int((~seen).sum()),
         }
         split = classification.Split(train.X, y_train, test.X, y_test, test.labels.ids, {"split": 0, **params})
-        return self._classify([split], len(names)), counts, None
+        return self._classify([split], len(names)), counts
 
     def _classify(self, splits: List[classification.Split], n_labels: int) -> List[classification.Scored]:
         makers = classification.classifiers(self.random_seed, centre=True, max_iter=1000)
@@ -173,14 +174,19 @@ class CrossSpeciesLabelPredictionTask(Task):
         task_output: CrossSpeciesLabelPredictionOutput,
     ) -> List[MetricResult]:
         results: List[MetricResult] = []
-        for params, scored, counts, within, _ in task_output._groups:
-            results += classification.summarise(
+        for params, scored, counts, within, mixed in task_output._groups:
+            found = classification.summarise(
                 scored,
                 classification.MEAN_FOLD if within else classification.SINGLE,
                 mean_name="MEAN(lr,knn,rf)",
                 params=params,
                 counts=counts,
             )
+            if mixed:
+                note = f"{mixed} of the averaged samples hold cells of several labels; each took its first cell's"
+                for result in found:
+                    result.details = {**(result.details or {}), "mixed_samples": mixed, "note": note}
+            results += found
         return results
 
     def compute_baseline(
@@ -211,7 +217,7 @@ def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTas
                 f"`sample_ids` is required for aggregation_method={method!r}: pass one list of sample or donor names "
                 "per data set, or aggregation_method='none' to classify single cells."
             )
-        return [_DataSet(x.array, y, None, 0) for x, y in zip(embeddings, labels, strict=True)]
+        return [_DataSet(x.array, y, None) for x, y in zip(embeddings, labels, strict=True)]
     if len(given) != len(embeddings):
         raise ValueError(
             f"Number of cell representations must match `sample_ids`, one entry per data set: expected "
@@ -221,8 +227,10 @@ def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTas
     for i, (x, y) in enumerate(zip(embeddings, labels, strict=True)):
         samples = _check.labels(given[i], f"sample_ids[{i}]", x.n)
         if method == "none":
-            found.append(_DataSet(x.array, y, samples, 0))
+            found.append(_DataSet(x.array, y, samples))
             continue
+        pairs = np.unique(np.column_stack([samples.codes, y.codes]), axis=0)
+        mixed = int((np.bincount(pairs[:, 0]) > 1).sum())
         X, means, names = aggregate_cells_to_samples(x.array, y.names[y.codes], samples.names[samples.codes], method)
-        found.append(_DataSet(X, _check.labels(means, "labels"), _check.labels(names, "sample_ids"), x.n - len(X)))
+        found.append(_DataSet(X, _check.labels(means, "labels"), _check.labels(names, "sample_ids"), mixed))
     return found

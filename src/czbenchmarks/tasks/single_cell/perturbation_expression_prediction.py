@@ -231,7 +231,10 @@ class _Data:
         else:
             change = mean_treated - mean_control
             if operation == "ratio":
-                facts["details"] = {"pred_effect_operation": "difference", "because": "a mean is not positive"}
+                facts["details"] = {
+                    "pred_effect_operation": "difference",
+                    "note": "the effect is the difference of means, not their ratio: a mean is 0 or negative",
+                }
         return facts, (change, true[usable].to_numpy(dtype=np.float64))
 
     def _weights(self, condition: str, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
@@ -262,7 +265,8 @@ def _mapping(uns: Any, key: str) -> Dict[str, Any]:
             found = None
     if not isinstance(found, dict):
         raise ValueError(
-            f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset."
+            f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset, on "
+            'the command line by -u \'{"dataset_class": "SingleCellPerturbationDataset", "organism": …, "path": …}\'.'
         )
     return {str(name): value for name, value in found.items()}
 

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 BLOCK = 1024
 _CANCELLED = 1e-7  # of the norms: below it, less than nine digits of the squared distance are left
-_PAIRS = 1 << 16
+_VALUES = 1 << 22  # coordinates held at a time, 32 MB: an "embedding" may be 20,000 genes wide
+
+
+def columns_at_a_time(d: int) -> int:
+    """Return how many points of d coordinates a block compares its rows with."""
+    return min(8 * BLOCK, max(1, 2 * _VALUES // d))
 
 
 def block_distances(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -26,8 +31,9 @@ def block_distances(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> 
     squared += norms
     norms *= _CANCELLED
     row, column = np.nonzero(squared < norms)
-    for start in range(0, len(row), _PAIRS):
-        i, j = row[start : start + _PAIRS], column[start : start + _PAIRS]
+    pairs = max(1, _VALUES // rows.shape[1])
+    for start in range(0, len(row), pairs):
+        i, j = row[start : start + pairs], column[start : start + pairs]
         difference = rows[i] - columns[j]
         squared[i, j] = np.einsum("pd,pd->p", difference, difference)
     return np.sqrt(squared, out=squared)

@@ -8,6 +8,7 @@ precision's rounding) is redone over all cells. So neither the library's roundin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,12 @@ from .parallel import map_blocks, ranges
 Floats = NDArray[np.floating]
 
 _MARGIN = 16
-_BLOCK_PAIRS = 1 << 16  # rows x candidates per block: about 25 MB of gathered coordinates at 50 dimensions
+_BLOCK = 512  # rows proposed at a time
+_VALUES = 1 << 22  # coordinates gathered at a time, 32 MB
 _FULL_PAIRS = 1 << 19
+
+
+_Proposer = Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
             redo = rows
         else:
             listed, clear = propose(start, stop)
-            squared = _squared_to(exact, rows, listed)
+            squared = np.empty(listed.shape)
+            for low, high in ranges(len(rows), max(1, _VALUES // (candidates * exact.shape[1]))):
+                squared[low:high] = _squared_to(exact, rows[low:high], listed[low:high])
             order, kth = _order(listed, squared, rows, k)
             indices[start:stop] = np.take_along_axis(listed, order, axis=1)
             distances[start:stop] = np.sqrt(np.take_along_axis(squared, order, axis=1))
@@ -82,18 +89,20 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
             part = redo[low:high]
             indices[part], distances[part] = _full_rows(exact, part, k)
 
-    map_blocks(work, ranges(n, max(1, _BLOCK_PAIRS // candidates)))
+    map_blocks(work, ranges(n, _BLOCK))
     return Neighbors(indices, distances)
 
 
-def _proposer(exact: Floats, candidates: int):  # type: ignore[no-untyped-def]
+def _proposer(exact: Floats, candidates: int) -> _Proposer:
     """Return a function of a row range: candidate lists, and the squared distance below which they are complete."""
     import faiss
 
-    centred = exact - exact.mean(axis=0)
-    scale = float(np.abs(centred).max())
+    mean = exact.mean(axis=0)
     # One common factor keeps single precision away from overflow and underflow, whatever the unit of the embedding.
-    single = np.ascontiguousarray(centred / scale if scale > 0 else centred, dtype=np.float32)
+    scale = float(np.maximum(exact.max(axis=0) - mean, mean - exact.min(axis=0)).max()) or 1.0
+    single = np.empty(exact.shape, dtype=np.float32)
+    for low, high in ranges(len(exact), max(1, _VALUES // exact[0].size)):
+        single[low:high] = (exact[low:high] - mean) / scale
     index = faiss.IndexFlatL2(single.shape[1])
     index.add(single)
     norms = np.einsum("ij,ij->i", single, single, dtype=np.float64)
@@ -132,9 +141,10 @@ def _order(
 def _full_rows(exact: Floats, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return neighbours of `rows` among all cells, without a proposal."""
     squared = np.empty((len(rows), exact.shape[0]))
-    for position, row in enumerate(rows):
-        difference = exact - exact[row]
-        squared[position] = np.einsum("cd,cd->c", difference, difference)
+    for low, high in ranges(len(exact), max(1, _VALUES // exact[0].size)):
+        for position, row in enumerate(rows):
+            difference = exact[low:high] - exact[row]
+            squared[position, low:high] = np.einsum("cd,cd->c", difference, difference)
     squared[np.arange(len(rows)), rows] = -1.0
     order = np.argsort(squared, axis=1, kind="stable")[:, :k]
     found = np.take_along_axis(squared, order, axis=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .distances import BLOCK, block_distances
+from .distances import BLOCK, block_distances, columns_at_a_time
 from .parallel import map_blocks, ranges
 
 
@@ -38,7 +38,7 @@ def silhouette_samples(X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDA
     def work(block: tuple[int, int]) -> None:
         start, stop = block
         sums = np.zeros((stop - start, len(sizes)))
-        for low, high in ranges(n, 8 * BLOCK):
+        for low, high in ranges(n, columns_at_a_time(points.shape[1])):
             distances = block_distances(points[start:stop], points[low:high])
             own = np.arange(max(start, low), min(stop, high))
             distances[own - start, own - low] = 0.0  # a cell's distance to itself, free of rounding

@@ -100,8 +100,8 @@ def _proposer(exact: Floats, candidates: int) -> _Proposer:
     mean = exact.mean(axis=0)
     # One common factor keeps single precision away from overflow and underflow, whatever the unit of the embedding.
     scale = float(np.maximum(exact.max(axis=0) - mean, mean - exact.min(axis=0)).max()) or 1.0
-    single = np.empty(exact.shape, dtype=np.float32)
-    for low, high in ranges(len(exact), max(1, _VALUES // exact[0].size)):
+    single: NDArray[np.float32] = np.empty(exact.shape, dtype=np.float32)
+    for low, high in ranges(len(exact), max(1, _VALUES // exact.shape[1])):
         single[low:high] = (exact[low:high] - mean) / scale
     index = faiss.IndexFlatL2(single.shape[1])
     index.add(single)
@@ -141,7 +141,7 @@ def _order(
 def _full_rows(exact: Floats, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return neighbours of `rows` among all cells, without a proposal."""
     squared = np.empty((len(rows), exact.shape[0]))
-    for low, high in ranges(len(exact), max(1, _VALUES // exact[0].size)):
+    for low, high in ranges(len(exact), max(1, _VALUES // exact.shape[1])):
         for position, row in enumerate(rows):
             difference = exact[low:high] - exact[row]
             squared[position, low:high] = np.einsum("cd,cd->c", difference, difference)

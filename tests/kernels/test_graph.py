@@ -160,3 +160,9 @@ def test_threads_and_global_seeds_change_no_bit(same_bits):
         return graph.indptr, graph.indices, graph.data, leiden(graph, 42), leiden(graph, 42, flavor="leidenalg")
 
     same_bits(compute)
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-30, 1e30, 1e100])
+def test_the_unit_of_the_embedding_changes_no_weight(unit):
+    distances = exact_neighbors(np.random.default_rng(5).normal(size=(60, 4)), 15).distances
+    np.testing.assert_allclose(fuzzy_weights(distances * unit), fuzzy_weights(distances), atol=1e-4)

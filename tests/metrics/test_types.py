@@ -196,3 +196,12 @@ def test_undefined_measurements():
     found = Measurement.undefined("why", counts={"used": 0})
     assert math.isnan(found.value)
     assert (found.reason, found.counts) == ("why", {"used": 0})
+
+
+def test_results_are_compared_by_what_is_stored():
+    result = MetricResult(metric_type=MetricType.ACCURACY, value=0.5, params={"classifier": "lr"})
+    result._units = Units("cell", np.arange(3), np.ones(3))
+    again = MetricResult.model_validate_json(result.model_dump_json())
+    assert again == result
+    assert again.units is None
+    assert result != MetricResult(metric_type=MetricType.ACCURACY, value=0.25, params={"classifier": "lr"})

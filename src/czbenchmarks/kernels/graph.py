@@ -13,6 +13,7 @@ from .neighbors import Neighbors
 _STEPS = 64
 _TOLERANCE = 1e-5
 _LEAST_SCALE = 1e-3
+_USUAL_SCALE = (1e-9, 1e9)
 
 _igraph_lock = threading.Lock()
 
@@ -24,6 +25,9 @@ def fuzzy_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     exp(-max(0, d - rho) / sigma) of the row's other cells sum to log2(k) (McInnes et al. 2018, arXiv:1802.03426).
     """
     n, k = distances.shape
+    scale = distances.mean()
+    if scale > 0 and not _USUAL_SCALE[0] < scale < _USUAL_SCALE[1]:
+        distances = distances / scale  # the bisection starts at 1 and takes so many steps only
     others = distances[:, 1:]
     positive = np.where(others > 0, others, np.inf)
     rho = positive.min(axis=1)

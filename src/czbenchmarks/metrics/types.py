@@ -120,6 +120,10 @@ class MetricResult(BaseModel):
     def _nan_is_null(self, value: float) -> Optional[float]:
         return None if math.isnan(value) else value
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what is stored: the units live in memory only."""
+        return self.__dict__ == other.__dict__ if isinstance(other, MetricResult) else NotImplemented
+
     @property
     def units(self) -> Units | None:
         """The values of the score's units, in memory only."""

@@ -98,6 +98,9 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         if value.ndim != 2:
             raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
         array: Any = sp.csr_matrix(value)
+        if not array.has_canonical_format:  # several entries of one place are a sum
+            array = array.copy()
+            array.sum_duplicates()
         data = _floating(array.data, name)
         array = array if data is array.data else array.astype(data.dtype)
         _not_empty(array, name)
@@ -107,7 +110,7 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         kinds = {str(kind) for kind in value.dtypes if getattr(kind, "kind", "O") not in "fiub"}
         if kinds:
             raise TypeError(f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them.")
-        plain = all(isinstance(kind, np.dtype) for kind in value.dtypes)
+        plain = len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype)
         value = value.to_numpy() if plain else value.to_numpy(dtype=np.float64, na_value=np.nan)
     if not isinstance(value, np.ndarray):
         if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
@@ -224,6 +227,8 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
     if isinstance(value, (str, bytes)):
         raise TypeError(f"`{name}` must be one label per cell, got the text {value!r}; pass the column itself.")
+    if isinstance(value, pd.api.extensions.ExtensionArray) and not isinstance(value, pd.Categorical):
+        value = pd.Series(value)
     if isinstance(value, (pd.Series, pd.Index, pd.Categorical)):
         array = np.asarray(value.astype(object) if isinstance(value.dtype, pd.CategoricalDtype) else value)
     elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, dict)):
@@ -232,14 +237,17 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
         else:
             array = np.empty(len(value), dtype=object)
             array[:] = list(value)
-            if any(isinstance(v, (list, tuple, np.ndarray, dict, set)) for v in value):
-                raise ValueError(f"`{name}` must be one-dimensional, got nested entries; pass one label per cell.")
     else:
         raise TypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
     if array.ndim != 1:
         raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}; pass one label per cell.")
-    if array.dtype.kind == "c":
+    if array.dtype.kind in "cV":
         raise TypeError(f"`{name}` must hold text, numbers or booleans, got {array.dtype}.")
+    if array.dtype == object:
+        if any(isinstance(v, (list, tuple, np.ndarray, dict, set)) for v in array):
+            raise ValueError(f"`{name}` must be one-dimensional, got nested entries; pass one label per cell.")
+        if any(isinstance(v, (complex, np.complexfloating)) for v in array):
+            raise TypeError(f"`{name}` must hold text, numbers or booleans, got complex numbers.")
     return array
 
 
@@ -262,7 +270,10 @@ def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
             "pass time as numbers."
         ) from None
     if not np.isfinite(found).all():
-        raise ValueError(f"`{name}` must be finite numbers, got {int((~np.isfinite(found)).sum()):,} infinite values.")
+        bad = int((~np.isfinite(found)).sum())
+        raise ValueError(f"`{name}` must be finite numbers, got {bad:,} NaN or infinite values.")
+    if np.abs(found).max(initial=0.0) >= _TOO_LARGE:
+        raise ValueError(f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that differences exist; rescale it.")
     if n is not None:
         same_length(len(found), n, name)
     return found

@@ -71,7 +71,7 @@ def evaluate(
     0  embedding  silhouette_score  0.944
     """
     started = time.perf_counter()
-    _check.whole(random_seed, "random_seed", 0, 2**32 - 1)
+    random_seed = _check.whole(random_seed, "random_seed", 0, 2**32 - 1)
     sources = list(data) if isinstance(data, (list, tuple)) else [data]
     if not sources:
         raise ValueError("`data` must be at least one data set, got an empty list.")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+import numpy as np
+
 from . import _check
 from .embeddings import Cells, reference_for
 from .results.record import Failure
@@ -216,6 +218,8 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
 
 def described(value: Any) -> Any:
     """Say in JSON what was given: text and numbers as they are, anything larger by its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
     if isinstance(value, (list, tuple)) and len(value) < 10:

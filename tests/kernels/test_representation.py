@@ -1,3 +1,4 @@
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -81,3 +82,9 @@ def test_threads_share_one_search(cells, searches):
         found = list(pool.map(lambda _: embedding.neighbors(15).indices.tobytes(), range(16)))
     assert searches == [15]
     assert set(found) == {exact_neighbors(cells, 15).indices.tobytes()}
+
+
+def test_it_can_be_sent_to_another_process():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    again = pickle.loads(pickle.dumps(Representation(X, 5)))
+    np.testing.assert_array_equal(again.neighbors(4).indices, Representation(X).neighbors(4).indices)

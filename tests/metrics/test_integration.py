@@ -115,3 +115,11 @@ def test_published_values():
     assert entropy_per_cell(X, batches).value == pytest.approx(0.9981229327261428, abs=1e-4)
     assert batch_silhouette(X, labels, batches).value == pytest.approx(0.9621673226356506, abs=1e-6)
     assert batch_silhouette(X, labels, batches, rescale=False).value == pytest.approx(0.037832662, abs=1e-6)
+
+
+def test_tied_neighbours_are_noted():
+    X = np.zeros((300, 2))
+    X[:50] = np.random.default_rng(0).normal(5, 1, (50, 2))
+    found = entropy_per_cell(X, ["x", "y"] * 150, n_neighbors=20)
+    assert found.details["tied_cells"] == 250
+    assert found.details["note"].startswith("the last neighbours of 250 cells are as near as cells left out")

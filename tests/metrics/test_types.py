@@ -15,6 +15,7 @@ from czbenchmarks.metrics.types import (
     metrics_registry,
     register_metric,
 )
+from czbenchmarks.metrics.utils import aggregate_results
 
 nan = float("nan")
 
@@ -205,3 +206,11 @@ def test_results_are_compared_by_what_is_stored():
     assert again == result
     assert again.units is None
     assert result != MetricResult(metric_type=MetricType.ACCURACY, value=0.25, params={"classifier": "lr"})
+
+
+def test_aggregated_results_load_back_from_json():
+    undefined = MetricResult(metric_type=MetricType.ACCURACY, value=math.nan, reason="none")
+    defined = MetricResult(metric_type=MetricType.ACCURACY, value=0.5)
+    (found,) = aggregate_results([undefined, defined])
+    again = type(found).model_validate_json(found.model_dump_json())
+    assert (again.value, again.values_raw[1], math.isnan(again.values_raw[0])) == (0.5, 0.5, True)

@@ -31,7 +31,7 @@ def test_a_representation_gives_the_same_with_one_search(cells, searches):
     shared = represent(cells.X)
     for _ in range(2):
         assert [r.value for r in BatchIntegrationTask().run(shared, task_input)] == expected
-    assert searches == [200]
+    assert searches == [201]
     assert BatchIntegrationTask().max_neighbors(task_input) == 200
 
 

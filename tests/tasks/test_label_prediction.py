@@ -175,3 +175,22 @@ def test_bad_input(cells, options, message):
 
 def test_the_baseline_is_the_expression_itself(cells):
     assert MetadataLabelPredictionTask().compute_baseline(cells.X) is cells.X
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-8, 1e40])
+def test_the_unit_of_the_embedding_changes_no_score(cells, unit):
+    task_input = MetadataLabelPredictionTaskInput(labels=cells.labels, n_folds=2)
+    X = cells.X.astype(np.float64)
+    expected = [r.value for r in MetadataLabelPredictionTask().run(X, task_input)]
+    found = [r.value for r in MetadataLabelPredictionTask().run(X * unit, task_input)]
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_several_entries_of_one_place_are_their_sum(cells):
+    task_input = MetadataLabelPredictionTaskInput(labels=cells.labels, n_folds=2)
+    plain = sp.csr_matrix(np.where(cells.X > 0, cells.X, 0).astype(np.float64))
+    data, indices = np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2)
+    twice = sp.csr_matrix((data, indices, plain.indptr * 2), shape=plain.shape)
+    expected = [r.value for r in MetadataLabelPredictionTask().run(plain, task_input)]
+    assert [r.value for r in MetadataLabelPredictionTask().run(twice, task_input)] == expected
+    assert len(twice.data) == 2 * len(plain.data)

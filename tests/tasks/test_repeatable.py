@@ -117,4 +117,4 @@ def test_one_representation_serves_all_tasks_with_one_search(many, searches):
     shared = represent(X)
     shared.max_neighbors = max(task.max_neighbors(task_input) for task, task_input in runs)
     assert [exact(task.run(shared, task_input)).tobytes() for task, task_input in runs] == alone
-    assert searches == [200]
+    assert searches == [201]

@@ -6,7 +6,17 @@ import pytest
 import scipy.sparse as sp
 
 from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, Units, register_metric
-from czbenchmarks.tasks import TASK_REGISTRY, EmbeddingTask, EmbeddingTaskInput, Task, TaskInput, TaskOutput, represent
+from czbenchmarks.tasks import (
+    TASK_REGISTRY,
+    BatchIntegrationTask,
+    BatchIntegrationTaskInput,
+    EmbeddingTask,
+    EmbeddingTaskInput,
+    Task,
+    TaskInput,
+    TaskOutput,
+    represent,
+)
 from czbenchmarks.tasks.task import PCABaselineInput
 
 LABELS = ["a", "b", "a", "b"]
@@ -205,3 +215,32 @@ def test_bad_baselines(counts, options, message):
 def test_bad_baseline_options(options):
     with pytest.raises(ValueError, match=r"must be between"):
         PCABaselineInput(**options)
+
+
+def test_a_subclass_of_a_built_in_task_sees_plain_arrays():
+    seen = []
+
+    class SeesArrays(EmbeddingTask):
+        display_name = "sees arrays"
+
+        def _run_task(self, cell_representation, task_input):
+            seen.append(type(cell_representation))
+            return super()._run_task(cell_representation * 2, task_input)
+
+    try:
+        X = np.random.default_rng(0).normal(size=(40, 3))
+        task_input = EmbeddingTaskInput(input_labels=["a", "b"] * 20)
+        found = SeesArrays().run(X, task_input)[0].value
+        assert found == pytest.approx(EmbeddingTask().run(X, task_input)[0].value, abs=1e-12)
+        assert seen == [np.ndarray]
+    finally:
+        TASK_REGISTRY._classes.pop("sees_arrays")
+
+
+def test_tables_are_compared_with_the_first_that_has_names():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    names = [f"c{i}" for i in range(40)]
+    moved = pd.Series(["x", "y"] * 20, index=names[::-1])
+    task_input = BatchIntegrationTaskInput(labels=pd.Series(["a"] * 40), batch_labels=moved)
+    with pytest.raises(ValueError, match=r"must follow the order of `batch_labels`"):
+        BatchIntegrationTask().run(pd.DataFrame(X, index=names), task_input)

@@ -33,6 +33,13 @@ class Representation:
         self._neighbors: Neighbors | None = None
         self._lock = threading.RLock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the lock out, so that it can be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
+
     @property
     def n(self) -> int:
         """Number of cells."""

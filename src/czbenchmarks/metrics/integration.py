@@ -55,9 +55,16 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     if k < 2:
         return Measurement.undefined("a cell has no neighbours")
+    details: dict[str, Any] = {"n_neighbors": k}
+    if k < embedding.n:
+        distances = embedding.neighbors(k + 1).distances
+        tied = int((distances[:, k] == distances[:, k - 1]).sum())
+        if tied:
+            details["tied_cells"] = tied
+            details["note"] = f"the last neighbours of {tied} cells are as near as cells left out; taken in row order"
     values = neighbor_entropy(embedding.neighbors(k).indices, batches.codes, len(batches.names))
     counts = {"used": embedding.n, "left_out": 0, "batches": len(batches.names)}
-    return Measurement(float(values.mean()), None, Units("cell", batches.ids, values), counts, {"n_neighbors": k})
+    return Measurement(float(values.mean()), None, Units("cell", batches.ids, values), counts, details)
 
 
 def batch_silhouette(X: Any, labels: Any, batch: Any, rescale: bool = True) -> Measurement:

@@ -33,7 +33,8 @@ class Units:
     ids
         What names each unit.
     values
-        One value per unit, NaN where it has none; None where the score is no mean of unit values.
+        One value per unit, NaN where it has none; None where the score is not made of unit values. The score is their
+        mean, or a mean of means over labels or folds, before any clipping.
     columns
         What else is known per unit, as arrays of the same length (true and predicted label, fold, …).
     """
@@ -152,6 +153,16 @@ class AggregatedMetricResult(BaseModel):
     value_std_dev: float | None
     values_raw: list[float]
 
+    @field_validator("value", mode="before")
+    @classmethod
+    def _null_is_nan(cls, value: Any) -> Any:
+        return math.nan if value is None else value
+
+    @field_validator("values_raw", mode="before")
+    @classmethod
+    def _nulls_are_nan(cls, values: Any) -> Any:
+        return [math.nan if value is None else value for value in values]
+
 
 class MetricRegistry:
     """Computes metrics by name; ``metrics_registry`` is the one everybody shares."""
@@ -244,19 +255,23 @@ class MetricRegistry:
         if missing:
             raise ValueError(f"Missing required arguments for {metric_type}: {', '.join(missing)}.")
         function = self._function(row)
-        parameters = inspect.signature(function).parameters.values()
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except ValueError:  # a builtin without a signature checks its own arguments
+            return function(**arguments)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             names = [p.name for p in parameters]
             for name in arguments:
                 if name not in names:
                     raise TypeError(unknown(f"Argument of {metric_type}", name, names))
-        if function.__module__.startswith("czbenchmarks"):
+        module = getattr(function, "__module__", None) or ""
+        if module.startswith("czbenchmarks") and module != "czbenchmarks.metrics.implementations":
             return function(**arguments)
         try:
             return function(**arguments)
         except (ValueError, TypeError) as error:
             needed = " and ".join(f"`{name}`" for name in row.needs)
-            why = str(error).splitlines()[0].rstrip(".")
+            why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise type(error)(f"{needed} must suit {metric_type}, which refused them: {why}.") from None
 
     @staticmethod

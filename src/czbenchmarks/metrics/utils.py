@@ -40,7 +40,7 @@ def aggregate_results(results: Iterable[MetricResult]) -> list[AggregatedMetricR
     aggregated = []
     for group in groups.values():
         raw = [result.value for result in group]
-        defined = [value for value in raw if not math.isnan(value)]
+        defined = [value for value in raw if math.isfinite(value)]
         aggregated.append(
             AggregatedMetricResult(
                 metric_type=group[0].metric_type,

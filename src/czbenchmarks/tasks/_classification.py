@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks.kernels.parallel import map_blocks
+from czbenchmarks.kernels.parallel import map_blocks, one_blas_thread
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units
 
 SCORES = ("accuracy", "f1", "precision", "recall", "auroc")
@@ -41,6 +41,7 @@ SINGLE = dict(
 )
 N_TREES = 100
 KNN = 5
+_USUAL = (1e-3, 1e6)  # largest magnitude of an embedding whose unit is left alone
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ class Scored:
     predicted: NDArray[np.int64]
     converged: bool = True
     reason: str | None = None
+
+
+def in_usual_units(matrices: Sequence[Any]) -> list[Any]:
+    """Return matrices divided by one power of two if their unit is far from 1.
+
+    Trees compare in single precision and take differences below 1e-7 for none. The division is exact.
+    """
+    largest = max(float(abs(X).max()) for X in matrices)
+    if largest == 0 or _USUAL[0] < largest < _USUAL[1]:
+        return list(matrices)
+    factor = 2.0 ** -round(np.log2(largest))
+    return [X.astype(np.float64) * factor for X in matrices]
 
 
 def classifiers(seed: int, *, centre: bool, max_iter: int) -> dict[str, Callable[[], Any]]:
@@ -109,7 +122,8 @@ def run_splits(splits: Sequence[Split], makers: Mapping[str, Callable[[], Any]],
     jobs = [(name, split) for name in makers for split in splits]
     # Forests take longest; starting them first keeps the threads busy to the end.
     order = sorted(range(len(jobs)), key=lambda i: (jobs[i][0] != "rf", i))
-    with warnings.catch_warnings():
+    # The filters are the process's; whoever holds the turn is the only one to change them.
+    with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result's details instead
         done = map_blocks(lambda i: _fit_and_score(jobs[i][0], makers[jobs[i][0]], jobs[i][1], n_labels), order)
     return [scored for _, scored in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
@@ -134,7 +148,7 @@ def _fit_and_score(name: str, make: Callable[[], Any], split: Split, n_labels: i
     predicted = known[np.argmax(chances, axis=1)]
     row.update(_scores(split.y_test, predicted, chances, known, n_labels))
     if np.isnan(row["auroc"]):
-        reason = "no label of the training cells occurs in the test cells beside another"
+        reason = "fewer than two of the training labels occur among the test cells"
     converged = name != "lr" or int(model[-1].n_iter_.max()) < model[-1].max_iter
     return Scored(row, split.test_ids, split.y_test, predicted, converged, reason)
 
@@ -232,6 +246,7 @@ def _units(part: Sequence[Scored], score: str) -> Units:
         "classifier": np.concatenate([np.full(len(s.ids), s.row["classifier"]) for s in part]),
     }
     right = (columns["true"] == columns["predicted"]).astype(np.float64)
+    right[columns["predicted"] < 0] = np.nan  # nothing was predicted
     return Units(
         "out-of-fold prediction",
         np.concatenate([s.ids for s in part]),

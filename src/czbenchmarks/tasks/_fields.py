@@ -14,7 +14,7 @@ def _one_per_cell(value: Any, info: ValidationInfo) -> Any:
     import pandas as pd
 
     one_dimensional(value, str(info.field_name))
-    return pd.Series(value) if isinstance(value, pd.Categorical) else value
+    return pd.Series(value) if isinstance(value, pd.api.extensions.ExtensionArray) else value
 
 
 def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
@@ -27,7 +27,7 @@ def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
 
     for position, entry in enumerate(value):
         one_dimensional(entry, f"{name}[{position}]")
-    return [pd.Series(entry) if isinstance(entry, pd.Categorical) else entry for entry in value]
+    return [pd.Series(entry) if isinstance(entry, pd.api.extensions.ExtensionArray) else entry for entry in value]
 
 
 def _organisms(value: Any, info: ValidationInfo) -> Any:

@@ -116,8 +116,11 @@ class TaskRegistry:
         """Return the key of a task, found with either spelling (``cross-species_…``, ``cross_species_…``)."""
         from czbenchmarks._check import unknown
 
-        for key in self.list_tasks():
-            if task_name == key or _loose(task_name) == _loose(key):
+        keys = self.list_tasks()
+        if task_name in keys:
+            return task_name
+        for key in keys:
+            if _loose(task_name) == _loose(key):
                 return key
         raise ValueError(unknown("Task", task_name, self.list_tasks(), "not found"))
 

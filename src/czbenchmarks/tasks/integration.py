@@ -50,7 +50,7 @@ class BatchIntegrationTask(Task):
 
     def max_neighbors(self, task_input: BatchIntegrationTaskInput) -> int:
         """Return the number of cells around each cell."""
-        return ENTROPY_NEIGHBORS
+        return ENTROPY_NEIGHBORS + 1  # one more tells whether the last ones tie
 
     def _run_task(self, cell_representation: Any, task_input: BatchIntegrationTaskInput) -> BatchIntegrationOutput:
         embedding = represent(cell_representation)

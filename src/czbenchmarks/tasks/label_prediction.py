@@ -86,6 +86,7 @@ class MetadataLabelPredictionTask(Task):
             )
         # Expression stays sparse; a narrow embedding is dense, so that its container does not choose the search.
         X = (embedding.array if embedding.d <= WIDEST_DENSE else embedding.values)[keep]
+        [X] = classification.in_usual_units([X])
         folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
         splits = [
             classification.Split(X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": i})

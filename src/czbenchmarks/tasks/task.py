@@ -41,7 +41,8 @@ def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
     kind, given = first["type"], first["input"]
     fields = model.model_fields
     if kind == "missing":
-        raise ValueError(f"`{name}` is required: {fields[name].description or f'{model.__name__} needs it.'}") from None
+        about = getattr(fields.get(name), "description", None) or f"{model.__name__} needs it."
+        raise ValueError(f"`{name}` is required: {about}") from None
     if kind == "extra_forbidden":
         raise ValueError(unknown(f"Option of {model.__name__}", name, fields)) from None
     if kind in ("value_error", "assertion_error"):
@@ -52,7 +53,8 @@ def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
     if kind == "is_instance_of":
         expected = expected.replace("an instance of ", "a ")
     shown = repr(given) if isinstance(given, (str, int, float, bool, type(None))) else kind_of(given)
-    raise TypeError(f"`{name}` must be {expected}, got {shown}.") from None
+    wrong_kind = kind.endswith(("_type", "_parsing")) or kind == "is_instance_of"
+    raise (TypeError if wrong_kind else ValueError)(f"`{name}` must be {expected}, got {shown}.") from None
 
 
 class TaskInput(_Input):
@@ -165,6 +167,8 @@ class Task(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Register the subclass, once both methods are there."""
         super().__init_subclass__(**kwargs)
+        if "_run_task" in vars(cls) and "_accepts_representation" not in vars(cls):
+            cls._accepts_representation = cls._keeps_sparse = False
         if not hasattr(cls, "display_name"):
             cls.display_name = cls.__name__
         if not hasattr(cls, "description"):
@@ -290,6 +294,8 @@ class Task(ABC):
             named = [
                 (name, value) for name, value in [*named, ("cell_representation", embedding)] if hasattr(value, "iloc")
             ]
+            # A plain index of positions names nobody.
+            named = [(name, value) for name, value in named if not _is_plain(value.index)]
             for name, value in named[1:]:
                 _check.same_order(value, named[0][1].index, name, named[0][0])
 
@@ -304,6 +310,10 @@ _NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids")
 def _entry(value: Any, i: int) -> Any:
     """Return the entry of one data set where there are several; too short a list is refused later, in its own words."""
     return (value[i] if i < len(value) else None) if isinstance(value, list) else value
+
+
+def _is_plain(index: Any) -> bool:
+    return type(index).__name__ == "RangeIndex"
 
 
 def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:

@@ -135,7 +135,7 @@ def test_no_label_in_common_is_zero_and_has_no_auroc(two_species):
     assert value(results, "ACCURACY", 0, 1).value == 0.0
     auroc = value(results, "AUROC", 0, 1, "lr")
     assert np.isnan(auroc.value)
-    assert auroc.reason == "no label of the training cells occurs in the test cells beside another"
+    assert auroc.reason == "fewer than two of the training labels occur among the test cells"
     assert auroc.counts["splits_left_out"] == 1
 
 

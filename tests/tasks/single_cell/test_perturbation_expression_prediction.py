@@ -214,3 +214,22 @@ def test_bad_input(data, predictions):
         run(predictions, data, pred_effect_operation="log")
     with pytest.raises(NotImplementedError, match=r"Baseline not implemented"):
         PerturbationExpressionPredictionTask().compute_baseline(predictions)
+
+
+def test_a_table_of_predictions_in_another_order_is_refused(data, predictions):
+    table = pd.DataFrame(predictions, index=data.obs_names, columns=data.var_names)
+    expected = [r.value for r in run(predictions, data)]
+    np.testing.assert_allclose([r.value for r in run(table, data)], expected, atol=1e-12)
+    for moved in (table.iloc[::-1], table.iloc[:, ::-1]):
+        with pytest.raises(ValueError, match=r"`cell_representation` must follow the order of `adata`"):
+            run(moved, data)
+    named = run(table.iloc[::-1], data, cell_index=data.obs_names[::-1])
+    np.testing.assert_allclose([r.value for r in named], expected, atol=1e-12)
+
+
+def test_a_prediction_without_effect_has_no_score(data):
+    profile = np.random.default_rng(4).gamma(2.0, 1.0, data.n_vars)
+    same = np.tile(profile, (data.n_obs, 1))
+    for operation in ("ratio", "difference"):
+        with pytest.raises(ValueError, match=r"the predicted change is the same for all target genes"):
+            run(same, data, pred_effect_operation=operation)

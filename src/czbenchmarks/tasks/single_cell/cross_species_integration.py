@@ -81,7 +81,7 @@ class CrossSpeciesIntegrationTask(Task):
                 "At least two organisms are required for cross-species integration, got only "
                 f"{organisms[0].name}; pass one data set per organism."
             )
-        joined = Representation(np.concatenate([embedding.array for embedding in embeddings]), ENTROPY_NEIGHBORS)
+        joined = Representation(np.concatenate([embedding.array for embedding in embeddings]), ENTROPY_NEIGHBORS + 1)
         output = CrossSpeciesIntegrationOutput(
             cell_representation=joined.array,
             labels=np.concatenate([found.names[found.codes] for found in labels]),

@@ -95,6 +95,8 @@ class CrossSpeciesLabelPredictionTask(Task):
         self, cell_representation: Any, task_input: CrossSpeciesLabelPredictionTaskInput
     ) -> CrossSpeciesLabelPredictionOutput:
         data_sets = _data_sets([represent(x) for x in cell_representation], task_input)
+        for data, X in zip(data_sets, classification.in_usual_units([data.X for data in data_sets]), strict=True):
+            data.X = X
         names = [organism.name for organism in task_input.organisms]
         repeated = len(set(names)) < len(names)
         groups = []
@@ -130,6 +132,7 @@ class CrossSpeciesLabelPredictionTask(Task):
         kept = labels.take(keep)
         if len(kept.names) < 2:
             what = "cells" if data.samples is None else "samples"
+            counts |= {"used": 0, "left_out": len(labels)}
             reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
             return [_nothing(name, params, reason) for name in ("lr", "knn", "rf")], counts
         X = data.X[keep]

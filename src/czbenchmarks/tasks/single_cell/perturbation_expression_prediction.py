@@ -102,6 +102,27 @@ class PerturbationExpressionPredictionTask(Task):
     _accepts_representation = True
     _keeps_sparse = True
 
+    def run(self, cell_representation: Any, task_input: Any) -> List[MetricResult]:
+        """Score predicted expression; a table of predictions must name cells and genes in the order they are taken.
+
+        Parameters
+        ----------
+        cell_representation
+            Cells x genes: array, sparse matrix or DataFrame.
+        task_input
+            The data set, and the names of rows and columns if they are reordered or a subset.
+        """
+        if isinstance(cell_representation, pd.DataFrame) and isinstance(task_input, self.input_model):
+            adata: Any = task_input.adata
+            columns = pd.Series(0, index=cell_representation.columns)
+            for table, index, names, field in (
+                (cell_representation, task_input.cell_index, adata.obs_names, "cell_index"),
+                (columns, task_input.gene_index, adata.var_names, "gene_index"),
+            ):
+                of = "adata" if index is None else field
+                _check.same_order(table, names if index is None else index, "cell_representation", of)
+        return super().run(cell_representation, task_input)
+
     def _run_task(
         self, cell_representation: Any, task_input: PerturbationExpressionPredictionTaskInput
     ) -> PerturbationExpressionPredictionOutput:
@@ -225,6 +246,9 @@ class _Data:
         total = treated.sum()
         mean_treated = weighted_row_sums(predictions, treated, columns) / total
         mean_control = weighted_row_sums(predictions, controls, columns) / total
+        # What rounding alone can tell apart is no effect; ranking it would score noise.
+        noise = 8 * np.finfo(np.float64).eps * total * np.maximum(np.abs(mean_treated), np.abs(mean_control))
+        mean_treated = np.where(np.abs(mean_treated - mean_control) <= noise, mean_control, mean_treated)
         positive = bool((mean_treated > 0).all() and (mean_control > 0).all())
         if operation == "ratio" and positive:
             change = np.log((mean_treated + EPSILON) / (mean_control + EPSILON))

@@ -32,7 +32,7 @@ def test_a_representation_gives_the_same_with_one_search(cells, searches):
     for _ in range(2):
         assert [r.value for r in BatchIntegrationTask().run(shared, task_input)] == expected
     assert searches == [201]
-    assert BatchIntegrationTask().max_neighbors(task_input) == 200
+    assert BatchIntegrationTask().max_neighbors(task_input) == 201
 
 
 def test_one_undefined_score_leaves_the_other(cells):

@@ -1,15 +1,17 @@
-"""Reading data sets piece by piece, references and embeddings."""
+"""Reading embeddings from files, references and memory, and aligning them with the cells."""
 
 import re
+import warnings
 
 import anndata as ad
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import zarr
 
-from czbenchmarks.embeddings import Cells, read_embedding, reference_for
+from czbenchmarks.cells import Cells
+from czbenchmarks.embeddings import read_embedding
 
 N = 12
 
@@ -33,86 +35,6 @@ def file(adata, tmp_path):
     return tmp_path / "cells.h5ad"
 
 
-@pytest.mark.parametrize("form", ["memory", "file", "text", "backed"])
-def test_pieces_are_the_same_however_the_data_are_held(adata, file, form):
-    source = {"memory": adata, "file": file, "text": str(file)}.get(form)
-    backed = ad.read_h5ad(file, backed="r") if form == "backed" else None
-    cells = Cells(backed if source is None else source)
-    assert cells.n == N
-    np.testing.assert_array_equal(cells.look_up("@obsm:X_pca"), adata.obsm["X_pca"])
-    np.testing.assert_array_equal(cells.look_up("@layers:dense"), adata.layers["dense"])
-    np.testing.assert_array_equal(cells.look_up("@X").toarray(), adata.X.toarray())
-    assert list(cells.look_up("cell_type")) == list(cells.look_up("@obs:cell_type")) == list("abc") * 4
-    assert list(cells.look_up("@var:ensembl")) == list("vwxyz")
-    assert list(cells.look_up("@obs_index"))[:2] == ["cell0", "cell1"]
-    assert list(cells.look_up("@var_index"))[:2] == ["gene0", "gene1"]
-    assert cells.look_up("@").shape == (N, 5)
-    if backed is not None:
-        backed.file.close()
-
-
-def test_only_what_is_asked_for_is_read(file):
-    with h5py.File(file, "a") as handle:
-        del handle["X"], handle["layers"]
-    cells = Cells(file)
-    assert read_embedding("@obsm:X_pca", cells).shape == (N, 3)
-    with pytest.raises(ValueError, match="`data` must hold X"):
-        cells.look_up("@X")
-
-
-def test_what_was_read_whole_is_not_read_again(file):
-    cells = Cells(file)
-    assert cells.look_up("@") is cells.adata
-    assert cells.look_up("@X") is cells.adata.X
-
-
-def test_a_table_is_obs(adata):
-    cells = Cells(adata.obs)
-    assert cells.obs is adata.obs
-    with pytest.raises(ValueError, match="table of obs and holds no obsm"):
-        cells.look_up("@obsm:X_pca")
-    with pytest.raises(ValueError, match="got a table of obs"):
-        cells.look_up("@")
-
-
-@pytest.mark.parametrize(
-    ("reference", "sentence"),
-    [
-        ("@obsm:X_pac", "Key 'X_pac' is not in obsm. Did you mean 'X_pca'? Available: X_pca."),
-        ("@layers:x", "Key 'x' is not in layers. Available: dense."),
-        ("cell_typ", "Column 'cell_typ' is not in obs. Did you mean 'cell_type'? Available: cell_type."),
-        ("@var:gene", "Column 'gene' is not in var. Available: ensembl."),
-        ("@obsp:d", "Reference '@obsp:d' is not known; write @X, "),
-        ("@obsm", "Reference '@obsm' is not known; write @X, "),
-        ("@X:1", "Reference '@X:1' is not known; write @X, "),
-    ],
-)
-@pytest.mark.parametrize("form", ["memory", "file"])
-def test_wrong_references(adata, file, form, reference, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        Cells(adata if form == "memory" else file).look_up(reference)
-
-
-def test_a_number_names_the_data_set(adata):
-    cells = [Cells(adata.obs), Cells(adata)]
-    assert reference_for("@1:obs:cell_type", cells, 0) == (cells[1], "@obs:cell_type")
-    assert reference_for("@0", cells, 1) == (cells[0], "@")
-    assert reference_for("cell_type", cells, 1) == (cells[1], "cell_type")
-    with pytest.raises(ValueError, match="counted from 0, got 2 data sets"):
-        reference_for("@2:obs:cell_type", cells, 0)
-    with pytest.raises(ValueError, match="counted from 0, got 1 data set"):
-        reference_for("@1:X", cells[:1], 0)
-
-
-def test_npy_is_read_as_it_is(adata, tmp_path):
-    values = np.random.default_rng(0).normal(size=(N, 4)).astype("float32")
-    np.save(tmp_path / "x.npy", values)
-    for source in (tmp_path / "x.npy", str(tmp_path / "x.npy")):
-        found = read_embedding(source, adata)
-        np.testing.assert_array_equal(found, values)
-        assert found.dtype == np.float32
-
-
 def _damaged(folder):
     good = np.zeros((N, 4))
     np.save(folder / "good.npy", good)
@@ -132,14 +54,6 @@ def _damaged(folder):
     return [*files, "objects"]
 
 
-def test_damaged_npy_files_are_one_sentence(adata, tmp_path):
-    for name in _damaged(tmp_path):
-        with pytest.raises(ValueError, match="`embedding` must be a") as caught:
-            read_embedding(tmp_path / f"{name}.npy", adata)
-        assert f"{name}.npy" in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-
 def test_a_missing_file_is_caught_as_either(adata, tmp_path):
     with pytest.raises(FileNotFoundError, match="which does not exist"):
         read_embedding(tmp_path / "none.npy", adata)
@@ -147,44 +61,298 @@ def test_a_missing_file_is_caught_as_either(adata, tmp_path):
         read_embedding("X_pca", adata)
 
 
-def test_rows_must_be_the_cells(adata, tmp_path):
-    np.save(tmp_path / "x.npy", np.zeros((N - 1, 4)))
+def test_damaged_npy_files_are_one_sentence(adata, tmp_path):
+    for name in _damaged(tmp_path):
+        with pytest.raises(ValueError, match="`embedding` must ") as caught:
+            read_embedding(tmp_path / f"{name}.npy", adata)
+        assert f"{name}.npy" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+SHUFFLED = np.random.default_rng(5).permutation(N)
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(size=(N, 3))
+
+
+def write(folder, form, values, names):
+    """Write an embedding in one of the forms; where it holds names, the cells are shuffled."""
+    table = pd.DataFrame(values, index=names)
+    mixed = table.iloc[SHUFFLED]
+    obs = pd.DataFrame(index=mixed.index)
+    path = folder / form
+    text = {
+        "named.csv": mixed.to_csv,
+        "named headings.csv": mixed.add_prefix("d").rename_axis("cell").to_csv,
+        "position index.csv": table.reset_index(drop=True).to_csv,
+        "position headings.csv": lambda out: table.add_prefix("d").to_csv(out, index=False),
+        "position numbered.csv": lambda out: table.to_csv(out, index=False),
+        "position savetxt.csv": lambda out: np.savetxt(out, values, delimiter=","),
+        "named without headings.csv": lambda out: mixed.to_csv(out, header=False),
+        "named.tsv": lambda out: mixed.to_csv(out, sep="\t"),
+        "named.tsv.gz": lambda out: mixed.to_csv(out, sep="\t"),
+        "named.csv.gz": mixed.to_csv,
+        "named utf-8 mark.csv": lambda out: mixed.to_csv(out, encoding="utf-8-sig"),
+        "named.parquet": mixed.rename(columns=str).to_parquet,
+        "named column.parquet": mixed.rename(columns=str).rename_axis("cell").reset_index().to_parquet,
+        "position.parquet": table.reset_index(drop=True).rename(columns=str).to_parquet,
+        "position.npy": lambda out: np.save(out, values),
+        "position fortran.npy": lambda out: np.save(out, np.asfortranarray(values)),
+        "position.npz": lambda out: np.savez(out, values),
+        "position compressed.npz": lambda out: np.savez_compressed(out, x=values),
+        "position sparse.npz": lambda out: sp.save_npz(out, sp.csc_matrix(values)),
+        "named.h5ad": ad.AnnData(mixed.to_numpy(), obs).write_h5ad,
+        "named.zarr": ad.AnnData(mixed.to_numpy(), obs).write_zarr,
+        "position.zarr": lambda out: zarr.save_array(str(out), values),
+    }
+    keyed = {
+        "named obsm.h5ad": ad.AnnData(np.zeros((N, 2)), obs, obsm={"X": mixed.to_numpy()}).write_h5ad,
+        "position obsm.h5ad": ad.AnnData(np.zeros((N, 2)), obsm={"X_a": values}).write_h5ad,
+        "named obsm.zarr": ad.AnnData(np.zeros((N, 2)), obs, obsm={"X_a": mixed.to_numpy()}).write_zarr,
+        "named layer.h5ad": ad.AnnData(np.zeros((N, 3)), obs, layers={"a": mixed.to_numpy()}).write_h5ad,
+        "position keyed.npz": lambda out: np.savez(out, a=values, b=values[:2]),
+        "position keyed.zarr": lambda out: zarr.save_group(str(out), a=values),
+        "R.csv": lambda out: out.write_text(_as_r_writes(mixed, corner="")),
+        "R corner.csv": lambda out: out.write_text(_as_r_writes(mixed, corner='"",')),
+        "position R numbers.csv": lambda out: out.write_text(
+            _as_r_writes(table.set_axis(range(1, N + 1)), corner='"",')
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats' futures
+        {**text, **keyed}[form](path)
+    keys = {
+        "named obsm.zarr": ":X_a",
+        "position obsm.h5ad": ":X_a",
+        "named layer.h5ad": ":layers:a",
+        "position keyed.npz": ":a",
+        "position keyed.zarr": ":a",
+        "named obsm.h5ad": ":obsm:X",
+    }
+    return f"{path}{keys.get(form, '')}"
+
+
+def _as_r_writes(table, corner):
+    rows = [f'"{name}",' + ",".join(map(repr, row.tolist())) for name, row in zip(table.index, table.to_numpy())]
+    return corner + ",".join(f'"V{i}"' for i in range(3)) + "\n" + "\n".join(rows) + "\n"
+
+
+FORMS = """
+named.csv|named headings.csv|position index.csv|position headings.csv|position numbered.csv|position savetxt.csv
+named without headings.csv|named.tsv|named.tsv.gz|named.csv.gz|named utf-8 mark.csv|named.parquet|named column.parquet
+position.parquet|position.npy|position fortran.npy|position.npz|position compressed.npz|position sparse.npz|named.h5ad
+named.zarr|position.zarr|named obsm.h5ad|position obsm.h5ad|named obsm.zarr|named layer.h5ad|position keyed.npz
+position keyed.zarr|R.csv|R corner.csv|position R numbers.csv
+"""
+
+
+@pytest.mark.parametrize("form", FORMS.strip().replace("\n", "|").split("|"))
+def test_every_form_gives_the_same_numbers(adata, tmp_path, values, form):
+    source = write(tmp_path, form, values, adata.obs_names)
+    found = read_embedding(source, adata)
+    value = found.value.toarray() if sp.issparse(found.value) else np.asarray(found.value)
+    np.testing.assert_array_equal(value, values)  # to the last bit
+    assert found.rows is None
+    assert (found.missing_from_embedding, found.missing_from_data) == (0, 0)
+    aligned = "position" if form.startswith("position") else "name"
+    key = {"key": source.partition(form)[2][1:]} if source.partition(form)[2] else {}
+    assert found.origin == {"path": str(tmp_path / form), **key, "aligned": aligned}
+    assert type(read_embedding(tmp_path / form if not key else source, adata)).__name__ == "Found"
+
+
+def test_float32_stays_float32(adata, tmp_path, values):
+    np.save(tmp_path / "x.npy", values.astype("f4"))
+    assert read_embedding(str(tmp_path / "x.npy"), adata).value.dtype == np.float32
+
+
+def test_names_that_look_like_numbers_stay_text(tmp_path, values):
+    obs = pd.DataFrame({"a": range(N)}, index=[f"{i:03d}" for i in range(N)])
+    for source in (tmp_path / "x.csv", tmp_path / "y.csv"):
+        mixed = pd.DataFrame(values, index=obs.index).iloc[SHUFFLED]
+        mixed.to_csv(source, header=source.name == "x.csv", index_label="plate")
+        found = read_embedding(source, obs)
+        np.testing.assert_array_equal(found.value, values)
+        assert found.origin["aligned"] == "name"
+
+
+def test_numbers_are_not_headings(adata, tmp_path):
+    first = np.arange(N * 3).reshape(N, 3)  # its first row is 0, 1, 2
+    np.savetxt(tmp_path / "x.csv", first, delimiter=",", fmt="%d")
+    np.testing.assert_array_equal(read_embedding(tmp_path / "x.csv", adata).value, first)
+
+
+def test_data_with_plain_names_are_found_by_them(values):
+    obs = pd.DataFrame({"a": range(N)}, index=[str(i) for i in range(N)])
+    mixed = pd.DataFrame(values, index=obs.index).iloc[SHUFFLED]
+    np.testing.assert_array_equal(read_embedding(mixed, obs).value, values)
+    part = obs.iloc[[7, 2, 5]]
+    found = read_embedding(mixed.sort_index(), part, allow_missing_cells=True)
+    np.testing.assert_array_equal(found.value, values[[7, 2, 5]])
+
+
+def test_tables_in_memory(adata, values):
+    table = pd.DataFrame(values, index=adata.obs_names)
+    before = table.iloc[SHUFFLED].copy()
+    mixed = before.copy()
+    found = read_embedding(mixed, adata)
+    pd.testing.assert_frame_equal(found.value, table)
+    pd.testing.assert_frame_equal(mixed, before)
+    assert found.origin == {"kind": "DataFrame", "aligned": "name"}
+    plain = table.reset_index(drop=True)
+    assert read_embedding(plain, adata).origin["aligned"] == "position"
+    assert read_embedding(table, adata).value is table
+    with pytest.raises(ValueError, match=r"got none of its 12 names: 'z0' where the data have 'cell0'; rename"):
+        read_embedding(table.set_axis([f"z{i}" for i in range(N)]), adata)
+
+
+def test_missing_cells(adata, tmp_path, values):
+    names = [*adata.obs_names[4:], "new1", "new2"]
+    table = pd.DataFrame(np.vstack([values[4:], values[:2]]), index=names).iloc[::-1]
+    table.to_csv(tmp_path / "x.csv")
+    sentence = (
+        f"`{tmp_path / 'x.csv'}` must have one row per cell of `data`: 4 cells have no row (cell0, cell1, cell2 and 1 "
+        "more) and 2 rows are of cells not in the data (new2, new1); complete it, or score the 8 shared cells with "
+        "allow_missing_cells (--allow-missing-cells)."
+    )
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        read_embedding(tmp_path / "x.csv", adata)
+    for source in (tmp_path / "x.csv", table):
+        found = read_embedding(source, adata, allow_missing_cells=True)
+        np.testing.assert_array_equal(found.value, values[4:])
+        np.testing.assert_array_equal(found.rows, np.arange(4, N))
+        assert (found.missing_from_embedding, found.missing_from_data) == (4, 2)
+    more = read_embedding(
+        pd.DataFrame(np.ones((N + 1, 2)), index=[*adata.obs_names, "x"]), adata, allow_missing_cells=True
+    )
+    assert more.rows is None
+    assert (more.value.shape, more.missing_from_data) == ((N, 2), 1)
+    with pytest.raises(ValueError, match="expected 12, got 11"):  # a bare array has no names to go by
+        read_embedding(values[:-1], adata, allow_missing_cells=True)
+
+
+def test_names_that_occur_twice(adata, values):
+    twice = list(adata.obs_names)
+    twice[3] = twice[2]
+    same = pd.DataFrame(values, index=twice)
+    with pytest.raises(ValueError, match=r"must be unique to be aligned, `embedding` has 1 more than once \(cell2\)"):
+        read_embedding(same, adata)
+    data = pd.DataFrame({"a": range(N)}, index=twice)
+    assert read_embedding(same, data).value is same  # the same order: nothing to align
+    assert read_embedding(values, data).value is values
+    with pytest.raises(ValueError, match=r"`data` has 1 more than once \(cell2\)"):
+        read_embedding(pd.DataFrame(values, index=adata.obs_names), data)
+
+
+def test_any_length_leaves_it_to_the_caller(adata, tmp_path, values):
+    pd.DataFrame(values[:5], index=[f"p{i}" for i in range(5)], columns=list("abc")).to_csv(tmp_path / "x.csv")
+    found = read_embedding(tmp_path / "x.csv", adata, any_length=True)
+    assert list(found.value.index) == [f"p{i}" for i in range(5)]
+    assert list(found.value.columns) == found.columns == ["a", "b", "c"]
+    assert found.origin["aligned"] == "caller"
+    np.save(tmp_path / "x.npy", values[:-1])
+    assert read_embedding(tmp_path / "x.npy", adata, any_length=True).value.shape == (N - 1, 3)
     with pytest.raises(ValueError, match=r"x.npy` must have the same length .* expected 12, got 11"):
         read_embedding(tmp_path / "x.npy", adata)
-    assert read_embedding(tmp_path / "x.npy", adata, any_length=True).shape == (N - 1, 4)
-    table = pd.DataFrame(np.zeros((N, 2)), index=adata.obs_names[::-1])
-    with pytest.raises(ValueError, match="must follow the order of `obs`"):
-        read_embedding(table, adata)
-    assert read_embedding(table.reset_index(drop=True), adata).shape == (N, 2)
-    assert read_embedding(table.loc[adata.obs_names].rename(columns={0: "n"}), adata).shape == (N, 2)
 
 
-def test_bad_data(tmp_path):
-    (tmp_path / "text.h5ad").write_text("not this")
-    with h5py.File(tmp_path / "other.h5ad", "w") as handle:
-        handle["x"] = 1
-    with h5py.File(tmp_path / "broken.h5ad", "w") as handle:
-        handle.create_group("obs").attrs["encoding-type"] = "dataframe"
-    for name, sentence in {
-        "text.h5ad": "which is not one",
-        "other.h5ad": "an HDF5 file without obs",
-        "none.h5ad": "which does not exist",
-        "broken.h5ad": "could not be read",
-        ".": "which is a folder",
-    }.items():
-        with pytest.raises(ValueError, match=sentence) as caught:
-            Cells(tmp_path / name).obs  # noqa: B018
-        assert "\n" not in str(caught.value)
-    for value in (7, None, np.zeros((3, 2))):
-        with pytest.raises(TypeError, match="`data` must be an AnnData"):
-            Cells(value).obs  # noqa: B018
+def test_references_and_what_is_no_embedding(adata, values):
+    found = read_embedding("@obsm:X_pca", adata)
+    assert found.origin == {"reference": "@obsm:X_pca", "aligned": "position"}
+    assert found.value is adata.obsm["X_pca"]
+    assert read_embedding(values.tolist(), Cells(adata)).origin == {"kind": "list", "aligned": "position"}
+    with pytest.raises(TypeError, match="got an AnnData; pass its"):
+        read_embedding(adata, adata)
+    with pytest.raises(ValueError, match="transpose it"):
+        read_embedding(values.T, adata)
 
 
-def test_organism_of_the_data():
-    obs = pd.DataFrame({"organism": ["Homo sapiens"] * 3})
-    assert Cells(obs).organism == "Homo sapiens"
-    obs.loc[0, "organism"] = "Mus musculus"
-    with pytest.raises(ValueError, match="one organism per data set, got 2"):
-        Cells(obs).organism  # noqa: B018
-    with pytest.raises(ValueError, match="name it with `organisms`"):
-        Cells(obs[[]], "data[1]").organism  # noqa: B018
+BAD_TABLES = {
+    "text.csv": ("cell,a,b\nx,1,high\ny,2,low\n", "has text in column b; drop or convert it"),
+    "gap.csv": (",a,b\ncell0,1,\ncell1,2,3\n", "has 1 empty or NaN values in 1 rows"),
+    "nan.csv": ("1.5,nan\n2.5,3\n", "has 1 empty or NaN values in 1 rows"),
+    "wide.csv": (",a,b\ncell0,1,2\ncell1,2,3,4\n", "must have rows of equal length"),
+    "narrow.csv": (",a,b\ncell0,1,2\ncell1,2\n", "has 1 empty or NaN values"),
+    "semicolons.csv": (
+        "cell;a\ncell0;1\n",
+        "separated by commas, the first line of .* has one column, but has semicol",
+    ),
+    "tabs.csv": ("cell\ta\ncell0\t1\n", "has one column, but has tabs"),
+    "spaces.csv": ("0.5 1.5\n2.5 3.5\n", "has one column, but has spaces"),
+    "commas.tsv": ("cell,a\ncell0,1\n", "separated by tabs, .* but has commas"),
+    "names only.csv": ("cell0\ncell1\n", "has one column; write it again"),
+    "empty.csv": ("", "which is empty"),
+    "blank.csv": ("\n\n\n", "which is empty"),
+    "headings only.csv": ("cell,a,b\n", "must hold a row per cell, got .* which has none"),
+    "counted.csv": ("n,x\n0,0.5\n1,0.25\n2,0.5\n", "the first column of .* counts the rows; drop it, or leave"),
+    "counted savetxt.csv": ("0,0.5\n1,0.25\n2,0.5\n", "the first column of .* counts the rows"),
+    "nameless.csv": (",0.5,0.25\ncell1,1,2\n", "begins with nothing and goes on with numbers"),
+    "headings.csv": ("a,b,c,d\n1,2\n3,4\n", "has 4 headings and 2 columns"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_tables(adata, tmp_path, name):
+    text, sentence = BAD_TABLES[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        read_embedding(tmp_path / name, adata)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_keys_and_colons(adata, tmp_path, values):
+    np.savez(tmp_path / "x.npz", a=values, b=values)
+    with pytest.raises(ValueError, match=r"holds 2: a, b; name one as x.npz:KEY"):
+        read_embedding(tmp_path / "x.npz", adata)
+    with pytest.raises(ValueError, match=r"Array 'c' is not in .* Available: a, b"):
+        read_embedding(f"{tmp_path}/x.npz:c", adata)
+    odd = tmp_path / "run.npz:2.npy"
+    np.save(odd, values)
+    assert read_embedding(str(odd), adata).value.shape == (N, 3)
+    with pytest.raises(ValueError, match=r"got 'C:\\data\\x.npy', which does not exist"):
+        read_embedding("C:\\data\\x.npy", adata)
+    ad.AnnData(None, adata.obs, obsm={"X_a": values}).write_h5ad(tmp_path / "no x.h5ad")
+    with pytest.raises(ValueError, match=r"`embedding` must hold X for this, got none; name an entry of obsm as FILE"):
+        read_embedding(tmp_path / "no x.h5ad", adata)
+    with pytest.raises(ValueError, match=r"Key 'X_b' is not in obsm. Did you mean 'X_a'"):
+        read_embedding(f"{tmp_path / 'no x.h5ad'}:X_b", adata)
+    (tmp_path / "x.docx").write_text("x")
+    with pytest.raises(ValueError, match=r"must be a .npy, .npz, .csv, .* got '.*x.docx'; convert it"):
+        read_embedding(tmp_path / "x.docx", adata)
+
+
+def test_the_home_folder(adata, tmp_path, values, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "x.npy", values)
+    assert read_embedding("~/x.npy", adata).origin["path"] == str(tmp_path / "x.npy")
+
+
+def test_an_address_is_fetched(adata, tmp_path, values, monkeypatch):
+    fetching = pytest.importorskip("czbenchmarks.datasets.fetching")
+    np.savez(tmp_path / "cached.npz", a=values, b=values)
+    monkeypatch.setattr(fetching, "fetch", lambda address, **_: tmp_path / "cached.npz")
+    found = read_embedding("https://example.org/x.npz:a", adata)
+    assert found.origin == {
+        "path": str(tmp_path / "cached.npz"),
+        "address": "https://example.org/x.npz",
+        "key": "a",
+        "aligned": "position",
+    }
+
+
+def test_a_large_table_is_read_in_bounded_memory(tmp_path):
+    import tracemalloc
+
+    n, d = 10_000, 50
+    values = np.random.default_rng(0).normal(size=(n, d))
+    names = [f"cell{i}" for i in range(n)]
+    pd.DataFrame(values, index=names).to_csv(tmp_path / "x.csv")
+    obs = pd.DataFrame({"a": 1}, index=names)
+    tracemalloc.start()
+    found = read_embedding(tmp_path / "x.csv", obs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found.value, values)
+    assert peak < 8 * values.nbytes

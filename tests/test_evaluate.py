@@ -13,8 +13,8 @@ import scipy.sparse as sp
 
 import czbenchmarks
 from czbenchmarks import evaluate
-from czbenchmarks._evaluate import named
 from czbenchmarks._options import field_kind
+from czbenchmarks._sources import named
 from czbenchmarks.tasks import (
     BatchIntegrationTask,
     BatchIntegrationTaskInput,
@@ -69,7 +69,7 @@ def folder(adata, tmp_path_factory):
 
 
 def values(record):
-    return [(score.task, score.result.metric_type.value, score.result.value) for score in record.result_metrics]
+    return [(score.task, score.metric_type, score.value) for score in record.result_metrics]
 
 
 def expected(task, results):
@@ -137,12 +137,12 @@ def test_options_reach_every_task_that_has_them(adata):
 
 def test_options_of_one_task(adata):
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}, "clustering": None}, labels="time")
-    spec = record.run_specification["tasks"]
-    assert spec["embedding"] == {"input_labels": "batch"}
-    assert spec["clustering"]["input_labels"] == "time"
-    assert spec["clustering"]["n_iterations"] == 2
+    spec = record.run_specification.tasks
+    assert (spec["embedding"].given, spec["embedding"].defaulted) == ({"input_labels": "batch"}, {})
+    assert spec["clustering"].given == {"input_labels": "time"}
+    assert spec["clustering"].defaulted["n_iterations"] == 2
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}}, input_labels="time")
-    assert record.run_specification["tasks"]["embedding"] == {"input_labels": "batch"}
+    assert record.run_specification.tasks["embedding"].given == {"input_labels": "batch"}
 
 
 def test_baseline(adata, folder):
@@ -257,6 +257,28 @@ def test_perturbation():
         evaluate(part, adata.obs, key)
 
 
+def test_predictions_with_names_are_aligned_by_cell_and_gene(tmp_path):
+    adata, key = make_perturbation(), "perturbation_expression_prediction"
+    want = values(evaluate("@X", adata, key))
+    table = pd.DataFrame(adata.X, index=adata.obs_names, columns=adata.var_names)
+    shuffled = table.sample(frac=1, random_state=1).sample(frac=1, axis=1, random_state=1)
+    assert list(shuffled.columns) != list(table.columns)
+    shuffled.to_csv(tmp_path / "predicted.csv")
+    ad.AnnData(shuffled).write_h5ad(tmp_path / "predicted.h5ad")
+    for given in (
+        shuffled,
+        tmp_path / "predicted.csv",
+        tmp_path / "predicted.h5ad",
+        table.to_numpy(),
+        pd.DataFrame(adata.X),
+    ):
+        assert np.allclose([v[2] for v in values(evaluate(given, adata, key))], [v[2] for v in want], atol=1e-12)
+    with pytest.raises(ValueError, match=r"1 are unknown \(gene_x\) and 1 are missing \(gene0\)"):
+        evaluate(table.rename(columns={"gene0": "gene_x"}), adata, key)
+    with pytest.raises(ValueError, match="1 are missing"):
+        evaluate(table.iloc[:, 1:], adata, key)
+
+
 def test_one_task_may_fail(adata):
     data = adata[:, :].copy()
     del data.obs["batch"]
@@ -331,14 +353,29 @@ def test_the_record(adata):
     record = evaluate("@obsm:X_model", adata, ["embedding", "label_prediction"], random_seed=3, n_folds=3)
     frame = record.to_frame()
     assert frame["key"].is_unique
-    assert frame.loc[0, "key"] == "embedding|@obsm:X_model|SILHOUETTE_SCORE()"
+    assert frame.loc[0, "key"] == "embedding|@obsm:X_model|silhouette_score()"
     assert set(frame["params.classifier"].dropna()) > {"lr", "knn", "rf"}
     stored = json.loads(json.dumps(record.to_dict(), allow_nan=False))
     assert stored["czbenchmarks_version"] == czbenchmarks.__version__
-    assert stored["random_seed"] == stored["run_specification"]["random_seed"] == 3
-    assert stored["run_specification"]["embeddings"] == {"@obsm:X_model": [{"shape": [N, 6]}]}
-    assert stored["run_specification"]["data"] == [{"source": f"AnnData of shape ({N}, 200)", "n_cells": N}]
-    assert stored["run_specification"]["tasks"]["label_prediction"]["n_folds"] == 3
+    spec = stored["run_specification"]
+    assert spec["random_seeds"] == [3]
+    assert spec["embeddings"]["@obsm:X_model"][0] | {"sha256": ""} == {
+        "reference": "@obsm:X_model", "aligned": "position", "shape": [N, 6], "sha256": "", "sha256_of": "values",
+        "missing_from_embedding": 0, "missing_from_data": 0,
+    }  # fmt: skip
+    assert spec["data"][0] | {"sha256": ""} == {
+        "source": f"AnnData of shape ({N}, 200)", "n_cells": N, "n_cells_left_out": 0, "sha256": "",
+        "sha256_of": "cell names",
+    }  # fmt: skip
+    assert spec["tasks"]["label_prediction"]["given"] == {"n_folds": 3}
+    assert spec["tasks"]["label_prediction"]["defaulted"]["min_class_size"] == 10
+    assert stored["environment"]["packages"]["numpy"] == np.__version__
+    assert set(stored["runtime_metrics"]["phases"]) == {"reading", "embedding", "label_prediction", "hashing"}
+    assert sum(stored["runtime_metrics"]["phases"].values()) <= stored["runtime_metrics"]["elapsed_time_secs"]
+    assert stored["warnings"] == [
+        "embedding: no `input_labels` named, so the column 'cell_type' of obs was used",
+        "label_prediction: no `labels` named, so the column 'cell_type' of obs was used",
+    ]
     assert stored["runtime_metrics"]["elapsed_time_secs"] > 0
     assert stored["runtime_metrics"]["max_memory_mib"] > 50
     assert stored["failures"] == []
@@ -350,17 +387,88 @@ def test_the_record(adata):
     )
 
 
-def test_no_value_is_null(adata):
-    from czbenchmarks.metrics.types import MetricResult, MetricType
-    from czbenchmarks.results import RunRecord, Score
+def test_several_seeds(adata):
+    seeds = [1, 2, 3]
+    record = evaluate("@obsm:X_model", adata, "label_prediction", random_seed=seeds, n_folds=3)
+    each = [evaluate("@obsm:X_model", adata, "label_prediction", random_seed=s, n_folds=3) for s in seeds]
+    for i, score in enumerate(record.result_metrics):
+        raw = [one.result_metrics[i].value for one in each]
+        assert score.values_raw == raw
+        assert score.value == pytest.approx(np.mean(raw))
+        assert score.value_std_dev == pytest.approx(np.std(raw, ddof=1))
+    assert record.run_specification.random_seeds == seeds
+    assert any(score.value_std_dev > 0 for score in record.result_metrics)
 
-    result = MetricResult(metric_type=MetricType.AUROC, value=float("nan"), reason="one class")
-    record = RunRecord(42, [Score("t", "e", result)] * 2, [], {}, {})
-    assert not record.complete
-    assert record.to_dict()["result_metrics"][0]["value"] is None
-    assert list(record.to_frame()["key"]) == ["t|e|AUROC()", "t|e|AUROC()#2"]
-    frame = RunRecord(42, [], [], {}, {}).to_frame()
-    assert list(frame.columns) == ["task", "embedding", "metric", "value", "reason", "note", "key"]
+
+@pytest.mark.parametrize(
+    ("seeds", "sentence"),
+    [([], "at least one seed"), ([1, 1], "every seed once"), ([1, -1], "between 0"), ("12", "whole number")],
+)
+def test_bad_seeds(adata, seeds, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        evaluate("@obsm:X_model", adata, "embedding", random_seed=seeds)
+
+
+def test_files_are_named_with_their_hash(adata, folder):
+    import hashlib
+
+    record = evaluate(f"mine={folder / 'model.npy'}", folder / "cells.h5ad", "embedding")
+    assert record.result_metrics[0].embedding == "mine"
+    for facts, file in (
+        (record.run_specification.data[0], "cells.h5ad"),
+        (record.run_specification.embeddings["mine"][0], "model.npy"),
+    ):
+        assert facts["sha256"] == hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        assert (facts["path"], facts["sha256_of"]) == (str(folder / file), "file")
+
+
+def test_names_of_embeddings(tmp_path):
+    assert named(["ours=a.npy", "@obsm:X", "b/c.npz:key"]) == {
+        "ours": "a.npy", "@obsm:X": "@obsm:X", "key": "b/c.npz:key",
+    }  # fmt: skip
+    assert named([["m=a.npy", "m=b.npy"]]) == {"m": ["a.npy", "b.npy"]}
+    (tmp_path / "k=v.npy").touch()
+    assert list(named([str(tmp_path / "k=v.npy")])) == ["k=v"]
+    assert list(named([f"{tmp_path}/run=3/x.npy"])) == ["x"]
+    with pytest.raises(ValueError, match="belong to one embedding"):
+        named(["m=a.npy", "m=b.npy"])
+    with pytest.raises(ValueError, match="printable"):
+        named(["a\x1b[2J=a.npy"])
+
+
+def test_missing_cells(adata):
+    table = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names)
+    part = table.iloc[40:][::-1]
+    other = pd.concat([table.iloc[:120], table.iloc[:2].rename(lambda name: f"new_{name}")])
+    with pytest.raises(ValueError, match=r"40 .*cell0, cell1, cell2"):
+        evaluate(part, adata, "embedding")
+    labels = adata.obs["cell_type"].to_numpy()
+    for option in ({}, {"labels": labels}, {"labels": list(labels)}, {"labels": adata.obs["cell_type"]}):
+        record = evaluate({"part": part, "other": other}, adata, "embedding", allow_missing_cells=True, **option)
+        cut = adata[40:120]
+        want = EmbeddingTask().run(cut.obsm["X_model"], EmbeddingTaskInput(input_labels=cut.obs["cell_type"]))
+        assert [score.value for score in record.result_metrics] == [want[0].value] * 2
+    spec = record.run_specification
+    assert (spec.data[0]["n_cells"], spec.data[0]["n_cells_left_out"], spec.allow_missing_cells) == (80, 70, True)
+    facts = spec.embeddings["other"][0]
+    assert (facts["missing_from_embedding"], facts["missing_from_data"], facts["aligned"]) == (30, 2, "name")
+    assert any("70 of 150 cells" in warning for warning in record.warnings)
+    with pytest.raises(ValueError, match="none in common"):
+        evaluate({"a": table.iloc[:50], "b": table.iloc[60:]}, adata, "embedding", allow_missing_cells=True)
+
+
+def test_the_baseline_of_the_cells_that_are_left(adata):
+    part = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names).iloc[20:]
+    record = evaluate(part, adata, "embedding", baseline=True, allow_missing_cells=True, baseline_n_pcs=5)
+    whole = evaluate(None, adata[20:].copy(), "embedding", baseline=True, baseline_n_pcs=5)
+    assert record.result_metrics[1].value == whole.result_metrics[0].value
+
+
+def test_tables_are_aligned_by_name(adata):
+    table = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names)
+    want = values(evaluate(table, adata, THREE))
+    assert values(evaluate(table.sample(frac=1, random_state=1), adata, THREE)) == want
+    assert values(evaluate(table.reset_index(drop=True), adata, THREE)) == want
 
 
 def test_kinds_of_fields():
@@ -389,5 +497,5 @@ def test_an_option_under_both_of_its_names_is_refused(adata):
 
 def test_the_parameters_of_the_baseline_are_recorded(adata):
     record = evaluate(None, adata, "embedding", baseline=True, baseline_n_pcs=5)
-    assert record.run_specification["baseline"]["embedding"]["n_pcs"] == 5
+    assert record.run_specification.baseline["embedding"]["n_pcs"] == 5
     assert repr(record) == "RunRecord(1 scores, 0 failures; see to_frame())"

@@ -49,10 +49,15 @@ class Labels:
         return Labels(codes.astype(np.int64), self.names[present], self.ids[keep])
 
 
+def printable(text: object) -> str:
+    """Return text as one line for a terminal: what would move the cursor or hide is escaped (``\\x1b``)."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 def listing(values: Iterable[Any], most: int = 3) -> str:
     """Name the first few of many: ``a, b, c and 4 more``."""
     values = list(values)
-    shown = ", ".join(str(value) for value in values[:most])
+    shown = ", ".join(printable(value) for value in values[:most])
     return shown if len(values) <= most else f"{shown} and {len(values) - most:,} more"
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import _check
-from ._options import BAD_INPUT, Plan, described, plan_all, wanted_tasks
+from ._options import BAD_INPUT, Plan, check_number, plan_all, wanted_tasks
+from ._progress import work
+from ._sources import cut, data_facts, embedding_facts, in_order_of_genes, read_all, represent_all
+from .cells import Cells
 from .constants import RANDOM_SEED
-from .embeddings import Cells, read_embedding, reference_for
-from .results.record import Failure, RunRecord, Score
+from .results.provenance import environment
+from .results.record import BASELINE, AskedOfTask, Failure, RunRecord, RunSpecification, RuntimeMetrics, Score
 
 if TYPE_CHECKING:
     from .kernels.representation import Representation
-
-BASELINE = "baseline"
+    from .metrics.types import MetricResult
 
 
 def evaluate(
@@ -25,8 +29,9 @@ def evaluate(
     data: Any,
     tasks: str | Iterable[str] | Mapping[str, Mapping[str, Any] | None],
     *,
-    random_seed: int = RANDOM_SEED,
+    random_seed: int | Iterable[int] = RANDOM_SEED,
     baseline: bool = False,
+    allow_missing_cells: bool = False,
     **options: Any,
 ) -> RunRecord:
     """Score an embedding of single-cell data.
@@ -34,19 +39,23 @@ def evaluate(
     Parameters
     ----------
     embedding
-        Cells x dimensions: an array, sparse matrix, DataFrame, ``Representation``, path to an ``.npy`` file,
-        or a reference into the data (``@X``, ``@obsm:KEY``, ``@layers:KEY``). A list of those, one per data
-        set, for tasks that compare data sets; a mapping from names to those to score several; None with
-        `baseline` alone.
+        Cells x dimensions: an array, sparse matrix, DataFrame, ``Representation``, path to a file (``.npy``,
+        ``.npz``, ``.csv``, ``.tsv``, ``.parquet``, ``.h5ad``, ``.zarr``; ``FILE:KEY`` for one of several arrays), or
+        a reference into the data (``@X``, ``@obsm:KEY``, ``@layers:KEY``). What has cell names is aligned by them,
+        anything else by position. A list of those, one per data set, for tasks that compare data sets; a mapping
+        from names to those to score several; None with `baseline` alone.
     data
-        AnnData, path to an ``.h5ad`` file, data set object or DataFrame (taken as `obs`), or a list of
-        those. Only what the tasks need is read, and nothing is changed.
+        AnnData, path or address of an ``.h5ad`` file or ``.zarr`` store, data set object or DataFrame (taken as
+        `obs`), or a list of those. Only what the tasks need is read, and nothing is changed.
     tasks
         A task's key, several, or a mapping from keys to options of their own.
     random_seed
-        Seed of everything the tasks draw.
+        Seed of everything the tasks draw; several give the mean, the deviation and the raw values of every score.
     baseline
         Score the tasks' baseline too.
+    allow_missing_cells
+        Score the cells that both the data and every embedding with cell names have, and record how many were left
+        out; otherwise a missing cell is an error.
     **options
         Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays or names of `obs`
         columns (by default ``cell_type``, for `batch_labels` ``batch``). ``baseline_NAME`` is an option of
@@ -70,8 +79,8 @@ def evaluate(
             task            metric  value
     0  embedding  silhouette_score  0.944
     """
-    started = time.perf_counter()
-    random_seed = _check.whole(random_seed, "random_seed", 0, 2**32 - 1)
+    clock = _Clock()
+    seeds = _seeds(random_seed)
     sources = list(data) if isinstance(data, (list, tuple)) else [data]
     if not sources:
         raise ValueError("`data` must be at least one data set, got an empty list.")
@@ -80,82 +89,72 @@ def evaluate(
             "An embedding or the baseline must be asked for, got neither; pass an embedding or baseline=True."
         )
     wanted = wanted_tasks(tasks, options, baseline)
-    cells = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
-    if not all(one.n for one in cells):  # reads obs: bad data are refused here, whatever the tasks
-        raise ValueError("`data` must hold at least one cell, got a data set without.")
-    plans, failures = plan_all(wanted, cells, random_seed)
-    embeddings = _embeddings(embedding, cells, any("cell_index" in plan.asked for plan in plans))
-    most = max(plan.task.max_neighbors(plan.task_input) for plan in plans)
+    check_number(wanted, len(sources))
+    with clock.phase("reading"):
+        everything = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
+        if not all(one.n for one in everything):  # reads obs: bad data are refused here, whatever the tasks
+            raise ValueError("`data` must hold at least one cell, got a data set without.")
+        any_length = any("cell_index" in one.options for one in wanted.values())
+        found = read_all(embedding, everything, any_length, allow_missing_cells)
+        if any("gene_index" in one.info.task_params and "gene_index" not in one.options for one in wanted.values()):
+            found = in_order_of_genes(found, everything)
+        cells, kept = cut(everything, found)
+        plans, failures = plan_all(wanted, cells)
+        embeddings = represent_all(found, kept)
+    most = max(plan.max_neighbors(seeds[0]) for plan in plans)
     for representation in (one for several in embeddings.values() for one in several):
         representation.max_neighbors = max(representation.max_neighbors, most)
-    scores = _score_all(plans, embeddings, _Baselines(cells, most) if baseline else None, failures, len(wanted) == 1)
+    run = _Run(seeds, embeddings, _Baselines(cells, most) if baseline else None, clock)
+    scores = run.score(plans, failures, only_one=len(wanted) == 1)
+    with clock.phase("hashing"):
+        specification = RunSpecification(
+            tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
+            data=[data_facts(one, used) for one, used in zip(everything, cells, strict=True)],
+            embeddings={name: embedding_facts(found[name], several) for name, several in embeddings.items()},
+            baseline={plan.key: plan.baseline_input.model_dump() for plan in plans} if baseline else None,
+            random_seeds=seeds,
+            allow_missing_cells=allow_missing_cells,
+        )
     return RunRecord(
-        random_seed=random_seed,
+        environment=environment(),
+        run_specification=specification,
         result_metrics=scores,
+        runtime_metrics=RuntimeMetrics(
+            elapsed_time_secs=clock.elapsed, max_memory_mib=_max_memory_mib(), phases=clock.phases
+        ),
+        warnings=_warnings(plans, scores, everything, cells),
         failures=failures,
-        run_specification={
-            "tasks": {plan.key: plan.asked for plan in plans},
-            "data": [{"source": described(one.source), "n_cells": one.n} for one in cells],
-            "embeddings": {name: [{"shape": [x.n, x.d]} for x in several] for name, several in embeddings.items()},
-            "baseline": {plan.key: plan.baseline_input.model_dump() for plan in plans} if baseline else None,
-            "random_seed": random_seed,
-        },
-        runtime_metrics={
-            "elapsed_time_secs": time.perf_counter() - started,
-            "max_memory_mib": _max_memory_mib(),
-        },
     )
 
 
-def named(embeddings: Sequence[Any]) -> dict[str, Any]:
-    """Name embeddings: references by themselves, files by their stem, or their path where that is taken."""
-    found: dict[str, Any] = {}
-    given: set[str] = set()
-    for embedding in embeddings:
-        parts = embedding if isinstance(embedding, (list, tuple)) else [embedding]
-        short = "+".join(dict.fromkeys(_short_name(part) for part in parts))
-        long = "+".join(str(part) for part in parts if isinstance(part, (str, Path))) or short
-        if long in given:
-            raise ValueError(f"An embedding must be given once, got {long!r} twice.")
-        given.add(long)
-        found[long if short in found or short == BASELINE else short] = embedding
-    return found
+@dataclass
+class _Clock:
+    """Seconds in all, and by phase."""
+
+    started: float = field(default_factory=time.perf_counter)
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - begun
 
 
-def _short_name(part: Any) -> str:
-    if isinstance(part, str) and part.startswith("@"):
-        return part
-    return Path(part).stem if isinstance(part, (str, Path)) else "embedding"
-
-
-def _embeddings(embedding: Any, cells: list[Cells], any_length: bool) -> dict[str, list[Representation]]:
-    """Read and check every embedding: one prepared array per data set, under its name."""
-    if embedding is None:
-        return {}
-    by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
-    if BASELINE in by_name:
-        raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
-    return {str(name): _represented(value, cells, any_length) for name, value in by_name.items()}
-
-
-def _represented(value: Any, cells: list[Cells], any_length: bool) -> list[Representation]:
-    from .tasks import represent
-
-    several = isinstance(value, (list, tuple)) and bool(value) and (len(cells) > 1 or _is_embedding(value[0]))
-    parts = list(value) if several else [value]
-    if len(parts) != len(cells):
-        raise ValueError(f"`embedding` must be given once per data set: expected {len(cells)}, got {len(parts)}.")
-    found = []
-    for i, part in enumerate(parts):
-        name = str(part) if isinstance(part, (str, Path)) else "embedding"
-        where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
-        found.append(represent(read_embedding(source, where, any_length=any_length), name, keep_sparse=True))
-    return found
-
-
-def _is_embedding(value: Any) -> bool:
-    """Tell an embedding in a list from the first row of one."""
-    return isinstance(value, (str, Path)) or hasattr(value, "max_neighbors") or len(getattr(value, "shape", ())) == 2
+def _seeds(given: Any) -> list[int]:
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    seeds = [_check.whole(seed, "random_seed", 0, 2**32 - 1) for seed in several]
+    if not seeds:
+        raise ValueError("`random_seed` must be at least one seed, got an empty list.")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
+    return seeds
 
 
 class _Baselines:
@@ -164,53 +163,96 @@ class _Baselines:
     def __init__(self, cells: list[Cells], max_neighbors: int) -> None:
         self._cells = cells
         self._max_neighbors = max_neighbors
-        self._made: dict[tuple[Any, str], list[Representation]] = {}
+        self._made: dict[tuple[Any, str, int], list[Representation]] = {}
 
-    def of(self, plan: Plan) -> list[Representation]:
+    def of(self, plan: Plan, seed: int) -> list[Representation]:
         from .tasks import represent
         from .tasks.task import NoBaselineInput
 
-        key = (type(plan.task).compute_baseline, plan.baseline_input.model_dump_json())
+        task = plan.task(seed)
+        key = (type(task).compute_baseline, plan.baseline_input.model_dump_json(), seed)
         if key not in self._made:
             found = []
             for one in self._cells:
                 # A task without a baseline says so; expression is not read for that.
                 expression = None if isinstance(plan.baseline_input, NoBaselineInput) else one.piece("X")
-                made = plan.task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
+                made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
                 found.append(represent(made, BASELINE, keep_sparse=True))
                 found[-1].max_neighbors = self._max_neighbors
             self._made[key] = found
         return self._made[key]
 
 
-def _score_all(
-    plans: list[Plan],
-    embeddings: Mapping[str, list[Representation]],
-    baselines: _Baselines | None,
-    failures: list[Failure],
-    only_one: bool,
-) -> list[Score]:
-    """Run every task on every embedding; a failure is added to `failures`, or raised if nothing is left."""
-    scores: list[Score] = []
-    for plan in plans:
-        found: dict[str, list[Score]] = {}
-        errors: list[Exception] = []
-        for name in [*([BASELINE] if baselines else []), *embeddings]:  # first what fails at once
-            try:
-                several = baselines.of(plan) if baselines and name == BASELINE else embeddings[name]
-                given: Any = several if plan.task.requires_multiple_datasets else several[0]
-                results = plan.task.run(cell_representation=given, task_input=plan.task_input)
-            except BAD_INPUT as error:
-                if only_one and isinstance(error, NotImplementedError):
-                    raise
-                errors.append(error)
-                failures.append(Failure(plan.key, name, str(error)))
-                continue
-            found[name] = [Score(plan.key, name, result) for result in results]
-        if only_one and not found:
-            raise errors[0]
-        scores += [score for name in [*embeddings, BASELINE] for score in found.get(name, [])]
-    return scores
+@dataclass(frozen=True)
+class _Run:
+    """Every task on every embedding under every seed."""
+
+    seeds: list[int]
+    embeddings: Mapping[str, list[Representation]]
+    baselines: _Baselines | None
+    clock: _Clock
+
+    def score(self, plans: list[Plan], failures: list[Failure], only_one: bool) -> list[Score]:
+        """Return all scores; a failure is added to `failures`, or raised if nothing is left."""
+        scores: list[Score] = []
+        names = [*([BASELINE] if self.baselines else []), *self.embeddings]  # first what fails at once
+        with work("run", len(plans) * len(names) * len(self.seeds)) as advance:
+            for plan in plans:
+                found: dict[str, list[Score]] = {}
+                errors: list[Exception] = []
+                for name in names:
+                    try:
+                        found[name] = self._one(plan, name, advance)
+                    except BAD_INPUT as error:
+                        if only_one and isinstance(error, NotImplementedError):
+                            raise
+                        errors.append(error)
+                        failures.append(Failure(task=plan.key, embedding=name, reason=str(error)))
+                if only_one and not found:
+                    raise errors[0]
+                scores += [score for name in [*self.embeddings, BASELINE] for score in found.get(name, [])]
+        return scores
+
+    def _one(self, plan: Plan, name: str, advance: Any) -> list[Score]:
+        """Return the scores of one task for one embedding: same metric and parameters, same score."""
+        by_key: dict[tuple[str, int], list[MetricResult]] = {}
+        for seed in self.seeds:
+            with work(f"{plan.key} of {name}"):
+                if self.baselines and name == BASELINE:
+                    with self.clock.phase(BASELINE):
+                        several = self.baselines.of(plan, seed)
+                else:
+                    several = self.embeddings[name]
+                task = plan.task(seed)
+                given: Any = several if task.requires_multiple_datasets else several[0]
+                with self.clock.phase(plan.key):
+                    results = task.run(cell_representation=given, task_input=plan.task_input)
+            seen: Counter[str] = Counter()
+            for result in results:
+                by_key.setdefault((result.aggregation_key, seen[result.aggregation_key]), []).append(result)
+                seen[result.aggregation_key] += 1
+            advance(1)
+        return [Score.of(plan.key, name, results) for results in by_key.values()]
+
+
+def _warnings(plans: list[Plan], scores: list[Score], everything: list[Cells], cells: list[Cells]) -> list[str]:
+    """Say what defaults chose and what was left out."""
+    found = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
+    for before, after in zip(everything, cells, strict=True):
+        if after.n < before.n:
+            found.append(
+                f"{before.n - after.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
+                "and were left out"
+            )
+    for score in scores:
+        counts = score.counts or {}
+        if counts.get("labels_left_out"):
+            why = "that hold a single batch" if score.metric_type == "batch_silhouette" else "with too few cells"
+            found.append(
+                f"{score.task}: {counts['labels_left_out']:,} labels {why} were left out of {score.metric_type} "
+                f"({counts['left_out']:,} cells)"
+            )
+    return list(dict.fromkeys(found))
 
 
 def _max_memory_mib() -> float | None:

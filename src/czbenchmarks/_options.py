@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import numpy as np
 
 from . import _check
-from .embeddings import Cells, reference_for
+from .cells import Cells, reference_for
 from .results.record import Failure
 from .tasks._registry import TASK_REGISTRY
 
@@ -61,13 +61,23 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """A task ready to run; `asked` is the record of its options."""
+    """A task ready to run, and what its record says of the options: as given, as defaulted, choices worth a word."""
 
     key: str
-    task: Task
+    task_class: type[Task]
     task_input: TaskInput
     baseline_input: BaselineInput
-    asked: dict[str, Any]
+    given: dict[str, Any]
+    defaulted: dict[str, Any]
+    choices: list[str]
+
+    def task(self, seed: int) -> Task:
+        """Return the task under a seed."""
+        return self.task_class(random_seed=seed)
+
+    def max_neighbors(self, seed: int) -> int:
+        """Return how many neighbours it will ask for."""
+        return self.task(seed).max_neighbors(self.task_input)
 
 
 def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict[str, Wanted]:
@@ -120,40 +130,70 @@ def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[st
     return found
 
 
-def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells], random_seed: int) -> tuple[list[Plan], list[Failure]]:
+def check_number(wanted: Mapping[str, Wanted], n: int) -> None:
+    """Refuse a number of data sets that suits none of the tasks."""
+    errors = [_wrong_number(one.info, n) for one in wanted.values()]
+    if all(errors):
+        raise ValueError(errors[0])
+
+
+def _wrong_number(info: TaskInfo, n: int) -> str:
+    if info.requires_multiple_datasets == (n > 1):
+        return ""
+    expected = "at least two data sets" if info.requires_multiple_datasets else "one data set"
+    return f"Task {info.name!r} must be given {expected}, got {n:,}."
+
+
+def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells]) -> tuple[list[Plan], list[Failure]]:
     """Build the tasks' inputs; a task that refuses its own is a failure unless all do."""
     plans, failures, errors = [], [], []
     for key, one in wanted.items():
         try:
-            plans.append(_plan(one, cells, random_seed))
+            plans.append(_plan(one, cells))
         except BAD_INPUT as error:
             errors.append(error)
-            failures.append(Failure(key, None, str(error)))
+            failures.append(Failure(task=key, reason=str(error)))
     if not plans:
         raise errors[0]
     return plans, failures
 
 
-def _plan(wanted: Wanted, cells: list[Cells], random_seed: int) -> Plan:
+def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
     info = wanted.info
     many = info.requires_multiple_datasets
-    if many != (len(cells) > 1):
-        expected = "at least two data sets" if many else "one data set"
-        raise ValueError(f"Task {info.name!r} must be given {expected}, got {len(cells):,}.")
+    if wrong := _wrong_number(info, len(cells)):
+        raise ValueError(wrong)
     cls = TASK_REGISTRY.get_task_class(info.name)
-    asked = {
-        name: wanted.options[name] if name in wanted.options else _default(field, cells, many)
-        for name, field in info.task_params.items()
+    defaults = {
+        name: _default(field, cells, many) for name, field in info.task_params.items() if name not in wanted.options
     }
-    asked = {name: value for name, value in asked.items() if value is not None}
+    defaults = {name: value for name, value in defaults.items() if value is not None}
+    asked = {
+        name: {**wanted.options, **defaults}[name]
+        for name in info.task_params
+        if name in {**wanted.options, **defaults}
+    }
     values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
     return Plan(
         info.name,
-        cls(random_seed=random_seed),
+        cls,
         cls.input_model(**values),
         cls.baseline_model(**wanted.baseline_options),
-        {name: described(value) for name, value in asked.items()},
+        {name: described(value) for name, value in wanted.options.items()},
+        {name: described(value) for name, value in defaults.items()},
+        [
+            _choice(name, value)
+            for name, value in defaults.items()
+            if field_kind(info.task_params[name].type) == "column"
+        ],
     )
+
+
+def _choice(name: str, references: Any) -> str:
+    """Say which column a default chose."""
+    columns = [str(one).removeprefix("@obs:") for one in (references if isinstance(references, list) else [references])]
+    shown = " and ".join(map(repr, dict.fromkeys(columns)))
+    return f"no `{name}` named, so the column {shown} of obs was used"
 
 
 def _default(field: TaskParameter, cells: list[Cells], many: bool) -> Any:
@@ -208,6 +248,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
         where, reference = reference_for(value, cells, position)
         value = where.look_up(reference)
     elif kind == "column":
+        value = where.taken(value)
         _check.same_order(value, where.obs.index, name)
     if kind == "index":
         import pandas as pd

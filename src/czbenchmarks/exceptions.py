@@ -5,8 +5,8 @@ class CZBenchmarksException(Exception):
     """Base of the exceptions that concern storage and configuration."""
 
 
-class RemoteStorageError(CZBenchmarksException):
-    """A remote file could not be read or written."""
+class RemoteStorageError(CZBenchmarksException, ValueError):
+    """A remote file could not be read or kept: caught as ``ValueError`` too."""
 
 
 class RemoteStorageObjectAlreadyExists(RemoteStorageError):

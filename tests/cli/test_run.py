@@ -1,6 +1,8 @@
 """``czbenchmarks run``: the numbers of ``evaluate``, the exit status, and one sentence for whatever is wrong."""
 
+import io
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -220,7 +222,10 @@ def test_the_table(folder):
     words = ["run", "label_prediction", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
     result = run(*words)
     assert result.exit_code == 0
-    assert result.stderr == ""
+    said = "Note: label_prediction: no `labels` named, so the column 'cell_type' of obs was used.\n"
+    assert result.stderr == said
+    assert run("-q", *words).stderr == ""
+    assert run(*words, "--labels", "cell_type").stderr == ""
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[0] == "label_prediction"
@@ -237,7 +242,7 @@ def test_a_failure_is_said_and_status_1(folder, monkeypatch):
         raise ValueError("These counts are no counts.")
 
     monkeypatch.setattr(EmbeddingTask, "compute_baseline", no_baseline)
-    words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B"]
+    words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B", "--labels", "cell_type"]
     result = run(*words)
     assert result.exit_code == 1
     assert re.search(r"silhouette_score +0\.\d{4}", result.stdout)
@@ -289,11 +294,11 @@ BAD = [
     ),
     ("one label", ["embedding", *GOOD, "--input-labels", "same"], "at least two"),
     ("embedding missing", ["clustering", *DATA, "-c", "none.npy"], "'none.npy', which does not exist"),
-    ("embedding of text", ["clustering", *DATA, "-c", "table.csv"], "'table.csv', which is not one"),
+    ("embedding too short", ["clustering", *DATA, "-c", "table.csv"], "expected 60, got 1"),
     ("embedding pickled", ["clustering", *DATA, "-c", "pickle.npy"], "'pickle.npy', which is not one"),
-    ("embedding of objects", ["clustering", *DATA, "-c", "objects.npy"], "Python objects"),
-    ("embedding of words", ["clustering", *DATA, "-c", "text.npy"], "`text.npy` must hold numbers"),
-    ("embedding cut", ["clustering", *DATA, "-c", "cut.npy"], "'cut.npy' could not be read"),
+    ("embedding of objects", ["clustering", *DATA, "-c", "objects.npy"], "pickled objects"),
+    ("embedding of words", ["clustering", *DATA, "-c", "text.npy"], "must hold numbers"),
+    ("embedding cut", ["clustering", *DATA, "-c", "cut.npy"], "'cut.npy' declares 2,400 bytes and holds 2,300"),
     ("embedding short", ["clustering", *DATA, "-c", "short.npy"], "expected 60, got 59"),
     ("embedding flat", ["clustering", *DATA, "-c", "flat.npy"], "must have two dimensions"),
     ("embedding NaN", ["clustering", *DATA, "-c", "nan.npy"], "`nan.npy` must be finite, got 300 NaN"),
@@ -380,12 +385,86 @@ def test_the_example_of_the_help_runs(folder, monkeypatch):
 def test_as_a_process(folder):
     """Nothing but the scores on stdout, no traceback on stderr, and the status of the process."""
     command = [sys.executable, "-c", "from czbenchmarks.cli.main import main; main()", "run", "embedding"]
-    words = ["-u", str(folder / "human.h5ad"), "-c", str(folder / "human.npy"), "-f", "json"]
+    words = ["-u", str(folder / "human.h5ad"), "-c", str(folder / "human.npy"), "-f", "json", "--labels", "cell_type"]
     found = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert found.returncode == 0
     want = evaluate(folder / "human.npy", folder / "human.h5ad", "embedding")
-    assert json.loads(found.stdout)["result_metrics"][0]["value"] == want.result_metrics[0].result.value
+    assert json.loads(found.stdout)["result_metrics"][0]["value"] == want.result_metrics[0].value
     assert found.stderr == ""
     found = subprocess.run([*command, "-u", "none.h5ad", "-B"], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr == "Error: `data` must be an existing .h5ad file, got 'none.h5ad', which does not exist.\n"
+    assert (
+        found.stderr
+        == "Error: `data` must be an existing .h5ad file or .zarr folder, got 'none.h5ad', which does not exist.\n"
+    )
+
+
+def test_several_seeds_and_the_baseline_side_by_side(folder):
+    words = ["run", "label_prediction", "-u", folder / "human.h5ad", "-c", f"ours={folder}/human.npy", "-B"]
+    words += ["-r", 1, "-r", 2, "--n-folds", 3]
+    record = evaluate(
+        {"ours": folder / "human.npy"}, folder / "human.h5ad", "label_prediction", random_seed=[1, 2], baseline=True,
+        n_folds=3,
+    )  # fmt: skip
+    frame = record.to_frame()
+    assert scores(run(*words, "-f", "json")) == wanted(record)
+    first = frame.iloc[0]
+    cell = f"{first.value:.4f} ± {first.value_std_dev:.4f} ({first.difference:+.4f})"
+    table = run(*words)
+    assert cell in table.stdout
+    assert "in brackets: difference to the baseline" in table.stdout
+    markdown = run(*words, "-f", "markdown").stdout.splitlines()
+    assert f"| mean\\_fold\\_accuracy | classifier=MEAN(knn,lr,rf) | {cell} |" in markdown[4]
+    assert len({line.count(" | ") for line in markdown[2:]}) == 1
+    back = pd.read_csv(io.StringIO(run(*words, "-f", "csv").stdout), float_precision="round_trip")
+    assert back["values_raw"].iloc[0] == ";".join(map(str, first.values_raw))
+    np.testing.assert_array_equal(back["value"], frame["value"])
+    np.testing.assert_array_equal(back["difference"], frame["difference"])
+
+
+def test_the_record_is_written(folder, tmp_path):
+    from czbenchmarks.results import RunRecord
+
+    words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-o", tmp_path / "run.json"]
+    printed = json.loads(run(*words, "-f", "json").stdout)
+    assert json.loads((tmp_path / "run.json").read_text()) == printed
+    assert RunRecord.read(tmp_path / "run.json").complete
+    assert run(*words).exit_code == 0  # a record replaces a record
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [("human.npy", "must not replace another file"), ("none/run.json", "existing folder"), (".", "is a folder")],
+)
+def test_a_bad_place_for_the_record_is_refused_before_the_work(folder, monkeypatch, target, sentence):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("czbenchmarks._evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
+    before = (folder / "human.npy").read_bytes()
+    result = run("run", "embedding", *GOOD, "-o", target)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert (folder / "human.npy").read_bytes() == before
+
+
+def test_missing_cells(folder):
+    cells = ad.read_h5ad(folder / "human.h5ad")
+    table = pd.DataFrame(cells.obsm["X_model"], index=cells.obs_names)
+    table.iloc[5:].sample(frac=1, random_state=0).to_csv(folder / "part.csv")
+    words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "part.csv"]
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "5 cells have no row (cell0, cell1, cell2 and 2 more)" in refused.stderr
+    result = run(*words, "--allow-missing-cells")
+    assert result.exit_code == 0
+    assert "5 of 60 cells of `data` are not in every embedding" in result.stderr
+
+
+def test_cells_of_the_catalogue(folder):
+    words = ["run", "embedding", "-d", "baron_pancreas_human", "-c", "@X", "--labels", "donor", "-f", "json"]
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["run_specification"]["data"][0]["n_cells"] > 100
+    wrong = run("run", "embedding", "-d", "baron_pancreas_humam", "-c", "@X")
+    assert wrong.exit_code == 2
+    assert "Did you mean 'baron_pancreas_human'?" in wrong.stderr

@@ -6,9 +6,24 @@ from typing import Any
 
 import click
 
+_EXAMPLES = """\b
+Examples:
+  czbenchmarks list tasks
+  czbenchmarks list metrics -f json
+  czbenchmarks list datasets
 
-@click.command("list")
-@click.argument("what", type=click.Choice(["tasks", "metrics"]))
+What a task, metric or data set is in detail: czbenchmarks info NAME"""
+
+# What is listed -> heading of a column -> key of a row.
+_COLUMNS = {
+    "tasks": {"Task": "key", "Data sets": "data_sets", "What it asks": "description"},
+    "metrics": {"Metric": "name", "Range": "range_text", "Best": "best", "What a good value says": "description"},
+    "datasets": {"Data set": "name", "Organism": "organism", "What it holds": "description"},
+}
+
+
+@click.command("list", epilog=_EXAMPLES)
+@click.argument("what", type=click.Choice(["tasks", "metrics", "datasets"]))
 @click.option(
     "-f",
     "--format",
@@ -16,11 +31,15 @@ import click
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    help="How to print it: a table to read, or JSON for programs.",
 )
 def list_command(what: str, output_format: str) -> None:
-    """List the tasks or the metrics."""
-    rows = _tasks() if what == "tasks" else _metrics()
+    """List what there is.
+
+    "tasks" are the questions that a model can be asked, "metrics" the numbers that answer them, and "datasets" the
+    cells that can be had by name: some come with this program, the others are downloaded when they are first used.
+    """
+    rows = {"tasks": _tasks, "metrics": _metrics, "datasets": _datasets}[what]()
     if output_format == "json":
         import json
 
@@ -28,18 +47,14 @@ def list_command(what: str, output_format: str) -> None:
         return
     from .output import print_table
 
-    if what == "tasks":
-        columns = {"Task": "key", "Data sets": "data_sets", "What it asks": "description"}
-    else:
-        columns = {
-            "Metric": "name",
-            "Range": "range_text",
-            "Best": "best",
-            "What a good value says": "description",
-        }
-        for row in rows:
-            row["range_text"] = " to ".join("…" if bound is None else f"{bound:g}" for bound in row["range"])
+    columns = _COLUMNS[what]
+    for row in rows if what == "metrics" else ():
+        row["range_text"] = " to ".join("…" if bound is None else f"{bound:g}" for bound in row["range"])
     print_table(list(columns), [[row[key] for key in columns.values()] for row in rows])
+    if what == "datasets":
+        here = ", ".join(row["name"] for row in rows if row["where"] != "to download")
+        click.echo(f"Here already: {here}. Any other is downloaded when it is first used.")
+        click.echo("Use one by its name: czbenchmarks run TASK -d NAME …, or load_dataset(NAME) in Python.")
 
 
 def _tasks() -> list[dict[str, Any]]:
@@ -70,6 +85,31 @@ def _metrics() -> list[dict[str, Any]]:
                 "best": _finite(row.best),
                 "tags": list(row.tags),
                 "reference": row.reference,
+            }
+        )
+    return found
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from czbenchmarks.datasets.cache import cache_folder, complete, name_of
+    from czbenchmarks.datasets.catalogue import catalogue
+
+    folder = cache_folder()
+    found = []
+    for name, entry in catalogue().items():
+        address = entry["path"]
+        if address.startswith("package://"):
+            where = "here"
+        else:
+            where = "downloaded" if complete(folder / name_of(address)) else "to download"
+        found.append(
+            {
+                "name": name,
+                "organism": entry["organism"],
+                "description": entry["about"],
+                "dataset_class": entry["_target_"],
+                "url": address,
+                "where": where,
             }
         )
     return found

@@ -1,59 +1,263 @@
-"""The command ``czbenchmarks``."""
+"""The command ``czbenchmarks``.
+
+Exit status: 0 all is well; 1 a score failed or has no value, or the program itself failed; 2 bad usage or bad input;
+130 and 143 stopped by Ctrl-C and by SIGTERM.
+"""
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
-from .catalogue import list_command
-from .run import run_command
+from czbenchmarks._lazy import load
+
+from . import _signals
+from .progress import one_line, showing
 
 logger = logging.getLogger(__name__)
 
+# Heading -> name -> where the command is, and what it does. Only the one that is asked for is imported.
+COMMANDS = {
+    "First steps": {
+        "demo": ("czbenchmarks.cli.demo:demo_command", "Score every task on cells that come along; no data needed."),
+        "list": ("czbenchmarks.cli.catalogue:list_command", "List the tasks, the metrics or the data sets."),
+    },
+    "Your own model": {
+        "info": (
+            "czbenchmarks.cli.info:info_command",
+            "Show what is in a data file and what it can be scored on, or what a task, metric or data set is.",
+        ),
+        "run": ("czbenchmarks.cli.run:run_command", "Score your embedding of the cells, also beside a baseline."),
+    },
+    "Set-up": {
+        "cache": ("czbenchmarks.cli.cache:cache_command", "List or delete the data sets that were downloaded."),
+        "completion": (
+            "czbenchmarks.cli.completion:completion_command",
+            "Let the Tab key complete commands, tasks, options and files.",
+        ),
+    },
+}
+_ROWS = {name: row for section in COMMANDS.values() for name, row in section.items()}
+_EXAMPLES = """\b
+Examples:
+  czbenchmarks demo -o demo
+  czbenchmarks info cells.h5ad
+  czbenchmarks run clustering -u cells.h5ad -c embedding.npy --input-labels cell_type
+  czbenchmarks run clustering --help
+
+cells.h5ad holds your cells and what is known of them (AnnData); embedding.npy is what your model made of them, one
+row per cell. Options on this page may stand anywhere, also after the command."""
+
 
 class _Program(click.Group):
-    """A group whose every refusal is one line on stderr and exit status 2."""
+    """A group whose every refusal is one line on stderr, and whose commands are imported when they are asked for."""
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **more: Any) -> Any:
         """Run the command and exit.
 
         Parameters
         ----------
         args
             Words of the command line; by default those of the process.
+        prog_name
+            Name in the help.
         *rest, **more
             As click's own.
         """
         more["standalone_mode"] = False
+        if args is None:  # we are the process, not a guest in one
+            _signals.take()
+            _agree_on_colour()
         try:
-            status = super().main(args, *rest, **more)
-            sys.stdout.flush()
-        except (click.Abort, KeyboardInterrupt):
-            # At once: Python itself would wait for the threads that are still computing.
-            click.echo("Stopped.", err=True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)
-        except BrokenPipeError:
-            # The reader (`head`, a pager) went away; Python would complain once more when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        except click.ClickException as error:
-            _stop(f"Error: {error.format_message()}", 2)
-        except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
-            logger.debug("The error below in full", exc_info=True)
-            _stop(f"Error: {error}", 2)
+            status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it is one line)
+            _leave(error)
         sys.exit(status if isinstance(status, int) else 0)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, those of this group first wherever they stand."""
+        return super().parse_args(ctx, _own_words_first(args))
 
-def _stop(message: str, status: int) -> NoReturn:
-    click.echo(" ".join(message.split()), err=True)
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; the log gets the whole of an error that the user gets one line of."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would print an empty line
+            raise click.Abort from None
+        except EOFError:  # and take this for Ctrl-C
+            raise ValueError("The input ended before it was complete.") from None
+        except Exception as error:
+            if not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
+                logger.debug("The error in full", exc_info=True)
+            raise
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(_ROWS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        return load(_ROWS[cmd_name][0]) if cmd_name in _ROWS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the words name, or the nearest."""
+        name = args[0]
+        if name not in _ROWS and not name.startswith("-") and not ctx.resilient_parsing:
+            from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+            tasks = [f"run {task}" for task in TASK_REGISTRY.list_tasks()]
+            near = [f"run {name}"] if f"run {name}" in tasks else _near(name, [*_ROWS, *tasks])
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint} Commands: {', '.join(_ROWS)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help without importing them."""
+        for heading, rows in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, text) for name, (_, text) in rows.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the commands without importing them."""
+        commands = [CompletionItem(name, help=text) for name, (_, text) in _ROWS.items() if name.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _own_words_first(words: Iterable[str]) -> list[str]:
+    """Move ``-q`` and ``-ll LEVEL`` to the front: people add them at the end."""
+    words, front, others = list(words), [], []
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            others += [word, *words]
+            break
+        if word in ("-q", "--quiet") or word.startswith("--log-level="):
+            front.append(word)
+        elif word in ("-ll", "--log-level"):
+            front += [word, words.pop(0) if words else ""]  # an empty level is refused in the usual words
+        else:
+            others.append(word)
+    return front + others
+
+
+def _near(given: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+
+
+def _leave(error: BaseException) -> NoReturn:
+    """Say in one line why there is no result, and exit."""
+    if isinstance(error, (KeyboardInterrupt, click.Abort)) or _signals.received():
+        _signals.stop()
+    if isinstance(error, click.exceptions.Exit):
+        sys.exit(error.exit_code)
+    if "_CZBENCHMARKS_COMPLETE" in os.environ:
+        sys.exit(1)  # a half-typed line is no error
+    if isinstance(error, BrokenPipeError):  # the reader (`head`, a pager) went away
+        _abandon_stdout()
+        sys.exit(1)
+    status, sentence = _said(_abandon_stdout_if_full() or error)
+    if sys.stderr is not None:
+        try:
+            click.echo(f"Error: {one_line(sentence)}", err=True)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(status)
+
+
+def _said(error: BaseException) -> tuple[int, str]:
+    """Return the exit status and the sentence for an exception."""
+    if isinstance(error, click.NoSuchOption):
+        return 2, _no_such_option(error)
+    if isinstance(error, click.ClickException):
+        return 2, error.format_message()
+    if isinstance(error, OSError) and error.strerror:
+        what = "Reading or writing failed" if error.filename is None else f"{error.filename!r} cannot be used"
+        return 2, f"{what}: {error.strerror}."
+    if isinstance(error, MemoryError):
+        more = f" ({error})" if str(error) else ""
+        return 1, f"The memory of this machine does not suffice{more}; score fewer cells or use a larger machine."
+    if isinstance(error, (ValueError, TypeError, NotImplementedError, OSError, ImportError)) and str(error):
+        return 2, str(error)
+    # Nobody foresaw it, so nobody can say that the input is at fault.
+    return 1, (
+        f"czbenchmarks itself failed ({type(error).__name__}: {error}); "
+        "please report it with what the same command prints with -ll debug."
+    )
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    own = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    known = [
+        *(flag for one in own if not getattr(one, "hidden", False) for flag in (*one.opts, *one.secondary_opts)),
+        *("--quiet", "--log-level", "--help"),
+    ]
+    near = _near(error.option_name, known)
+    path = error.ctx.command_path if error.ctx else "czbenchmarks"
+    hint = f"Did you mean {near[0]!r}?" if near else f"'{path} --help' lists the options."
+    return f"No such option {error.option_name!r}. {hint}"
+
+
+def _abandon_stdout() -> None:
+    """Send what is left nowhere; Python would complain once more when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _abandon_stdout_if_full() -> OSError | None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout()
+        return error
+    return None
+
+
+def _agree_on_colour() -> None:
+    """Translate the other convention into the variables that rich reads; NO_COLOR wins."""
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        os.environ.setdefault("FORCE_COLOR", "1")
+    elif os.environ.get("CLICOLOR") == "0" and "FORCE_COLOR" not in os.environ:
+        os.environ.setdefault("NO_COLOR", "1")
+
+
+class _Log(logging.Handler):
+    """Writes to what stderr is at the time: while bars are shown, they step aside."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
+def _log(context: click.Context, level: int) -> None:
+    """Log our own decisions from `level` on, and what is a warning or worse of others."""
+    ours, handler = logging.getLogger("czbenchmarks"), _Log()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(level)
+    before = ours.level
+    logging.root.addHandler(handler)
+    ours.setLevel(level)
+
+    def end() -> None:
+        ours.setLevel(before)
+        logging.root.removeHandler(handler)
+
+    context.call_on_close(end)
 
 
 def _print_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
@@ -68,7 +272,8 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
     cls=_Program,
     name="czbenchmarks",
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--version",
@@ -84,15 +289,14 @@ def _print_version(context: click.Context, option: click.Parameter, asked: bool)
     type=click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False),
     default="warning",
     show_default=True,
-    help="What to log, on stderr.",
+    help="How much to tell about decisions and problems, on stderr.",
 )
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no notes.")
 @click.pass_context
-def main(context: click.Context, log_level: str) -> None:
-    """Score single-cell models: embeddings and perturbation predictions."""
-    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+def main(context: click.Context, log_level: str, quiet: bool) -> None:
+    """Score single-cell models: how good is an embedding of your cells, or a predicted perturbation?"""
+    _log(context, logging.getLevelNamesMapping()[log_level.upper()])
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-main.add_command(list_command)
-main.add_command(run_command)
+        return
+    context.with_resource(showing(quiet))

@@ -1,4 +1,4 @@
-"""Printing: tables for people, JSON for programs, on stdout and nothing else there."""
+"""Printing: tables for people, JSON and CSV for programs, on stdout and nothing else there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from czbenchmarks._check import printable
+
+from .progress import note
+
 if TYPE_CHECKING:
-    from czbenchmarks.results import RunRecord
+    from czbenchmarks.results import RunRecord, Score
+
+BASELINE = "baseline"
 
 _WIDTH = 100
 """Columns of a table that is not printed to a terminal."""
@@ -46,51 +52,97 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, number
 
 
 def print_record(record: RunRecord, output_format: str) -> None:
-    """Print the scores and failures of a run.
+    """Print the scores of a run on stdout; what failed and what to know of it on stderr.
 
     Parameters
     ----------
     record
         The run.
     output_format
-        ``"table"`` or ``"json"``.
+        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
     """
     if output_format == "json":
         click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
-        return
+    elif output_format == "csv":
+        frame = record.to_frame()
+        if "values_raw" in frame:
+            frame["values_raw"] = [";".join(map(str, values)) for values in frame["values_raw"]]
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif output_format == "markdown":
+        title, columns, rows, numbers = _grid(record)
+        click.echo(f"**{_escaped(title)}**\n" if title else "", nl=bool(title))
+        rule = ["---:" if column in numbers else "---" for column in columns]
+        for cells in (columns, rule, *rows):
+            click.echo(f"| {' | '.join(_escaped(cell) if cells is not rule else cell for cell in cells)} |")
+    else:
+        title, columns, rows, numbers = _grid(record)
+        if title:
+            click.echo(title)
+        if rows:
+            print_table(columns, rows, numbers=numbers)
+    said = Counter(
+        f"{score.task} of {score.embedding}: {text}"
+        for score in record.result_metrics
+        if (text := (score.details or {}).get("note"))
+    )
+    for line in [*record.warnings, *(f"{text} ({count} scores)" for text, count in said.items())]:
+        note(f"Note: {printable(line)}.")
+    for failure in record.failures:
+        of = f" of {failure.embedding}" if failure.embedding else ""
+        click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
+
+
+def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]]:
+    """Return title, headings, rows and the headings of numbers: one row per metric, one column per embedding."""
     names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
+    compared = BASELINE in names and len(names) > 1
     values: dict[tuple[str, str, str], dict[str, str]] = {}
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for score in record.result_metrics:
-        result = score.result
-        params = ", ".join(f"{name}={value}" for name, value in (result.params or {}).items())
-        row = (score.task, result.metric_type.value, params)
-        values.setdefault(row, {})[score.embedding] = _number(result.value)
-        if result.reason:
+        params = ", ".join(f"{name}={value}" for name, value in score.params.items())
+        row = (score.task, score.metric_type, params)
+        base = record.baseline_of(score) if compared else None
+        values.setdefault(row, {})[score.embedding] = _cell(score, base)
+        if score.reason:
             reasons.setdefault(row, []).append(
-                result.reason if len(names) == 1 else f"{score.embedding}: {result.reason}"
+                score.reason if len(names) == 1 else f"{score.embedding}: {score.reason}"
             )
     rows = [
-        [*row, *(given.get(name) for name in names), "; ".join(reasons.get(row, []))] for row, given in values.items()
+        [*row, *(given.get(name, "") for name in names), "; ".join(reasons.get(row, []))]
+        for row, given in values.items()
     ]
-    if len({task for task, _, _ in values}) == 1:  # then it is the title
-        click.echo(rows[0][0])
+    title = ""
+    if len({task for task, _, _ in values}) == 1:
+        title = rows[0][0]
         rows = [["", *row[1:]] for row in rows]
+    if compared:
+        title = f"{title} (in brackets: difference to the baseline)".strip()
     columns = ["Task", "Metric", "Parameters", *names, "Reason"]
     shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
-    if rows:
-        print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numbers=names)
-    notes = Counter(
-        (score.embedding, note) for score in record.result_metrics if (note := (score.result.details or {}).get("note"))
-    )
-    for (embedding, note), count in notes.items():
-        click.echo(f"Note on {count} of the scores of {embedding}: {note}.", err=True)
-    for failure in record.failures:
-        of = f" of {failure.embedding}" if failure.embedding else ""
-        click.echo(f"{failure.task}{of} failed: {failure.reason}", err=True)
+    grid = [[printable(row[i]) for i in shown] for row in rows]
+    return printable(title), [printable(columns[i]) for i in shown], grid, [printable(name) for name in names]
 
 
-def _number(value: float) -> str:
+def _cell(score: Score, base: Score | None) -> str:
+    """Write one score: mean and deviation over seeds, difference to the baseline."""
+    text = _number(score.value)
+    if score.value_std_dev is not None:
+        text += f" ± {_number(score.value_std_dev, score.value)}"
+    if base is not None:
+        difference = score.value - base.value
+        sign = "" if difference < 0 else "+"
+        text += " (none)" if math.isnan(difference) else f" ({sign}{_number(difference, score.value)})"
+    return text
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|" else c for c in text)
+
+
+def _number(value: float, beside: float = 0.0) -> str:
+    """Write a number; one beside another with no more decimals than that."""
     if math.isnan(value):
         return "none"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
+    usual = value == 0 or 1e-3 <= max(abs(value), abs(beside)) < 1e5
+    return f"{value:.4f}" if usual else f"{value:.2e}"

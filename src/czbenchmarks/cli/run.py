@@ -94,30 +94,50 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             ["-u", "--user-dataset"],
             multiple=True,
             metavar="DATA",
-            help="An .h5ad file, or a JSON object with `dataset_class`, `organism` and `path`. "
-            "Once per data set for tasks that compare data sets. [required]",
+            help="Your cells: an .h5ad file, a .zarr folder, an https:// or s3:// address, or a JSON object with "
+            "`dataset_class`, `organism` and `path`. Once per data set for tasks that compare data sets.",
+        ),
+        click.Option(
+            ["-d", "--dataset-key"],
+            multiple=True,
+            metavar="NAME",
+            help="Cells of the catalogue (czbenchmarks list datasets), downloaded once; before those of -u.",
         ),
         click.Option(
             ["-c", "--cell-representation"],
             multiple=True,
-            metavar="EMBEDDING",
-            help="An .npy file (cells x dimensions) or a reference into the data: @X, @obsm:KEY, @layers:KEY. "
-            "Several are scored one by one; with several data sets, one per data set in their order.",
+            metavar="[NAME=]EMBEDDING",
+            help="What your model made of the cells: .npy, .npz, .csv, .tsv, .parquet, .h5ad or .zarr (cells x "
+            "dimensions; FILE:KEY for one of several arrays), or a reference into the data: @X, @obsm:KEY, "
+            "@layers:KEY. Tables with cell names are aligned by them. Several are scored side by side, NAME= names "
+            "one; with several data sets, one per data set in their order.",
+        ),
+        click.Option(
+            ["--allow-missing-cells"],
+            is_flag=True,
+            help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
         ),
         click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(info)),
         click.Option(
             ["-r", "--random-seed"],
             type=click.INT,
-            default=RANDOM_SEED,
-            show_default=True,
-            help="Seed of all draws.",
+            multiple=True,
+            default=(RANDOM_SEED,),
+            help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
+            f"[default: {RANDOM_SEED}]",
         ),
         click.Option(
             ["output_format", "-f", "--format"],
-            type=click.Choice(["table", "json"]),
+            type=click.Choice(["table", "json", "csv", "markdown"]),
             default="table",
             show_default=True,
             help="How to print the scores.",
+        ),
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(),
+            metavar="RECORD.json",
+            help="Also write the record: scores, options, hashes of the data, versions, seconds.",
         ),
     ]
 
@@ -125,15 +145,18 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
 def _run(
     task: str,
     user_dataset: tuple[str, ...],
+    dataset_key: tuple[str, ...],
     cell_representation: tuple[str, ...],
+    allow_missing_cells: bool,
     compute_baseline: bool,
-    random_seed: int,
+    random_seed: tuple[int, ...],
     output_format: str,
+    output: str | None,
     **given: Any,
 ) -> int:
     """Score and print; the exit status tells whether every score has a value."""
-    if not user_dataset:
-        raise click.UsageError("At least one data set is needed; name it with -u DATA.h5ad.")
+    if not user_dataset and not dataset_key:
+        raise click.UsageError("At least one data set is needed; name it with -u DATA.h5ad, or with -d NAME.")
     if not cell_representation and not compute_baseline:
         raise click.UsageError("An embedding or the baseline is needed; pass -c EMBEDDING or -B.")
     options = {
@@ -143,11 +166,15 @@ def _run(
     }
     if any(name.startswith("baseline_") for name in options) and not compute_baseline:
         raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
-    from czbenchmarks._evaluate import evaluate, named
+    from czbenchmarks._evaluate import evaluate
+    from czbenchmarks._sources import named
+    from czbenchmarks.results._files import check_target
 
     from .output import print_record
 
-    data = [_data_set(text) for text in user_dataset]
+    if output is not None:
+        check_target(output)  # before the work, not after it
+    data = [*map(_of_catalogue, dataset_key), *map(_data_set, user_dataset)]
     several = len(data) > 1
     embeddings = [list(cell_representation)] if several else cell_representation
     record = evaluate(
@@ -156,10 +183,19 @@ def _run(
         task,
         random_seed=random_seed,
         baseline=compute_baseline,
+        allow_missing_cells=allow_missing_cells,
         **options,
     )
+    if output is not None:
+        record.write(output)
     print_record(record, output_format)
     return 0 if record.complete else 1
+
+
+def _of_catalogue(name: str) -> Any:
+    from czbenchmarks.datasets.utils import open_dataset
+
+    return open_dataset(name)
 
 
 def _data_set(text: str) -> Any:
@@ -179,9 +215,9 @@ def _data_set(text: str) -> Any:
     from pathlib import Path
 
     from czbenchmarks.datasets.types import Organism
-    from czbenchmarks.datasets.utils import load_custom_dataset
+    from czbenchmarks.datasets.utils import open_custom_dataset
 
     target = described.pop("dataset_class")
     organism = Organism(described.pop("organism").partition(":")[0])
     name = f"user_dataset_{Path(described['path']).stem}"
-    return load_custom_dataset(name, custom_dataset_kwargs={"_target_": target, "organism": organism, **described})
+    return open_custom_dataset(name, custom_dataset_kwargs={"_target_": target, "organism": organism, **described})

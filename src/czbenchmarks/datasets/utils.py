@@ -1,4 +1,4 @@
-"""Loading a data set from a description of it."""
+"""Data sets by name, or from a description of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,55 @@ from typing import Any
 from czbenchmarks import _check
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
+from .cache import cache_folder
+from .catalogue import catalogue
 from .dataset import Dataset
+from .fetching import fetch
 from .single_cell_labeled import SingleCellLabeledDataset
 from .single_cell_perturbation import SingleCellPerturbationDataset
+from .types import Organism
+
+_NO_ARGUMENTS = ("about", "sha256")
+"""Keys of an entry that say something about the file, not to the class, unless the class takes them."""
+
+
+def list_available_datasets() -> dict[str, dict[str, str]]:
+    """Return the catalogue: ``{name: {"organism": scientific name, "url": address}}``, sorted by name."""
+    return {
+        name: {"organism": str(Organism(entry["organism"])), "url": str(entry["path"])}
+        for name, entry in catalogue().items()
+    }
+
+
+def load_dataset(dataset_name: str) -> Dataset:
+    """Load a data set of the catalogue, downloading it if it is not in the cache.
+
+    Parameters
+    ----------
+    dataset_name
+        A name of `list_available_datasets`.
+
+    Returns
+    -------
+    The data set, loaded.
+    """
+    dataset = open_dataset(dataset_name)
+    dataset.load_data()
+    return dataset
+
+
+def open_dataset(dataset_name: str) -> Dataset:
+    """Return a data set of the catalogue, downloaded if need be, its file not read yet.
+
+    Parameters
+    ----------
+    dataset_name
+        A name of `list_available_datasets`.
+    """
+    entries = catalogue()
+    if not isinstance(dataset_name, str) or dataset_name not in entries:
+        raise ValueError(_check.unknown("Dataset", dataset_name, entries, "not found in the catalogue"))
+    return _made(dataset_name, entries[dataset_name], None)
 
 
 def load_custom_dataset(
@@ -21,50 +67,104 @@ def load_custom_dataset(
     custom_dataset_kwargs: dict[str, Any] | None = None,
     cache_dir: str | None = None,
 ) -> Dataset:
-    """Make a data set of a local ``.h5ad`` file and load it.
+    """Make a data set of a file of your own, local or remote, and load it.
+
+    What is said of `dataset_name` in the catalogue, in the configuration file and in the keywords is put together,
+    the later taking precedence.
 
     Parameters
     ----------
     dataset_name
-        Its entry in the configuration file; any name where there is no such file.
+        Its entry in the configuration file or the catalogue; any name where the keywords say everything.
     custom_dataset_config_path
         YAML file, ``datasets: {name: {_target_: …, path: …, organism: …}}`` or the inner mapping alone.
     custom_dataset_kwargs
-        ``_target_``, the name of a `Dataset` class, and the arguments of its constructor; they take
-        precedence over the file.
+        ``_target_``, the name of a `Dataset` class, and the arguments of its constructor. ``path`` may be a remote
+        address (``https://``, ``http://``, ``s3://``), with the ``sha256`` of its content if you know it.
     cache_dir
-        Where downloads are kept; a local file needs none.
+        Folder that keeps the download of this call; by default that of the variable ``CZBENCHMARKS_CACHE``.
 
     Returns
     -------
     The data set, loaded.
     """
-    description: dict[str, Any] = {}
+    dataset = open_custom_dataset(dataset_name, custom_dataset_config_path, custom_dataset_kwargs, cache_dir)
+    dataset.load_data()
+    return dataset
+
+
+def open_custom_dataset(
+    dataset_name: str,
+    custom_dataset_config_path: str | None = None,
+    custom_dataset_kwargs: dict[str, Any] | None = None,
+    cache_dir: str | None = None,
+) -> Dataset:
+    """Return the data set that `load_custom_dataset` loads, its file not read yet.
+
+    Parameters
+    ----------
+    dataset_name, custom_dataset_config_path, custom_dataset_kwargs, cache_dir
+        As there.
+    """
+    entries = catalogue()
+    listed = isinstance(dataset_name, str) and dataset_name in entries
+    layers = [entries[dataset_name]] if listed else []
     if custom_dataset_config_path is not None:
-        description = _from_file(custom_dataset_config_path, dataset_name, required=not custom_dataset_kwargs)
+        required = not custom_dataset_kwargs and not listed
+        layers.append(_from_file(custom_dataset_config_path, dataset_name, required))
     if custom_dataset_kwargs is not None:
         if not isinstance(custom_dataset_kwargs, dict):
             raise TypeError(
                 f"`custom_dataset_kwargs` must be a dict of arguments, got {_check.kind_of(custom_dataset_kwargs)}."
             )
-        description = {**description, **custom_dataset_kwargs}
-    arguments = {str(name): value for name, value in description.items()}
+        layers.append({str(name): value for name, value in custom_dataset_kwargs.items()})
+    if not layers:
+        sentence = _check.unknown("Dataset", dataset_name, entries, "not found in the catalogue")
+        raise ValueError(f"{sentence.rstrip('.')}; describe data of your own in `custom_dataset_kwargs`.")
+    description: dict[str, Any] = {}
+    for layer in layers:
+        if "path" in layer:
+            description.pop("sha256", None)  # it was that of another file
+        description |= layer
+    folder = None if cache_dir is None else Path(cache_dir).expanduser()
+    return _made(dataset_name, description, folder)
+
+
+def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -> Dataset:
+    """Return the data set that a description describes."""
+    arguments = dict(description)
     dataset_class = _dataset_class(dataset_name, arguments.pop("_target_", None))
-    if not isinstance(arguments.get("path"), (str, Path)):
+    takes = inspect.signature(dataset_class).parameters
+    about = {key: arguments.pop(key) for key in _NO_ARGUMENTS if key in arguments and key not in takes}
+    given = arguments.get("path")
+    if not isinstance(given, (str, Path)):
         raise ValueError(
             f"Path required but not found in resolved configuration of data set {dataset_name!r}: "
-            f"got {_check.listing(description, 8)}; give `path`, a local .h5ad file."
+            f"got {_check.listing(description, 8)}; give `path`, a local .h5ad file or an address."
         )
-    path = Path(arguments["path"]).expanduser()
-    if not path.exists():
-        raise DatasetFileNotFoundError(f"Local dataset file not found at path: {path}")
-    arguments["path"] = path
     if isinstance(arguments.get("organism"), str):  # published configuration files write ${organism:HUMAN}
         arguments["organism"] = re.sub(r"^\$\{organism:\s*(.*?)\s*\}$", r"\1", arguments["organism"])
+        arguments["organism"] = Organism(arguments["organism"])  # before anything is downloaded
     _fitting(dataset_class, arguments)
+    arguments["path"] = _local(given, about.get("sha256"), folder)
     dataset = dataset_class(**arguments)
-    dataset.load_data()
+    if str(given).startswith("package://") and "task_inputs_dir" not in arguments:
+        # Not beside the file: that is inside the installed package.
+        inside = Path(f"{dataset.path.stem}_task_inputs", dataset.task_inputs_dir.name)
+        dataset.task_inputs_dir = (folder or cache_folder()) / inside
     return dataset
+
+
+def _local(path: str | Path, sha256: Any, folder: Path | None) -> Path:
+    """Return the local file of a path or an address."""
+    if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        if sha256 is not None and not isinstance(sha256, str):
+            raise TypeError(f"`sha256` must be text, got {_check.kind_of(sha256)}; put it in quotes.")
+        return fetch(path, sha256=sha256, folder=folder)
+    local = Path(path).expanduser()
+    if not local.exists():
+        raise DatasetFileNotFoundError(f"Local dataset file not found at path: {local}")
+    return local
 
 
 def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
@@ -76,7 +176,7 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
         raise DatasetFileNotFoundError(f"Custom config file not found: {file}")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.") from None
     if isinstance(content, dict) and "_target_" in content:

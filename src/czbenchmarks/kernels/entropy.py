@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks._progress import track
+
 from .parallel import ranges
 
 
@@ -26,7 +28,7 @@ def neighbor_entropy(indices: NDArray[np.int64], codes: NDArray[np.int64], n_gro
     """
     n, k = indices.shape
     values = np.empty(n)
-    for start, stop in ranges(n, max(1, (1 << 22) // max(k, n_groups))):
+    for start, stop in track(ranges(n, max(1, (1 << 22) // max(k, n_groups))), "entropy of the neighbours"):
         rows = np.arange(stop - start)[:, None] * n_groups
         flat = (rows + codes[indices[start:stop]]).ravel()
         shares = np.bincount(flat, minlength=(stop - start) * n_groups).reshape(-1, n_groups) / k

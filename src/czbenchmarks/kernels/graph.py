@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks._progress import work
+
 from .neighbors import Neighbors
+from .parallel import interruptible
 
 _STEPS = 64
 _TOLERANCE = 1e-5
@@ -61,7 +64,8 @@ def connectivities(neighbors: Neighbors) -> Any:
     import scipy.sparse as sp
 
     n, k = neighbors.indices.shape
-    weights = fuzzy_weights(neighbors.distances)
+    with work("weights of the neighbour graph"):
+        weights = fuzzy_weights(neighbors.distances)
     directed = sp.csr_matrix(
         (weights[:, 1:].ravel(), neighbors.indices[:, 1:].ravel(), np.arange(n + 1) * (k - 1)), shape=(n, n)
     )
@@ -117,26 +121,29 @@ def leiden(
     edges = np.column_stack([sources, targets])
     weights = matrix.data.astype(np.float64)
     graph = igraph.Graph(n=matrix.shape[0], edges=edges, directed=flavor == "leidenalg")
-    if flavor == "leidenalg":
-        import leidenalg
 
-        partition = leidenalg.find_partition(
-            graph,
-            leidenalg.RBConfigurationVertexPartition,
-            weights=weights,
-            n_iterations=n_iterations,
-            seed=seed,
-            resolution_parameter=resolution,
-        )
-        return np.asarray(partition.membership, dtype=np.int64)
-    import random
+    def partition() -> Any:
+        if flavor == "leidenalg":
+            import leidenalg
 
-    with _igraph_lock:  # igraph has one random source per process
-        igraph.set_random_number_generator(_IgraphRandom(seed))
-        try:
-            partition = graph.community_leiden(
-                objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
+            return leidenalg.find_partition(
+                graph,
+                leidenalg.RBConfigurationVertexPartition,
+                weights=weights,
+                n_iterations=n_iterations,
+                seed=seed,
+                resolution_parameter=resolution,
             )
-        finally:
-            igraph.set_random_number_generator(random)  # igraph's own default
-    return np.asarray(partition.membership, dtype=np.int64)
+        import random
+
+        with _igraph_lock:  # igraph has one random source per process
+            igraph.set_random_number_generator(_IgraphRandom(seed))
+            try:
+                return graph.community_leiden(
+                    objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
+                )
+            finally:
+                igraph.set_random_number_generator(random)  # igraph's own default
+
+    with work("Leiden communities"):
+        return np.asarray(interruptible(partition).membership, dtype=np.int64)

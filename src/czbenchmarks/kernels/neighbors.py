@@ -89,7 +89,7 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
             part = redo[low:high]
             indices[part], distances[part] = _full_rows(exact, part, k)
 
-    map_blocks(work, ranges(n, _BLOCK))
+    map_blocks(work, ranges(n, _BLOCK), "nearest neighbours")
     return Neighbors(indices, distances)
 
 

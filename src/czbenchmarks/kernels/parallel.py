@@ -11,9 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+from czbenchmarks._progress import work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -64,19 +66,62 @@ def _limit_worker() -> None:
     _worker.limited = True
 
 
-def map_blocks(function: Callable[[T], R], blocks: Iterable[T]) -> list[R]:
-    """Apply `function` to every block, on our threads; results in the order of the blocks."""
+def map_blocks(
+    function: Callable[[T], R],
+    blocks: Iterable[T],
+    what: str = "computing",
+    cost: Callable[[T], float] = lambda block: 1.0,
+) -> list[R]:
+    """Apply `function` to every block, on our threads; results in the order of the blocks.
+
+    Parameters
+    ----------
+    function
+        Called once per block.
+    blocks
+        Pieces of the work.
+    what
+        What is done, for who shows progress.
+    cost
+        How long a block takes, roughly and in any unit, for who tells the time left.
+    """
     blocks = list(blocks)
     threads = min(num_threads(), len(blocks))
-    with one_blas_thread():
+    with one_blas_thread(), work(what, sum(map(cost, blocks))) as advance:
+
+        def one(block: T) -> R:
+            result = function(block)
+            advance(cost(block))
+            return result
+
         if threads <= 1:
-            return [function(block) for block in blocks]
+            return [one(block) for block in blocks]
         pool = ThreadPoolExecutor(threads, initializer=_limit_worker)
         try:
-            return list(pool.map(function, blocks))
+            return list(pool.map(one, blocks))
         finally:
             # After an error or Ctrl-C nothing waits for blocks that have not begun.
             pool.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+
+
+def interruptible(function: Callable[[], R]) -> R:
+    """Call `function` on a thread of its own while this one waits.
+
+    For a library that holds its thread for minutes, or calls back and drops what the callback raises: Ctrl-C is
+    raised in the thread that waits, at once, and only there.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone hears Ctrl-C
+        return function()
+    outcome: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 (raised by result())
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result()
 
 
 def ranges(n: int, size: int) -> list[tuple[int, int]]:

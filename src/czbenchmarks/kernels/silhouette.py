@@ -47,7 +47,7 @@ def silhouette_samples(X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDA
             sums[:, first : last + 1] += np.add.reduceat(distances, edges, axis=1)
         values[start:stop] = _from_sums(sums, groups[start:stop], sizes)
 
-    map_blocks(work, ranges(n, BLOCK))
+    map_blocks(work, ranges(n, BLOCK), "silhouette")
     result = np.empty(n)
     result[order] = values
     return result

@@ -1,8 +1,9 @@
 """The catalogue of metrics: one row each.
 
 To add a metric, add a row to ``MetricType``: its string value, its function as ``"module:function"``, the arguments it
-needs, range, best value and source. The registry, the command line, the documentation tables and the generic tests are
-derived from the row. The function may live in any library; if it returns a plain number, nothing else is to be done.
+needs, range, best value, what chance gets, its pitfalls and source. The registry, the command line, the documentation
+tables and the generic tests are derived from the row. The function may live in any library; if it returns a plain
+number, nothing else is to be done.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class Declaration:
         Paper or DOI.
     defaults
         Arguments passed unless given.
+    chance
+        What an embedding (or prediction) that knows nothing gets: a number, or words where it depends on the data.
+    pitfalls
+        One sentence: when a good value is not good news.
     """
 
     function: Any
@@ -46,6 +51,8 @@ class Declaration:
     about: str
     reference: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
+    chance: float | str = ""
+    pitfalls: str = ""
 
 
 def declare(
@@ -57,28 +64,73 @@ def declare(
     best: float,
     about: str,
     reference: str = "",
+    chance: float | str = "",
+    pitfalls: str = "",
     **defaults: Any,
 ) -> Declaration:
     """Write a row: `needs` and `tags` are words separated by spaces, further keywords are default arguments."""
-    return Declaration(function, tuple(needs.split()), tuple(tags.split()), range, best, about, reference, defaults)
-
-
-def _single(metric: str, about: str) -> Declaration:
-    return declare(
-        f"{_HERE}.utils:single_metric", needs="results_df metric", tags="label_prediction", range=(0, 1), best=1,
-        about=about, metric=metric,
-    )  # fmt: skip
-
-
-def _mean_fold(metric: str, about: str) -> Declaration:
-    return declare(
-        f"{_HERE}.utils:mean_fold_metric", needs="results_df", tags="label_prediction", range=(0, 1), best=1,
-        about=about, metric=metric, classifier=None,
-    )  # fmt: skip
+    return Declaration(
+        function, tuple(needs.split()), tuple(tags.split()), range, best, about, reference, defaults, chance, pitfalls
+    )
 
 
 _INF = float("inf")
 _MACRO = "binary for two classes, else the plain mean over classes"
+_SOKOLOVA = "Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002"
+# What the scores of classifiers share, whoever averages them: chance, pitfall, source.
+_OF_CLASSIFIERS: dict[str, tuple[float | str, str, str]] = {
+    "accuracy": (
+        "between the sum of the squared class shares (guessing by share) and the largest share (always the same guess)",
+        "A classifier that always answers with the commonest class looks good where one class dominates; read F1 too.",
+        _SOKOLOVA,
+    ),
+    "auroc": (
+        0.5,
+        "Only the ranking counts: it stays high where a rare class is hardly ever called right "
+        "(Saito and Rehmsmeier 2015, doi:10.1371/journal.pone.0118432).",
+        "Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747",
+    ),
+    "f1": (
+        "about 1 over the number of classes or less; with two classes at most about the share of the positive one",
+        "Each class counts the same, so a handful of rare cells can move it much; this is the mean of the classes' F1, "
+        "not the F1 of mean precision and recall (Opitz and Burst 2019, arXiv:1911.03347).",
+        _SOKOLOVA,
+    ),
+    "precision": (
+        "about 1 over the number of classes or less; with two classes at most about the share of the positive one",
+        "Alone it rewards caution: a class that is called only when certain has a high precision and a low recall; a "
+        "class that is never called counts 0.",
+        _SOKOLOVA,
+    ),
+    "recall": (
+        "about 1 over the number of classes; with two classes the share of the cells called positive",
+        "Alone it rewards calling a class too often; with two classes only the positive one counts.",
+        _SOKOLOVA,
+    ),
+}  # fmt: skip
+
+
+def _of_classifier(
+    score: str, /, function: str, needs: str, about: str, tags: str = "label_prediction", **defaults: Any
+) -> Declaration:
+    chance, pitfalls, reference = _OF_CLASSIFIERS[score]
+    return declare(
+        function, needs=needs, tags=tags, range=(0, 1), best=1, about=about, reference=reference, chance=chance,
+        pitfalls=pitfalls, **defaults,
+    )  # fmt: skip
+
+
+def _single(metric: str, about: str) -> Declaration:
+    return _of_classifier(metric, f"{_HERE}.utils:single_metric", "results_df metric", about, metric=metric)
+
+
+def _mean_fold(metric: str, about: str) -> Declaration:
+    function = f"{_HERE}.utils:mean_fold_metric"
+    return _of_classifier(metric, function, "results_df", about, metric=metric, classifier=None)
+
+
+def _of_labels(metric: str, function: str, about: str) -> Declaration:
+    return _of_classifier(metric, function, "y_true y_pred", about, tags="label_prediction perturbation")
 
 
 class MetricType(Enum):
@@ -97,40 +149,58 @@ class MetricType(Enum):
         f"{_HERE}.clustering:adjusted_rand_index", needs="labels_true labels_pred", tags="clustering",
         range=(-0.5, 1), best=1, about="Pairs of cells that clusters and labels treat alike, corrected for chance (0).",
         reference="Hubert and Arabie 1985, doi:10.1007/BF01908075",
+        chance=0.0, pitfalls="Large labels decide it, and splitting one costs much; where labels differ much in size "
+        "look at NMI too (Romano et al. 2016, JMLR 17:134).",
     )  # fmt: skip
     NORMALIZED_MUTUAL_INFO = "normalized_mutual_info", declare(
         f"{_HERE}.clustering:normalized_mutual_info", needs="labels_true labels_pred", tags="clustering",
         range=(0, 1), best=1, about="Information shared by clusters and labels, over the mean of their entropies.",
         reference="Vinh et al. 2010, JMLR 11:2837",
+        chance="a little above 0: more with more clusters, less with more cells",
+        pitfalls="Not corrected for chance: more clusters raise it, and few cells do too (Vinh et al. 2010).",
     )  # fmt: skip
     SILHOUETTE_SCORE = "silhouette_score", declare(
         f"{_HERE}.embedding:silhouette_label", needs="X labels", tags="embedding",
         range=(0, 1), best=1, about="Cells lie nearer to their own label than to the next one; 0.5: no separation.",
         reference="Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; Luecken 2022, doi:10.1038/s41592-021-01336-8",
+        chance="0.5 or a little less (0.43 seen for 14 labels in two dimensions)",
+        pitfalls="It likes compact, round groups and marks down a cell type that is a continuum, however well kept "
+        "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
     )  # fmt: skip
     ENTROPY_PER_CELL = "entropy_per_cell", declare(
         f"{_HERE}.integration:entropy_per_cell", needs="X labels", tags="integration",
         range=(0, 1), best=1, about="Batches are evenly mixed among each cell's 200 neighbours.",
-        reference="Shannon 1948, doi:10.1002/j.1538-7305.1948.tb01338.x",
+        reference="Shannon 1948, doi:10.1002/j.1538-7305.1948.tb01338.x; used for batches by Haghverdi et al. 2018, "
+        "doi:10.1038/nbt.4091",
+        chance="about the best there is: entropy of the batch shares over log(batches), 1 for batches of equal size",
+        pitfalls="Noise gets the best value, and 1 cannot be reached with batches of unequal size; read it beside a "
+        "score of the labels.",
     )  # fmt: skip
     BATCH_SILHOUETTE = "batch_silhouette", declare(
         f"{_HERE}.integration:batch_silhouette", needs="X labels batch", tags="integration",
         range=(0, 1), best=1, about="Within each label, cells are as near to other batches as to their own.",
         reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="near the best: 0.9 to 1, less in two dimensions with few cells per label and batch",
+        pitfalls="Noise scores near 1, and batches that overlap with one neighbour only look mixed "
+        "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
     )  # fmt: skip
     MEAN_SQUARED_ERROR = "mean_squared_error", declare(
         "sklearn.metrics:mean_squared_error", needs="y_true y_pred", tags="perturbation",
         range=(0, _INF), best=0, about="Mean squared difference between true and predicted values.",
+        reference="Hastie, Tibshirani and Friedman 2009, doi:10.1007/978-0-387-84858-7, section 2.4",
+        chance="no fixed value; the variance of the true values for a prediction of their mean",
+        pitfalls="It has the squared unit of the data, so values of two data sets do not compare; a few large errors, "
+        "or in expression the many genes that do not change, decide it.",
     )  # fmt: skip
     PEARSON_CORRELATION = "PEARSON_CORRELATION", declare(
         "scipy.stats:pearsonr", needs="x y", tags="perturbation",
         range=(-1, 1), best=1, about="Linear correlation between true and predicted values.",
         reference="Pearson 1895, doi:10.1098/rspl.1895.0041",
+        chance=0.0, pitfalls="It ignores scale and offset, and one extreme value can decide it.",
     )  # fmt: skip
     ACCURACY = "accuracy", _single("accuracy", "Share of cells whose label is predicted.")
-    ACCURACY_CALCULATION = "accuracy_calculation", declare(
-        "sklearn.metrics:accuracy_score", needs="y_true y_pred", tags="label_prediction perturbation",
-        range=(0, 1), best=1, about="Share of predictions that are right.",
+    ACCURACY_CALCULATION = "accuracy_calculation", _of_labels(
+        "accuracy", "sklearn.metrics:accuracy_score", "Share of predictions that are right."
     )  # fmt: skip
     MEAN_FOLD_ACCURACY = (
         "mean_fold_accuracy",
@@ -142,9 +212,8 @@ class MetricType(Enum):
         _mean_fold("auroc", "Chance that a cell of a class ranks above another cell, mean over classes and folds."),
     )
     F1_SCORE = "f1", _single("f1", f"Harmonic mean of precision and recall, {_MACRO}.")
-    F1_CALCULATION = "f1_calculation", declare(
-        f"{_HERE}.implementations:f1_score_zero_division", needs="y_true y_pred", tags="label_prediction perturbation",
-        range=(0, 1), best=1, about="Harmonic mean of precision and recall.",
+    F1_CALCULATION = "f1_calculation", _of_labels(
+        "f1", f"{_HERE}.implementations:f1_score_zero_division", "Harmonic mean of precision and recall."
     )  # fmt: skip
     MEAN_FOLD_F1_SCORE = (
         "mean_fold_f1",
@@ -154,22 +223,21 @@ class MetricType(Enum):
         f"{_HERE}.utils:jaccard_score", needs="y_true y_pred", tags="perturbation",
         range=(0, 1), best=1, about="Shared part of two sets: size of the intersection over that of the union.",
         reference="Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x",
+        chance="two random sets of m out of N: about m / (2 N - m)",
+        pitfalls="It grows with the size of the sets, and sets of different size cannot reach 1.",
     )  # fmt: skip
     PRECISION = "precision", _single("precision", f"Share of the predictions of a class that are right, {_MACRO}.")
-    PRECISION_CALCULATION = "precision_calculation", declare(
-        f"{_HERE}.implementations:precision_score_zero_division", needs="y_true y_pred",
-        tags="label_prediction perturbation", range=(0, 1), best=1,
-        about="Share of the predictions of a class that are right.",
+    PRECISION_CALCULATION = "precision_calculation", _of_labels(
+        "precision", f"{_HERE}.implementations:precision_score_zero_division",
+        "Share of the predictions of a class that are right.",
     )  # fmt: skip
     MEAN_FOLD_PRECISION = (
         "mean_fold_precision",
         _mean_fold("precision", f"Share of the predictions of a class that are right, {_MACRO}; mean over folds."),
     )
     RECALL = "recall", _single("recall", f"Share of the cells of a class that are found, {_MACRO}.")
-    RECALL_CALCULATION = "recall_calculation", declare(
-        f"{_HERE}.implementations:recall_score_zero_division", needs="y_true y_pred",
-        tags="label_prediction perturbation", range=(0, 1), best=1,
-        about="Share of the cells of a class that are found.",
+    RECALL_CALCULATION = "recall_calculation", _of_labels(
+        "recall", f"{_HERE}.implementations:recall_score_zero_division", "Share of the cells of a class that are found."
     )  # fmt: skip
     MEAN_FOLD_RECALL = (
         "mean_fold_recall",
@@ -179,10 +247,16 @@ class MetricType(Enum):
         f"{_HERE}.perturbation:rank_correlation", needs="a b", tags="label_prediction perturbation",
         range=(-1, 1), best=1, about="Predicted and true effects rank the genes alike.",
         reference="Spearman 1904, doi:10.2307/1412159",
+        chance=0.0, pitfalls="Only ranks count: an effect of the wrong size scores 1, and a shift that all "
+        "perturbations share scores well without telling them apart (Ahlmann-Eltze, Huber and Anders 2025, "
+        "doi:10.1038/s41592-025-02772-6, whose simple baselines were not beaten).",
     )  # fmt: skip
     SEQUENTIAL_ALIGNMENT = "sequential_alignment", declare(
         f"{_HERE}.sequential:sequential_alignment", needs="X labels", tags="sequential",
         range=(0, 1), best=1, about="Neighbours are nearer in time than cells drawn at random (0).",
+        reference="Defined by cz-benchmarks, https://github.com/chanzuckerberg/cz-benchmarks",
+        chance=0.0, pitfalls="Batches that were made at different times give a good value without any biology; values "
+        "worse than chance are cut off at 0.",
     )  # fmt: skip
 
     @classmethod

@@ -315,6 +315,8 @@ def register_metric(
     best: float = math.inf,
     tags: str = "",
     reference: str = "",
+    chance: float | str = "",
+    pitfalls: str = "",
     **defaults: Any,
 ) -> MetricType:
     """Add a metric of your own to the catalogue.
@@ -335,6 +337,10 @@ def register_metric(
         Subjects it belongs to, separated by spaces.
     reference
         Paper or DOI.
+    chance
+        What an embedding (or prediction) that knows nothing gets: a number, or words where it depends on the data.
+    pitfalls
+        One sentence: when a good value is not good news.
     **defaults
         Arguments passed unless given.
 
@@ -354,8 +360,9 @@ def register_metric(
     if not callable(function) and not (isinstance(function, str) and function.count(":") == 1):
         raise TypeError(f"`function` must be callable or 'module:function', got {function!r}.")
     declaration = declare(
-        function, needs=needs, tags=tags, range=range, best=best, about=about, reference=reference, **defaults
-    )
+        function, needs=needs, tags=tags, range=range, best=best, about=about, reference=reference, chance=chance,
+        pitfalls=pitfalls, **defaults,
+    )  # fmt: skip
     if key in [member.value for member in MetricType] or key.upper() in MetricType.__members__:
         raise ValueError(f"`key` must be new, got {key!r}, which is a metric already; choose another name.")
     return MetricType.extend(key, declaration)

@@ -1,4 +1,4 @@
-"""What a run gives: scores, failures, and what was asked."""
+"""What a run gives: scores, failures, and what was asked, in memory and as a file."""
 
 from typing import TYPE_CHECKING
 

@@ -1,24 +1,45 @@
-"""The record of one run."""
+"""The record of one run: what was asked, what was scored, with which versions. It is what a run leaves behind."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr
 
 from czbenchmarks import __version__
+
+from . import _files
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from czbenchmarks.metrics.types import MetricResult
 
+SCHEMA_VERSION = 1
+BASELINE = "baseline"
 
-@dataclass(frozen=True)
-class Score:
-    """One score: which task gave it for which embedding.
+Number = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None, return_type=Optional[float]),
+]
+"""A number that may be missing: NaN in memory, null in JSON."""
+
+
+class _Part(BaseModel):
+    """A part of a record: it does not change, and says what it does not know by leaving it out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Score(_Part):
+    """One score: which task gave it for which embedding, over one seed or several.
 
     Attributes
     ----------
@@ -26,17 +47,89 @@ class Score:
         Registry key of the task.
     embedding
         Name of the embedding, or ``"baseline"``.
-    result
-        The metric, its value and how it came about.
+    metric_type
+        The metric's key.
+    value
+        The value; over several seeds the mean of those that have one. NaN (null in JSON) where there is none.
+    params
+        What tells this score from others of the same metric (classifier, condition, …).
+    reason
+        Why there is no value.
+    counts
+        Units used and left out.
+    details
+        What was chosen on the way.
+    n_values
+        Number of seeds that gave a value.
+    value_std_dev
+        Standard deviation over seeds (n - 1 in the denominator); None with fewer than two.
+    values_raw
+        The value of every seed, in the order of the seeds.
+    interval
+        Reserved: an interval for the value.
+    breakdowns
+        Reserved: values per label, batch or condition.
     """
 
     task: str
     embedding: str
-    result: MetricResult
+    metric_type: str
+    value: Number
+    params: Dict[str, Any] = Field(default_factory=dict)
+    reason: Optional[str] = None
+    counts: Optional[Dict[str, int]] = None
+    details: Optional[Dict[str, Any]] = None
+    n_values: int
+    value_std_dev: Optional[float] = None
+    values_raw: List[Number]
+    interval: Optional[Dict[str, Any]] = None
+    breakdowns: Optional[List[Dict[str, Any]]] = None
+    _results: Sequence[MetricResult] = PrivateAttr(default=())
+
+    @classmethod
+    def of(cls, task: str, embedding: str, results: Sequence[MetricResult]) -> Score:
+        """Make a score of one metric's results, one result per seed.
+
+        Parameters
+        ----------
+        task
+            Registry key of the task.
+        embedding
+            Name of the embedding.
+        results
+            The same score under every seed.
+        """
+        values = [result.value for result in results]
+        defined = [value for value in values if not math.isnan(value)]
+        shown = next((result for result in results if result.reason), results[0])
+        score = cls(
+            task=task,
+            embedding=embedding,
+            metric_type=results[0].metric_type.value,
+            value=(defined[0] if len(values) == 1 else statistics.fmean(defined)) if defined else math.nan,
+            params=results[0].params or {},
+            reason=shown.reason,
+            counts=results[0].counts,
+            details=results[0].details,
+            n_values=len(defined),
+            value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
+            values_raw=values,
+        )
+        score._results = tuple(results)
+        return score
+
+    @property
+    def results(self) -> Sequence[MetricResult]:
+        """The results behind the score, one per seed, with the values of their units; in memory only."""
+        return self._results
+
+    @property
+    def key(self) -> str:
+        """What names the score within its record: metric and parameters."""
+        return f"{self.metric_type}({'_'.join(f'{name}-{value}' for name, value in sorted(self.params.items()))})"
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(_Part):
     """What gave no scores, and why.
 
     Attributes
@@ -50,77 +143,159 @@ class Failure:
     """
 
     task: str
-    embedding: str | None
+    embedding: Optional[str] = None
     reason: str
 
 
-@dataclass(frozen=True)
-class RunRecord:
-    """Everything one run gave, in memory.
+class AskedOfTask(_Part):
+    """Options of one task in a run.
 
     Attributes
     ----------
-    random_seed
-        Seed of everything drawn.
-    result_metrics
-        The scores: task by task, embedding by embedding.
-    failures
-        What gave no scores.
-    run_specification
-        What was asked: tasks with their options, data, embeddings.
-    runtime_metrics
-        ``elapsed_time_secs`` of the run and ``max_memory_mib`` of the process.
+    given
+        Options the user gave; arrays are described by kind and shape.
+    defaulted
+        What the others were.
+    """
+
+    given: Dict[str, Any] = Field(default_factory=dict)
+    defaulted: Dict[str, Any] = Field(default_factory=dict)
+
+
+class RunSpecification(_Part):
+    """What was asked.
+
+    Attributes
+    ----------
+    tasks
+        Registry keys of the tasks, with their options.
+    data
+        Every data set: where it came from, number of cells, SHA-256 and of what (`sha256_of`).
+    embeddings
+        Every embedding, once per data set: where it came from, shape, SHA-256, how it was aligned.
+    baseline
+        Options of the tasks' baselines; None if none was asked for.
+    random_seeds
+        The seeds.
+    allow_missing_cells
+        Whether cells that data and embeddings do not share were left out.
+    """
+
+    tasks: Dict[str, AskedOfTask] = Field(default_factory=dict)
+    data: List[Dict[str, Any]] = Field(default_factory=list)
+    embeddings: Dict[str, List[Dict[str, Any]]] = Field(default_factory=dict)
+    baseline: Optional[Dict[str, Dict[str, Any]]] = None
+    random_seeds: List[int] = Field(default_factory=list)
+    allow_missing_cells: bool = False
+
+
+class RuntimeMetrics(_Part):
+    """What the run cost.
+
+    Attributes
+    ----------
+    elapsed_time_secs
+        Seconds of the whole run.
+    max_memory_mib
+        The most memory the process has held until its end; None where the system does not tell.
+    phases
+        Seconds by phase: reading, baseline, every task, hashing.
+    """
+
+    elapsed_time_secs: float
+    max_memory_mib: Optional[float] = None
+    phases: Dict[str, float] = Field(default_factory=dict)
+
+
+class RunRecord(_Part):
+    """Everything one run gave. `write` and `read` keep it; `to_frame` shows it.
+
+    Attributes
+    ----------
+    schema_version
+        Version of this layout. Records of every released version load.
     timestamp
         When the run ended (UTC, ISO 8601).
     czbenchmarks_version
         The package that computed the scores.
+    environment
+        Python, platform, threads and the versions of the packages that do arithmetic.
+    run_specification
+        What was asked, see `RunSpecification`.
+    result_metrics
+        The scores: task by task, embedding by embedding.
+    runtime_metrics
+        What it cost, see `RuntimeMetrics`; None if nobody measured.
+    warnings
+        What to know of the run: choices that defaults made, cells left out.
+    failures
+        What gave no scores.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, czbenchmarks
+    >>> obs = pd.DataFrame({"cell_type": ["a", "a", "b", "b"]})
+    >>> record = czbenchmarks.evaluate(np.array([[0.0], [1.0], [9.0], [10.0]]), obs, "embedding")
+    >>> record.schema_version, record.complete, round(record.result_metrics[0].value, 3)
+    (1, True, 0.944)
     """
 
-    random_seed: int
-    result_metrics: list[Score]
-    failures: list[Failure]
-    run_specification: dict[str, Any]
-    runtime_metrics: dict[str, float | None]
-    timestamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    schema_version: Literal[1] = SCHEMA_VERSION
+    timestamp: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     czbenchmarks_version: str = __version__
+    environment: Dict[str, Any] = Field(default_factory=dict)
+    run_specification: RunSpecification = Field(default_factory=RunSpecification)
+    result_metrics: List[Score] = Field(default_factory=list)
+    runtime_metrics: Optional[RuntimeMetrics] = None
+    warnings: List[str] = Field(default_factory=list)
+    failures: List[Failure] = Field(default_factory=list)
 
     def __repr__(self) -> str:
         """Say how much there is; ``to_frame`` shows it."""
         return f"RunRecord({len(self.result_metrics)} scores, {len(self.failures)} failures; see to_frame())"
 
+    __str__ = __repr__
+
     @property
     def complete(self) -> bool:
-        """Whether nothing failed and every score has a value."""
-        return not self.failures and not any(math.isnan(score.result.value) for score in self.result_metrics)
+        """Whether nothing failed and every score has a value under every seed."""
+        return not self.failures and all(score.n_values == len(score.values_raw) for score in self.result_metrics)
+
+    def baseline_of(self, score: Score) -> Score | None:
+        """Return the baseline's score of the same metric and parameters; None if there is none."""
+        return self._baselines().get((score.task, score.key)) if score.embedding != BASELINE else None
+
+    def _baselines(self) -> dict[tuple[str, str], Score]:
+        return {(one.task, one.key): one for one in self.result_metrics if one.embedding == BASELINE}
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per score.
 
         Returns
         -------
-        Columns `task`, `embedding`, `metric`, `value`, `reason` (why there is no value), `note` (what to know of
-        it), one ``params.NAME`` for every parameter that tells scores of one metric apart, and `key` (unique).
+        Columns `task`, `embedding`, `metric`, `value`, `value_std_dev` and `values_raw` (over seeds, if there are
+        several), `baseline` and `difference` (if one was scored), `reason` (why there is no value), `note` (what to
+        know of it), one ``params.NAME`` for every parameter that tells scores of one metric apart, and `key` (unique).
         """
         import pandas as pd
 
+        several = any(len(score.values_raw) > 1 for score in self.result_metrics)
+        baselines = self._baselines()
         rows = []
         seen: Counter[str] = Counter()
         for score in self.result_metrics:
-            result = score.result
-            key = f"{score.task}|{score.embedding}|{result.aggregation_key.removeprefix('MetricType.')}"
+            key = f"{score.task}|{score.embedding}|{score.key}"
             seen[key] += 1
-            rows.append(
-                {
-                    "task": score.task,
-                    "embedding": score.embedding,
-                    "metric": result.metric_type.value,
-                    "value": result.value,
-                    "reason": result.reason,
-                    "note": (result.details or {}).get("note"),
-                    **{f"params.{name}": value for name, value in (result.params or {}).items()},
-                    "key": key if seen[key] == 1 else f"{key}#{seen[key]}",
-                }
-            )
+            row = {"task": score.task, "embedding": score.embedding, "metric": score.metric_type, "value": score.value}
+            if several:
+                row |= {"value_std_dev": score.value_std_dev, "values_raw": list(score.values_raw)}
+            if baselines:
+                base = baselines.get((score.task, score.key)) if score.embedding != BASELINE else None
+                value = base.value if base else math.nan
+                row |= {"baseline": value, "difference": score.value - value}
+            row |= {"reason": score.reason, "note": (score.details or {}).get("note")}
+            row |= {f"params.{name}": value for name, value in score.params.items()}
+            rows.append({**row, "key": key if seen[key] == 1 else f"{key}#{seen[key]}"})
         frame = pd.DataFrame(
             rows, columns=None if rows else ["task", "embedding", "metric", "value", "reason", "note", "key"]
         )
@@ -128,15 +303,45 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as what JSON holds: a score without a value has null and a reason."""
-        return {
-            "timestamp": self.timestamp,
-            "czbenchmarks_version": self.czbenchmarks_version,
-            "random_seed": self.random_seed,
-            "run_specification": self.run_specification,
-            "result_metrics": [
-                {"task": score.task, "embedding": score.embedding, **score.result.model_dump(mode="json")}
-                for score in self.result_metrics
-            ],
-            "runtime_metrics": self.runtime_metrics,
-            "failures": [asdict(failure) for failure in self.failures],
-        }
+        return self.model_dump(mode="json")
+
+    def write(self, path: str | Path) -> Path:
+        """Write the record as JSON; the file appears complete or not at all.
+
+        Parameters
+        ----------
+        path
+            The file. A record of an earlier run is replaced, anything else is left alone.
+
+        Returns
+        -------
+        The path.
+
+        Raises
+        ------
+        ValueError
+            If the folder does not exist or cannot be written, or the file is something else than a record.
+        """
+        return _files.write(self.to_dict(), path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> RunRecord:
+        """Read a record that `write` wrote, or one of an earlier version.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            If the file is no record, is damaged, or comes from a newer version.
+        """
+        return cls.model_validate(_files.read(path, SCHEMA_VERSION, cls))
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of the files; it is kept in ``run_record.schema.json`` beside this module."""
+        address = "https://json-schema.org/draft/2020-12/schema"
+        return {"$schema": address, **cls.model_json_schema(mode="serialization")}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, List, Literal
 import numpy as np
 
 from czbenchmarks import _check
+from czbenchmarks._progress import work
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.graph import connectivities, leiden
 from czbenchmarks.kernels.parallel import one_blas_thread
@@ -190,7 +191,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         )
     adata = anndata.AnnData(checked.copy())
     # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
-    with one_blas_thread(), _one_numba_thread(), _quiet():
+    with work("principal components of the counts"), one_blas_thread(), _one_numba_thread(), _quiet():
         sc.pp.normalize_total(adata)
         sc.pp.log1p(adata)
         try:

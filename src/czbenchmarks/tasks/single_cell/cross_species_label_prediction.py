@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Dict, List, Literal, NoReturn, Optional, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
+from czbenchmarks._progress import track
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.types import MetricResult
 from czbenchmarks.types import ListLike
@@ -100,16 +102,17 @@ class CrossSpeciesLabelPredictionTask(Task):
         names = [organism.name for organism in task_input.organisms]
         repeated = len(set(names)) < len(names)
         groups = []
-        for i, train in enumerate(data_sets):
-            for j, test in enumerate(data_sets):
-                params: Dict[str, Any] = {"train_species": names[i], "test_species": names[j]}
-                if repeated:
-                    params |= {"train_dataset": i, "test_dataset": j}
-                if i == j:
-                    scored, counts = self._within(train, task_input.n_folds, params)
-                else:
-                    scored, counts = self._across(train, test, params)
-                groups.append((params, scored, counts, i == j, train.mixed if i == j else train.mixed + test.mixed))
+        pairs = list(itertools.product(range(len(data_sets)), repeat=2))
+        for i, j in track(pairs, "pairs of data sets"):
+            train, test = data_sets[i], data_sets[j]
+            params: Dict[str, Any] = {"train_species": names[i], "test_species": names[j]}
+            if repeated:
+                params |= {"train_dataset": i, "test_dataset": j}
+            if i == j:
+                scored, counts = self._within(train, task_input.n_folds, params)
+            else:
+                scored, counts = self._across(train, test, params)
+            groups.append((params, scored, counts, i == j, train.mixed if i == j else train.mixed + test.mixed))
         output = CrossSpeciesLabelPredictionOutput(results=[s.row for group in groups for s in group[1]])
         output._groups = groups
         return output

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
+from czbenchmarks._progress import track
 from czbenchmarks.kernels.groups import weighted_row_sums
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units
 
@@ -129,7 +130,7 @@ class PerturbationExpressionPredictionTask(Task):
         predictions = represent(cell_representation, keep_sparse=True).values
         data = _Data(task_input, predictions.shape)
         output = PerturbationExpressionPredictionOutput(pred_mean_change_dict={}, true_mean_change_dict={})
-        for condition in data.targets:
+        for condition in track(data.targets, "conditions"):
             facts, change = data.condition(condition, predictions, task_input.pred_effect_operation)
             output._conditions[condition] = facts
             if change is not None:

@@ -1,0 +1,174 @@
+"""Writes the reference pages from the code: tasks from their registry, metrics from the catalogue, commands from click.
+
+A page holds ``<!-- generated: tasks -->`` where the text goes, and nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+    from czbenchmarks.metrics.types import MetricType
+
+# What each task asks, and the metrics of its scores; tests/docs holds both complete and true.
+TASKS = {
+    "clustering": (
+        "Do clusters of neighbouring cells find the labels again?",
+        ["adjusted_rand_index", "normalized_mutual_info"],
+    ),
+    "embedding": ("Are the labels separated?", ["silhouette_score"]),
+    "batch_integration": (
+        "Are batches mixed, overall and within each label?",
+        ["entropy_per_cell", "batch_silhouette"],
+    ),
+    "label_prediction": (
+        "Can the labels be read off the embedding?",
+        ["mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc"],
+    ),
+    "sequential_organization": (
+        "Does the embedding keep the order of time points?",
+        ["silhouette_score", "sequential_alignment"],
+    ),
+    "cross-species_integration": (
+        "Are species mixed, overall and within each label?",
+        ["entropy_per_cell", "batch_silhouette"],
+    ),
+    "cross-species_label_prediction": (
+        "Do labels learned on one species hold on another?",
+        [
+            "mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc",
+            "accuracy", "f1", "precision", "recall", "auroc",
+        ],
+    ),
+    "perturbation_expression_prediction": (
+        "Do predicted changes rank the genes as the measured ones do?",
+        ["spearman_correlation_calculation"],
+    ),
+}  # fmt: skip
+WIDTH = 100
+MARK = re.compile(r"<!-- generated: (\w+) -->")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Fill every page as it is read."""
+    app.connect("source-read", lambda app, name, source: source.__setitem__(0, filled(source[0])))
+    return {"parallel_read_safe": True}
+
+
+def filled(text: str) -> str:
+    """Return a page with the generated text in place of its marks."""
+    writers = {"tasks": tasks, "metrics": metrics, "commands": commands}
+    return MARK.sub(lambda found: "\n".join(writers[found[1]]()), text)
+
+
+def tasks() -> Iterator[str]:
+    """Write one section per task, after a table of all."""
+    from czbenchmarks.tasks import TASK_REGISTRY
+
+    yield from _row("Task", "What it asks", "Data sets", "Baseline")
+    yield from _row("---", "---", "---", "---")
+    infos = {key: TASK_REGISTRY.get_task_info(key) for key in TASKS}
+    for key, info in infos.items():
+        many = "two or more" if info.requires_multiple_datasets else "one"
+        yield from _row(f"[`{key}`](#task-{key})", TASKS[key][0], many, _baseline(key))
+    for key, info in infos.items():
+        question, scores = TASKS[key]
+        yield from ("", f"(task-{key})=", "", f"## {info.display_name[0].upper()}{info.display_name[1:]}", "")
+        yield from (question, "")
+        yield f"Scores: {', '.join(f'[`{name}`](metrics.md#metric-{name})' for name in scores)}."
+        yield from ("", *_task_options(key))
+
+
+def _baseline(key: str) -> str:
+    from czbenchmarks.tasks import TASK_REGISTRY
+    from czbenchmarks.tasks.task import NoBaselineInput
+
+    model = TASK_REGISTRY.get_task_class(key).baseline_model
+    if model is not NoBaselineInput and model.model_fields:
+        return "PCA of the counts"
+    return "the expression itself" if key == "label_prediction" else "none"
+
+
+def _task_options(key: str) -> Iterator[str]:
+    from czbenchmarks.cli.run import run_command
+
+    command = run_command.get_command(click.Context(run_command), key)
+    assert command is not None
+    example = str(command.epilog).partition("\b\n")[2].strip()
+    yield from ("```text", example, "```", "")
+    yield from _row("Option", "In Python", "What it is")
+    yield from _row("---", "---", "---")
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden and option.name in _fields(key):
+            flags = ", ".join(f"`{flag}`" for flag in [*option.opts, *option.secondary_opts])
+            yield from _row(flags, f"`{option.name}`", option.help or "")
+
+
+def _fields(key: str) -> set[str]:
+    from czbenchmarks.tasks import TASK_REGISTRY
+
+    info = TASK_REGISTRY.get_task_info(key)
+    return {*info.task_params, *(f"baseline_{name}" for name in info.baseline_params)}
+
+
+def metrics() -> Iterator[str]:
+    """Write one section per metric, after a table of all."""
+    from czbenchmarks.metrics.types import MetricType
+
+    yield from _row("Metric", "What a good value says", "Range", "Best", "Chance")
+    yield from _row("---", "---", "---", "---", "---")
+    for metric in MetricType:
+        row = metric.declaration
+        link = f"[`{metric.value}`](#metric-{metric.value})"
+        chance = row.chance if isinstance(row.chance, str) else f"{row.chance:g}"
+        yield from _row(link, row.about, _range(metric), f"{row.best:g}", chance)
+    for metric in MetricType:
+        row = metric.declaration
+        chance = row.chance if isinstance(row.chance, str) else f"{row.chance:g}"
+        used = [key for key, (_, names) in TASKS.items() if metric.value in names]
+        yield from ("", f"(metric-{metric.value})=", "", f"## {metric.value}", "", row.about, "")
+        yield from ("What it rewards", f": {row.about} Range {_range(metric)}, best {row.best:g}.", "")
+        yield from ("By chance", f": {chance}.", "")
+        yield from ("Pitfalls", f": {_linked(row.pitfalls)}", "")
+        yield from ("Source", f": {_linked(row.reference)}.", "")
+        if used:
+            yield from ("Tasks", f": {', '.join(f'[`{key}`](tasks.md#task-{key})' for key in used)}.", "")
+
+
+def _range(metric: MetricType) -> str:
+    least, greatest = metric.declaration.range
+    return f"{least:g} to {greatest:g}".replace("inf", "∞").replace("-", "−")
+
+
+def _linked(text: str) -> str:
+    text = re.sub(r"doi:(10\.[^\s;,]*[^\s;,.)])", r"[doi:\1](<https://doi.org/\1>)", text)
+    text = re.sub(r"arXiv:(\d+\.\d+)", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+    return re.sub(r"(?<![(<])(https://[^\s;,)]*[^\s;,.)])", r"<\1>", text)
+
+
+def _row(*cells: str) -> Iterator[str]:
+    yield "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def commands() -> Iterator[str]:
+    """Write the help of every command."""
+    from czbenchmarks.cli.main import main
+
+    yield from _command(main, click.Context(main, info_name="czbenchmarks"), 2)
+
+
+def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
+    context.terminal_width = context.max_content_width = WIDTH
+    yield from (f"{'#' * min(level, 4)} {context.command_path}", "")
+    yield from ("```text", command.get_help(context).rstrip(), "```", "")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None and not below.hidden:
+                yield from _command(below, click.Context(below, parent=context, info_name=name), level + 1)

@@ -1,0 +1,1 @@
+"""Files that strangers made: opened, measured against what they claim, and read."""

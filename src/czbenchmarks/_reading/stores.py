@@ -1,0 +1,240 @@
+"""AnnData in HDF5 files and zarr folders: opened, and every piece looked at before it is read.
+
+Both formats let a small header claim anything. A piece is refused if it links to other files, declares more
+than is stored for it, or would run code. zarr fills a missing chunk with zeros without a word; it also leaves
+out a chunk of nothing but zeros when it writes. A matrix, text, or sparse part of which chunks are missing is refused:
+a block of cells at exactly zero is no embedding. For a column of `obs`, see `missing_chunks_matter`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from czbenchmarks import _check
+
+from .files import Refused, affordable, existing, reading, shown
+
+H5AD = "an .h5ad file or .zarr folder"
+
+
+def kind_of_store(path: Path) -> str:
+    """Return how a sentence calls the format."""
+    return ".zarr" if path.is_dir() else ".h5ad"
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a zarr group or array."""
+    return path.is_dir() and any((path / name).is_file() for name in (".zgroup", ".zarray", "zarr.json", ".zattrs"))
+
+
+def check_store(path: Path, name: str, *, needs_obs: bool = True) -> Path:
+    """Refuse what is neither an HDF5 file nor a zarr folder, with `obs`, before anything is computed."""
+    existing(path, name, H5AD.removeprefix("an "))
+    if path.is_dir():
+        if not is_zarr(path):
+            what = "a .zarr folder without metadata" if path.suffix == ".zarr" else "a folder and no .zarr"
+            raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is {what}; write it again.")
+    else:
+        _check_hdf5(path, name)
+    with opened(path, name) as root:
+        complete = "obs" in root
+    if needs_obs and not complete:
+        what = "a zarr folder" if path.is_dir() else "an HDF5 file"
+        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, {what} without obs.")
+    return path
+
+
+def _check_hdf5(path: Path, name: str) -> None:
+    import h5py
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise Refused(f"`{name}` must be a readable .h5ad file, got {shown(path)}: {error.strerror}.") from None
+    if not start:
+        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is empty; write it again.")
+    if start == b"\x1f\x8b":
+        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is gzip-compressed; gunzip it first.")
+    if not h5py.is_hdf5(path):
+        raise Refused(
+            f"`{name}` must be {H5AD}, got {shown(path)}, which is not one; write it with AnnData.write_h5ad."
+        )
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[Any]:
+    """Open an HDF5 file or a zarr folder for reading; what goes wrong inside is one sentence."""
+    with reading(path, name, kind_of_store(path)):
+        if not path.is_dir():
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                yield file
+            return
+        import inspect
+
+        import zarr
+
+        if (path / ".zarray").is_file() or _is_zarr_array(path):
+            yield {"": zarr.open_array(str(path), mode="r")}
+            return
+        # A second, consolidated description of the arrays could differ from what is checked.
+        plain = (
+            {"use_consolidated": False} if "use_consolidated" in inspect.signature(zarr.open_group).parameters else {}
+        )
+        yield zarr.open_group(str(path), mode="r", **plain)
+
+
+def _is_zarr_array(path: Path) -> bool:
+    import json
+
+    file = path / "zarr.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("node_type") == "array"
+
+
+def is_array(element: Any) -> bool:
+    """Tell an array from a group."""
+    return hasattr(element, "shape") and hasattr(element, "dtype")
+
+
+def child(group: Any, key: str, path: Path, name: str) -> Any:
+    """Return an element of a group; a link to another place is refused, since it may lead to any file."""
+    where = f"{getattr(group, 'name', '')}/{key}".replace("//", "/")
+    if hasattr(group, "file"):  # HDF5
+        import h5py
+
+        link = group.get(key, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise Refused(
+                f"`{name}` must hold its data itself, {where} of {shown(path)} is a link to another file, "
+                f"{shown(link.filename)}; copy the data in."
+            )
+        if isinstance(link, h5py.SoftLink):
+            raise Refused(
+                f"`{name}` must hold its data itself, {where} of {shown(path)} is a link to {shown(link.path)}; "
+                "copy the data in."
+            )
+        return group[key]
+    if path.joinpath(*where.strip("/").split("/")).is_symlink():
+        raise Refused(f"`{name}` must hold its data itself, {where} of {shown(path)} is a link; copy the data in.")
+    return group[key]
+
+
+def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset()) -> None:
+    """Refuse an element of which a part is elsewhere, is not there, or would run code."""
+    if is_array(element):
+        (_guard_hdf5 if hasattr(element, "file") else _guard_zarr)(element, path, name)
+        return
+    if hasattr(element, "file"):
+        import h5py
+
+        place = h5py.h5o.get_info(element.id).addr
+        if place in seen:
+            raise Refused(f"`{name}` must be a tree, {element.name} of {shown(path)} holds itself; write it again.")
+        seen |= {place}
+    for key in list(element):
+        guard(child(element, key, path, name), path, name, seen)
+
+
+def _what(array: Any) -> str:
+    return _check.printable(str(getattr(array, "name", "") or "the array").lstrip("/"))
+
+
+def _guard_hdf5(array: Any, path: Path, name: str) -> None:
+    what = _what(array)
+    if array.external or array.is_virtual:
+        raise Refused(f"`{name}` must hold its data itself, {what} of {shown(path)} is in other files; copy it in.")
+    if array.shape is None or not array.size:
+        return
+    stored = array.id.get_storage_size()
+    affordable(math.prod(array.shape) * array.dtype.itemsize, stored, path, name, what)
+    if array.chunks is not None and not _few_chunks(array):
+        expected = math.prod(math.ceil(n / step) for n, step in zip(array.shape, array.chunks, strict=True))
+        incomplete = array.id.get_num_chunks() < expected
+    else:
+        incomplete = stored == 0
+    if incomplete:
+        raise Refused(
+            f"`{name}` must be complete, parts of {what} of {shown(path)} were never written; write the file again."
+        )
+
+
+def _few_chunks(array: Any) -> bool:
+    """Tell whether chunks cannot be counted: by HDF5 before 1.10.5."""
+    return not hasattr(array.id, "get_num_chunks")
+
+
+def _guard_zarr(array: Any, path: Path, name: str) -> None:
+    what = _what(array)
+    codecs = [*(array.filters or ()), *_compressors(array)]
+    if any("pickle" in str(getattr(codec, "codec_id", codec)).lower() for codec in codecs):
+        raise Refused(
+            f"`{name}` must not be pickled, {what} of {shown(path)} is, and reading it would run code; write it again."
+        )
+    if not math.prod(array.shape):
+        return
+    text = array.dtype.kind not in "biufc"
+    claimed = math.prod(array.shape) * array.dtype.itemsize
+    affordable(claimed, _stored(array, path), path, name, what)
+    part_of = what.split("/")[0]
+    if (text or part_of not in ("obs", "var", "uns")) and missing_chunks(array):
+        raise Refused(
+            f"`{name}` must be complete, {missing_chunks(array):,} of {array.nchunks:,} chunks of {what} of "
+            f"{shown(path)} are missing; copy the folder again, or, if they hold zeros, write it with zarr's "
+            "option write_empty_chunks."
+        )
+
+
+def _compressors(array: Any) -> list[Any]:
+    if hasattr(array, "compressors"):
+        return list(array.compressors or ())
+    return [array.compressor] if getattr(array, "compressor", None) is not None else []
+
+
+def _stored(array: Any, path: Path) -> int:
+    """Return the bytes in an array's folder."""
+    where = path.joinpath(*[part for part in str(array.name or "").split("/") if part])
+    return sum(file.stat().st_size for file in where.rglob("*") if file.is_file())
+
+
+def missing_chunks(array: Any) -> int:
+    """Return how many chunks of a zarr array are not there."""
+    return int(array.nchunks) - int(array.nchunks_initialized) if array.shape else 0
+
+
+def missing_chunks_matter(column: Any, values: Any) -> bool:
+    """Tell whether missing chunks of a column of `obs` are damage, not chunks of zeros that zarr left out.
+
+    A column of one chunk is then constant, which every task refuses by itself, unless it has categories that no cell
+    has: anndata writes none of those. In a column of several chunks, a whole chunk of zeros is believable where
+    values come in runs (cells sorted by batch), and not where they change from cell to cell.
+
+    Parameters
+    ----------
+    column
+        The zarr array, or the group of a categorical column.
+    values
+        What was read.
+    """
+    arrays = [column] if is_array(column) else [column[key] for key in column if is_array(column[key])]
+    missing = sum(missing_chunks(array) for array in arrays)
+    if not missing:
+        return False
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used = values.cat.remove_unused_categories().cat.categories
+        if len(used) < len(values.cat.categories):
+            return True
+    if all(int(array.nchunks) == missing_chunks(array) for array in arrays if missing_chunks(array)):
+        return False
+    codes, _ = pd.factorize(values)
+    changes = int(np.count_nonzero(np.diff(codes)))
+    return changes * 20 > len(codes)

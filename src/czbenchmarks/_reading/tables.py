@@ -1,0 +1,286 @@
+"""Tables of numbers: ``.csv``, ``.tsv`` (gzipped too) and ``.parquet``, with or without names of cells."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from czbenchmarks import _check
+
+from .files import PLAIN, Refused, affordable, memory_limit, reading, regular, shown, size_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
+_INDEX = {"", "index", "unnamed: 0", "cell", "cells", "cell_id", "cell_name", "barcode", "barcodes", "obs_names", "id"}
+"""Headings of a first column that names cells even if the names are numbers."""
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers of a file; `names` of its rows and `columns`, where it has them."""
+
+    values: Any
+    names: Any = None
+    columns: list[str] | None = None
+
+
+def table_suffix(path: Path) -> str:
+    """Return the suffix that tells the format; ``.gz`` aside."""
+    return Path(path.name[:-3]).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+
+
+def read_text_table(path: Path, name: str, known: Any) -> Table:
+    """Read a text table.
+
+    Parameters
+    ----------
+    path, name
+        The file, and how a sentence calls it.
+    known
+        The names of the data's cells: a first column of such names is one of names, even if they are numbers.
+    """
+    suffix = table_suffix(path)
+    regular(path, name, f"{suffix} file")
+    separator = _SEPARATORS[suffix]
+    with reading(path, name, suffix):
+        first = _first_fields(path, name, separator)
+        header = _is_header(first, path, name)
+        frame = _frame(path, name, separator, first, header)
+        if header and all(map(_is_number, first)) and len(frame) + 1 == len(known):
+            header = False  # it counted the columns by chance: with it there is a row for every cell
+            frame = _frame(path, name, separator, first, header)
+        headings = [field.strip() for field in first] if header else None
+        if headings is not None and len(headings) == frame.shape[1] - 1:
+            headings = ["", *headings]  # R writes no heading above the names
+        if headings is not None and len(headings) != frame.shape[1]:
+            raise Refused(
+                f"`{name}` must have rows of equal length, {shown(path)} has {len(headings):,} headings and "
+                f"{frame.shape[1]:,} columns; write it again."
+            )
+        return _split(frame, headings, path, name, known)
+
+
+def _frame(path: Path, name: str, separator: str, first: list[str], header: bool) -> pd.DataFrame:
+    """Read the rows: the first column as text, the others as what they are."""
+    import pandas as pd
+
+    options: dict[str, Any] = {
+        "skiprows": _lines_before_data(path, name) if header else 0,
+        "dtype": {0: str},  # names such as 001 stay what they are
+        "keep_default_na": False,
+        "na_values": dict.fromkeys(range(1, len(first) + 1), _MISSING),
+        "float_precision": "round_trip",  # the very numbers that were written
+        "encoding": "utf-8-sig",
+        "low_memory": False,
+    }
+    with _bytes(path, name) as file:
+        try:
+            return pd.read_csv(file, sep=separator, header=None, **options)
+        except pd.errors.EmptyDataError:
+            raise Refused(
+                f"`{name}` must hold a row per cell, got {shown(path)}, which has none; write it again."
+            ) from None
+        except pd.errors.ParserError as error:
+            why = _check.printable((str(error).partition("C error: ")[2] or str(error)).strip())
+            raise Refused(
+                f"`{name}` must have rows of equal length, {shown(path)} has not ({why}); write it again."
+            ) from None
+
+
+def _split(frame: pd.DataFrame, headings: list[str] | None, path: Path, name: str, known: Any) -> Table:
+    """Tell the names of cells from the numbers."""
+    text = frame[0].to_numpy(dtype=object)
+    numeric = all(_is_number(value) or value in _MISSING for value in text)
+    is_index = headings is not None and headings[0].lower().lstrip("# ") in _INDEX
+    named = not numeric or is_index
+    if not named and frame.shape[1] > 1 and frame[0].is_unique:
+        named = bool(np.isin(text.astype(str), np.asarray(known, dtype=str)).all())
+    if not named and frame.shape[1] > 1 and len(text) > 2 and counts_rows(text):
+        raise Refused(
+            f"`{name}` must hold dimensions only, the first column of {shown(path)} counts the rows; "
+            "drop it, or leave its heading empty."
+        )
+    start = 1 if named else 0
+    if frame.shape[1] == start:
+        raise Refused(
+            f"`{name}` must have columns of numbers, {shown(path)} has one column and it is text; "
+            f"separate values by {_NAMES[_SEPARATORS[table_suffix(path)]]}."
+        )
+    columns = [str(i) for i in range(frame.shape[1] - start)] if headings is None else headings[start:]
+    numbers = frame.iloc[:, start:].copy()
+    if not named:
+        numbers[0] = np.array([np.nan if value in _MISSING else float(value) for value in text])
+    return Table(all_numbers(numbers, columns, path, name), text if named else None, columns)
+
+
+def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: str) -> NDArray[np.float64]:
+    """Return the values of a table, refusing text and what is missing."""
+    wrong = [str(column) for column, kind in zip(columns, frame.dtypes, strict=True) if _kind(kind) not in "fiub"]
+    if wrong:
+        raise Refused(
+            f"`{name}` must hold numbers beside the names of cells, {shown(path)} has text in "
+            f"{'column' if len(wrong) == 1 else 'columns'} {_check.listing(wrong)}; drop or convert it."
+        )
+    values: NDArray[np.float64] = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = int(np.isnan(values).sum())
+    if missing:
+        rows = int(np.isnan(values).any(axis=1).sum())
+        raise Refused(
+            f"`{name}` must be finite, {shown(path)} has {missing:,} empty or NaN values in {rows:,} rows; "
+            "remove or impute them."
+        )
+    return values
+
+
+def _kind(dtype: Any) -> str:
+    return str(getattr(dtype, "kind", "O"))
+
+
+def counts_rows(names: Any) -> bool:
+    """Tell whether names are 0, 1, 2, … or 1, 2, 3, …: the numbers of the rows, by which nothing is found."""
+    text = [str(value) for value in names[:1]]
+    if text not in (["0"], ["1"]):
+        return False
+    start = int(text[0])
+    return all(str(value) == str(i) for i, value in enumerate(names, start))
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return "_" not in str(text)  # Python reads 1_000 as a number, nobody writes it
+
+
+def _is_header(fields: list[str], path: Path, name: str) -> bool:
+    """Tell whether the first line holds headings; a line of numbers does not, unless it counts the columns."""
+    rest = fields[1:]
+    if all(_is_number(field) for field in fields):
+        return counts_rows(fields)
+    if rest and all(_is_number(field) for field in rest) and not counts_rows(rest):
+        if fields[0].strip():
+            return False  # a cell and its numbers
+        raise Refused(
+            f"`{name}` must name its cells or its columns, the first row of {shown(path)} begins with nothing and "
+            "goes on with numbers; write headings or the missing name."
+        )
+    return True
+
+
+def _first_fields(path: Path, name: str, separator: str) -> list[str]:
+    """Return the first line that is not blank, cut at the separators."""
+    with _bytes(path, name) as file:
+        start = file.read(2**20)
+    if not start.strip():
+        raise Refused(f"`{name}` must hold a row per cell, got {shown(path)}, which is empty; write it again.")
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which is UTF-16; save it as UTF-8.")
+    if b"\0" in start:
+        raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which holds NUL bytes; write it again.")
+    text = start.decode("utf-8-sig", errors="replace")
+    fields = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=separator))
+    if len(fields) == 1 and not _is_number(fields[0]):
+        other = [mark for mark in ("\t", ";", ",", " ") if mark != separator and mark in fields[0]]
+        seen = f", but has {_NAMES[other[0]]}" if other else ""
+        raise Refused(
+            f"`{name}` must have columns separated by {_NAMES[separator]}, the first line of {shown(path)} has one "
+            f"column{seen}; write it again or change the suffix (.csv: commas, .tsv: tabs)."
+        )
+    return fields
+
+
+def _lines_before_data(path: Path, name: str) -> int:
+    """Return how many lines the headings take, blank lines before them included."""
+    with _bytes(path, name) as file:
+        text = file.read(2**20).decode("utf-8-sig", errors="replace")
+    body = text.lstrip("\r\n")
+    reader = csv.reader(io.StringIO(body))
+    next(reader)
+    return text[: len(text) - len(body)].count("\n") + reader.line_num
+
+
+def _bytes(path: Path, name: str) -> Any:
+    """Open a file, unpacking it on the way if it is gzipped."""
+    if path.suffix.lower() != ".gz":
+        affordable(path.stat().st_size, path.stat().st_size, path, name, "the text")
+        return path.open("rb")
+    return io.BufferedReader(_Unpacked(path, name))
+
+
+class _Unpacked(io.RawIOBase):
+    """Gzipped text; what unpacks to absurdly more than there is is refused on the way."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._file = gzip.open(path, "rb")  # noqa: SIM115 - closed with this
+        self._path = path
+        self._name = name
+        self._stored = path.stat().st_size
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        self._read += len(content)
+        if self._read > min(max(PLAIN, self._stored * 200), memory_limit()):
+            raise Refused(
+                f"`{self._name}` must fit into memory, {shown(self._path)} of {size_text(self._stored)} unpacks to "
+                f"more than {size_text(self._read)}; check what it is."
+            )
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def read_parquet(path: Path, name: str) -> Table:
+    """Read a parquet file; names are its index, or its first column if that is text."""
+    regular(path, name, ".parquet file")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"PAR1":
+        raise Refused(
+            f"`{name}` must be a .parquet file, got {shown(path)}, which is not one; write it with to_parquet."
+        )
+    with reading(path, name, ".parquet"):
+        import pandas as pd
+
+        rows, columns = _parquet_shape(path)
+        affordable(rows * columns * 8, path.stat().st_size, path, name, "the table")
+        frame = pd.read_parquet(path)
+        names = None if isinstance(frame.index, pd.RangeIndex) else frame.index.astype(str).to_numpy(dtype=object)
+        if names is None and frame.shape[1] and _kind(frame.dtypes.iloc[0]) not in "fiub":
+            names = frame.iloc[:, 0].astype(str).to_numpy(dtype=object)
+            frame = frame.iloc[:, 1:]
+        if 0 in frame.shape:
+            raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {frame.shape}.")
+        headings = [str(column) for column in frame.columns]
+        return Table(all_numbers(frame, headings, path, name), names, headings)
+
+
+def _parquet_shape(path: Path) -> tuple[int, int]:
+    try:
+        import pyarrow.parquet as engine  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        import fastparquet
+
+        file = fastparquet.ParquetFile(str(path))
+        return int(file.count()), len(file.columns)
+    found = engine.read_metadata(path)
+    return int(found.num_rows), int(found.num_columns)

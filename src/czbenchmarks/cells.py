@@ -1,0 +1,347 @@
+"""One data set, read piece by piece, and references into it.
+
+A reference is text that names a piece of the data: ``@X``, ``@obsm:KEY``, ``@layers:KEY``, ``@obs:COLUMN``
+(short ``COLUMN``), ``@var:COLUMN``, ``@obs_index``, ``@var_index``, ``@obs``, ``@var``, and ``@`` for the
+data set itself. With several data sets ``@1:obs:COLUMN`` names the second one.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _check
+from ._reading.files import Refused, local_path, reading, shown
+from ._reading.stores import check_store, child, guard, is_array, kind_of_store, missing_chunks_matter, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+_KEYED = ("obs", "var", "obsm", "layers")
+_PER_CELL = ("X", "obsm", "layers")
+
+
+class Cells:
+    """One data set: pieces are read when asked for, kept, and never changed.
+
+    Parameters
+    ----------
+    source
+        AnnData, path to an ``.h5ad`` file or ``.zarr`` folder, address of such a file (fetched when first
+        needed), DataFrame (taken as `obs`), or a data set object, loaded or not.
+    name
+        How a sentence calls it.
+    """
+
+    def __init__(self, source: Any, name: str = "data") -> None:
+        self.source = source
+        self.name = name
+        self._pieces: dict[tuple[str, str | None], Any] = {}
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The file or folder, if the data set is one; checked to hold `obs`."""
+        source = self.source
+        if self._is_unloaded:
+            source = source.path
+        return check_store(local_path(source), self.name) if isinstance(source, (str, Path)) else None
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """The table of cells."""
+        table: pd.DataFrame = self.piece("obs")
+        return table
+
+    @property
+    def n(self) -> int:
+        """Number of cells."""
+        return len(self.obs)
+
+    @property
+    def organism(self) -> Any:
+        """The organism: the data set object's, else the one value of the `organism` column of `obs`."""
+        from .datasets.types import Organism
+
+        known = getattr(self.source, "organism", None)
+        if isinstance(known, Organism):
+            return known
+        if "organism" not in self.obs.columns:
+            raise ValueError(
+                f"The organism of `{self.name}` must be known for this task; name it with `organisms`, "
+                "or add a column 'organism' to obs."
+            )
+        found = self.piece("obs", "organism").dropna().unique()
+        if len(found) != 1:
+            raise ValueError(
+                f"Column 'organism' of `{self.name}` must hold one organism per data set, "
+                f"got {len(found):,}: {_check.listing(found) or 'none'}; "
+                "split the data or name the organisms with `organisms`."
+            )
+        return found[0]
+
+    @property
+    def label_column(self) -> str:
+        """The column that holds the labels unless another is named."""
+        return str(getattr(self.source, "label_column_key", "cell_type"))
+
+    @cached_property
+    def adata(self) -> AnnData:
+        """The whole data set in memory; of a data set object that was not loaded, a loaded copy's."""
+        memory = self._memory
+        if memory is not None:
+            return memory.to_memory() if memory.isbacked else memory
+        if self.path is None:
+            raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
+        found = self._whole(self.path)
+        for group, key in [("X", None), *((g, k) for g in ("obsm", "layers") for k in getattr(found, g))]:
+            value = getattr(found, group)
+            with reading(self.path, self.name, kind_of_store(self.path)):
+                _consistent(value if key is None else value[key])
+        return found
+
+    def _whole(self, path: Path) -> AnnData:
+        import anndata
+
+        with opened(path, self.name) as root:
+            guard(root, path, self.name)
+            if path.is_dir() and not self._is_unloaded:
+                return anndata.io.read_zarr(root)
+        if self._is_unloaded and not path.is_dir():
+            loaded = copy.copy(self.source)
+            loaded.load_data()
+            found: AnnData = loaded.adata
+            return found
+        with reading(path, self.name, kind_of_store(path)):
+            return anndata.io.read_h5ad(path)
+
+    def piece(self, group: str, key: str | None = None) -> Any:
+        """Return `X`, `obs`, `var`, or one entry of `obsm`, `layers`, `obs` or `var`, and read no more."""
+        if (group, key) not in self._pieces:
+            self._pieces[group, key] = (
+                self._column(group, key) if group in ("obs", "var") and key else self._read(group, key)
+            )
+        return self._pieces[group, key]
+
+    def look_up(self, reference: str) -> Any:
+        """Return what a reference names; text without ``@`` is a column of `obs`."""
+        if not reference.startswith("@"):
+            return self.piece("obs", reference)
+        if reference == "@":
+            return self.adata
+        group, colon, key = reference[1:].partition(":")
+        if group in ("obs_index", "var_index") and not colon:
+            return self.piece(group[:3]).index
+        if colon and key and group in _KEYED:
+            return self.piece(group, key)
+        if not colon and group in ("X", "obs", "var"):
+            return self.piece(group)
+        raise ValueError(
+            f"Reference {reference!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
+            "@var:COLUMN, @obs_index, @var_index or @."
+        )
+
+    def subset(self, rows: NDArray[np.int64]) -> Cells:
+        """Return the same data with only some cells.
+
+        Parameters
+        ----------
+        rows
+            Their positions, sorted.
+        """
+        return _Part(self, rows)
+
+    def taken(self, values: Any) -> Any:
+        """Return the entries of these cells from values that a user gave for all cells of the data."""
+        return values
+
+    @cached_property
+    def _is_unloaded(self) -> bool:
+        source = self.source
+        return hasattr(source, "load_data") and hasattr(source, "path") and not hasattr(source, "adata")
+
+    @cached_property
+    def _memory(self) -> AnnData | None:
+        source = self.source
+        if hasattr(source, "adata") and not hasattr(source, "obsm"):
+            source = source.adata
+        if hasattr(source, "obsm") and hasattr(source, "obs"):
+            found: AnnData = source
+            return found
+        if self.path is None and not _is_table(source):
+            raise TypeError(
+                f"`{self.name}` must be an AnnData, a path to an .h5ad file or .zarr folder, a data set or a table of "
+                f"obs, got {_check.kind_of(source)}."
+            )
+        return None
+
+    def _column(self, group: str, key: str) -> Any:
+        table = self.piece(group)
+        if key not in table.columns:
+            if key == "index":
+                return table.index
+            raise ValueError(_check.unknown("Column", key, map(str, table.columns), f"is not in {group}"))
+        column = table[key]
+        if "adata" not in self.__dict__ and self._memory is None and self.path is not None and self.path.is_dir():
+            self._complete(self.path, group, key, column)
+        return column
+
+    def _complete(self, path: Path, group: str, key: str, column: Any) -> None:
+        """Refuse a column of a zarr folder of which chunks are missing."""
+        with opened(path, self.name) as root:
+            if key in root[group] and missing_chunks_matter(root[group][key], column):
+                raise Refused(
+                    f"`{self.name}` must be complete, chunks of column {key!r} of {group} of {shown(path)} are "
+                    "missing; copy the folder again, or, if they hold zeros, write it with zarr's option "
+                    "write_empty_chunks."
+                )
+
+    def _read(self, group: str, key: str | None) -> Any:
+        memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already
+        if memory is None and _is_table(self.source):
+            if group == "obs":
+                return self.source
+            raise ValueError(f"`{self.name}` is a table of obs and holds no {group}; pass an AnnData or .h5ad file.")
+        found = self._from_file(group, key) if memory is None else _entry(getattr(memory, group), group, key)
+        if found is None:
+            raise ValueError(f"`{self.name}` must hold {group} for this, got none.")
+        found = found.to_memory() if hasattr(found, "to_memory") else _array(found)
+        if group in _PER_CELL and memory is None:
+            self._one_row_per_cell(found, group if key is None else f"{group}:{key}")
+        return found
+
+    def _one_row_per_cell(self, found: Any, piece: str) -> None:
+        shape = getattr(found, "shape", ())
+        if not shape or shape[0] != self.n:
+            got = f"{shape[0]:,}" if shape else "none"
+            raise Refused(
+                f"`{self.name}` must have one row per cell in @{piece}: expected {self.n:,}, got {got}; "
+                "write the file again."
+            )
+
+    def _from_file(self, group: str, key: str | None) -> Any:
+        from anndata.io import read_elem
+
+        path = self.path
+        assert path is not None
+        with opened(path, self.name) as root:
+            obs = child(root, "obs", path, self.name)
+            if "encoding-type" in obs.attrs:  # else written before anndata 0.7: only read_h5ad knows how
+                if obs.attrs["encoding-type"] != "dataframe":
+                    raise Refused(f"`{self.name}` must hold a table in obs, {shown(path)} has something else there.")
+                element = self._element(root, group, key)
+                if element is None:
+                    return None
+                guard(element, path, self.name)
+                found = read_elem(element)
+                _consistent(found)
+                return found
+            if path.is_dir() or (is_array(obs) and obs.dtype.names is None):
+                raise Refused(f"`{self.name}` must hold a table in obs, {shown(path)} has something else there.")
+        return _entry(getattr(self.adata, group), group, key)
+
+    def _element(self, root: Any, group: str, key: str | None) -> Any:
+        """Return an element of the open file; None if the whole group is missing."""
+        assert self.path is not None
+        top = child(root, group, self.path, self.name) if group in root else None
+        if key is None:
+            return top
+        keys = list(top) if top is not None and not is_array(top) else []
+        if key not in keys:
+            raise Refused(_no_entry(group, key, keys))
+        return child(top, key, self.path, self.name)
+
+
+class _Part(Cells):
+    """Some cells of a data set."""
+
+    def __init__(self, whole: Cells, rows: NDArray[np.int64]) -> None:
+        super().__init__(whole.source, whole.name)
+        self._cells = whole
+        self._rows = np.asarray(rows)
+
+    @cached_property
+    def path(self) -> Path | None:
+        return self._cells.path
+
+    @property
+    def label_column(self) -> str:
+        return self._cells.label_column
+
+    def taken(self, values: Any) -> Any:
+        if not hasattr(values, "__len__") or len(values) != self._cells.n:
+            return values  # refused later, for its length
+        if hasattr(values, "iloc"):
+            return values.iloc[self._rows]
+        return values[self._rows] if hasattr(values, "dtype") else [values[row] for row in self._rows]
+
+    @cached_property
+    def adata(self) -> AnnData:
+        return self._cells.adata[self._rows].copy()
+
+    def _read(self, group: str, key: str | None) -> Any:
+        found = self._cells.piece(group, key)
+        if group == "var":
+            return found
+        return found.iloc[self._rows] if hasattr(found, "iloc") else found[self._rows]
+
+    def _column(self, group: str, key: str) -> Any:
+        column = self._cells.piece(group, key)
+        if group == "var":
+            return column
+        return column.iloc[self._rows] if hasattr(column, "iloc") else column[self._rows]
+
+
+def _no_entry(group: str, key: str, keys: list[str]) -> str:
+    return _check.unknown("Key", key, keys, f"is not in {group}")
+
+
+def _entry(store: Any, group: str, key: str | None) -> Any:
+    if key is None:
+        return store
+    if key not in store:
+        raise ValueError(_no_entry(group, key, list(store.keys())))
+    return store[key]
+
+
+def _array(value: Any) -> Any:
+    """Read a piece that a backed AnnData left in its file."""
+    return value[()] if type(value).__module__.startswith("h5py") else value
+
+
+def _consistent(value: Any) -> None:
+    """Refuse a sparse matrix whose indices point outside: compiled code would follow them."""
+    if hasattr(value, "check_format"):
+        value.check_format(full_check=True)
+
+
+def _is_table(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "index")
+
+
+def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
+    """Return the data set that a reference names, and the reference without its number.
+
+    Parameters
+    ----------
+    reference
+        As the user wrote it.
+    cells
+        The data sets.
+    position
+        Which one is meant if the reference does not say.
+    """
+    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
+    if match is None:
+        return cells[position], reference
+    number = int(match[1])
+    if number >= len(cells):
+        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
+        raise ValueError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
+    return cells[number], "@" + (match[2] or "")

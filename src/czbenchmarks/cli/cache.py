@@ -1,0 +1,147 @@
+"""``czbenchmarks cache``: what was downloaded, and deleting it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from czbenchmarks.datasets.cache import Entry
+
+_EXAMPLES = """\b
+Examples:
+  czbenchmarks cache list
+  czbenchmarks cache clean
+
+\b
+Another folder than ~/.cz-benchmarks/datasets:
+  export CZBENCHMARKS_CACHE=/data/cells"""
+
+_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+
+@click.group("cache", epilog=_EXAMPLES, invoke_without_command=True)
+@click.pass_context
+def cache_command(context: click.Context) -> None:
+    """List or delete the data sets that were downloaded.
+
+    A data set is downloaded once and kept in a folder. Your own files are never touched.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cache_command.command("list", epilog="\b\nExample:\n  czbenchmarks cache list")
+@click.option(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it: a table to read, or JSON for programs.",
+)
+def list_cache(output_format: str) -> None:
+    """List the downloaded files: their names, sizes, dates and addresses."""
+    from czbenchmarks.datasets.cache import cache_folder, entries
+
+    folder = cache_folder()
+    found = entries(folder)
+    if output_format == "json":
+        import json
+
+        click.echo(json.dumps({"folder": str(folder), "files": [_row(entry) for entry in found]}, indent=2))
+        return
+    if not found:
+        click.echo(f"Nothing was downloaded to {folder}.")
+        return
+    from .output import print_table
+
+    rows = [
+        [
+            entry.path.name if entry.complete else f"{entry.path.name} (not complete)",
+            _bytes(entry.size),
+            _row(entry)["when"][:16].replace("T", " "),
+            entry.address,
+        ]
+        for entry in found
+    ]
+    print_table(["File", "Size", "When", "From"], rows, numbers=["Size"])
+    click.echo(f"{_bytes(sum(entry.size for entry in found))} in {folder}")
+
+
+@cache_command.command(
+    "clean",
+    epilog="\b\nExamples:\n  czbenchmarks cache clean\n  czbenchmarks cache clean https://example.org/cells.h5ad -y",
+)
+@click.argument("names", nargs=-1, metavar="[FILE|ADDRESS|DATASET]...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def clean_cache(names: tuple[str, ...], yes: bool) -> None:
+    """Delete downloaded files: all of them, or those you name.
+
+    A file is named as in the list, by the address it came from, or by the name of its data set. Only files that
+    czbenchmarks downloaded are deleted; it asks first.
+    """
+    from czbenchmarks.datasets.cache import cache_folder, entries, remove
+
+    folder = cache_folder()
+    found = entries(folder)
+    chosen = _named(found, names) if names else found
+    if not chosen:
+        click.echo(f"Nothing to delete in {folder}.")
+        return
+    what = f"{len(chosen)} file{'s' * (len(chosen) > 1)} ({_bytes(sum(entry.size for entry in chosen))}) in {folder}"
+    if not yes:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise click.UsageError(f"Deleting {what} must be confirmed, got no terminal to ask on; add --yes.")
+        if not click.confirm(f"Delete {what}?", err=True):
+            click.echo("Nothing was deleted.")
+            return
+    deleted = [entry for entry in chosen if remove(entry)]
+    for entry in chosen:
+        if entry not in deleted:
+            click.echo(f"{entry.path.name} is being downloaded at this moment and was kept.", err=True)
+    click.echo(f"Deleted {len(deleted)} of {what}.")
+
+
+def _named(found: list[Entry], names: tuple[str, ...]) -> list[Entry]:
+    """Return the files that the user names by file, address or data set."""
+    from czbenchmarks import _check
+    from czbenchmarks.datasets.cache import name_of, shown
+    from czbenchmarks.datasets.catalogue import catalogue
+    from czbenchmarks.datasets.fetching import is_remote
+
+    listed = catalogue()
+    chosen: list[Entry] = []
+    for name in names:
+        address = listed[name]["path"] if name in listed else name
+        wanted = {address, f"{address}.part"}
+        if is_remote(address):
+            wanted = {name_of(address), f"{name_of(address)}.part"}
+        matching = [e for e in found if e.path.name in wanted or (e.address and e.address == shown(address))]
+        if not matching:
+            known = [entry.path.name for entry in found]
+            raise click.UsageError(_check.unknown("Download", name, known, "is not in the cache"))
+        chosen += [entry for entry in matching if entry not in chosen]
+    return chosen
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    from datetime import datetime
+
+    return {
+        "file": str(entry.path),
+        "address": entry.address,
+        "size": entry.size,
+        "when": datetime.fromtimestamp(entry.when).astimezone().isoformat(timespec="seconds"),
+        "complete": entry.complete,
+    }
+
+
+def _bytes(size: float) -> str:
+    if size < 1000:
+        return f"{size:,.0f} bytes"
+    unit = next((unit for unit in ("kB", "MB") if size < 1000 * _UNITS[unit]), "GB")
+    return f"{size / _UNITS[unit]:,.1f} {unit}"

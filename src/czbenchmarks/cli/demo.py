@@ -1,0 +1,300 @@
+"""``czbenchmarks demo``: all tasks on cells that come along, for an embedding and its two controls."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from czbenchmarks.constants import RANDOM_SEED
+
+if TYPE_CHECKING:
+    from czbenchmarks.results import RunRecord
+
+    from ._studies import Study
+
+MANIFEST = "demo.json"
+COMMANDS = "commands.sh"
+_WHAT = "written by czbenchmarks demo"
+_WIDTH = 100
+
+SHOWN = (
+    "adjusted_rand_index",
+    "normalized_mutual_info",
+    "silhouette_score",
+    "mean_fold_accuracy",
+    "mean_fold_f1",
+    "accuracy",
+    "f1",
+    "entropy_per_cell",
+    "batch_silhouette",
+    "sequential_alignment",
+    "spearman_correlation_calculation",
+)
+"""Metrics that the table shows; the records hold all."""
+_LABELS = {
+    "clustering": "cell types",
+    "embedding": "cell types",
+    "label_prediction": "cell types",
+    "batch_integration": "4 donors",
+}
+_NOTES = """\
+PCA       50 principal components of the counts, computed here. For the screen: its own expression,
+          rebuilt from 20 components.
+shuffled  The PCA with its rows in random order: what chance gives. It mixes donors and species well,
+          so read entropy_per_cell and batch_silhouette beside the scores of cell types.
+perfect   Knows the answer: cell types (times) far apart and all else mixed; the true effects.
+"""
+
+
+@click.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=True, path_type=Path),
+    default="czbenchmarks_demo",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the records, the embeddings and the cells. New, empty, or that of an earlier demo.",
+)
+@click.option(
+    "-r",
+    "--random-seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=RANDOM_SEED,
+    show_default=True,
+    metavar="SEED",
+    help="Seed of all draws.",
+)
+def demo_command(output: Path, random_seed: int) -> int:
+    """Score all tasks on cells that come with the program; it needs no data, no network and about a minute.
+
+    Three embeddings are compared: a PCA, the same shuffled (what chance gives) and one that knows the answer. The cells
+    are human and mouse pancreas (Baron et al. 2016, a subset); for time and perturbation they are simulated.
+
+    \b
+    Example:
+      czbenchmarks demo -o demo
+    """
+    started = time.perf_counter()
+    records = run(output, random_seed)
+    print_demo(records, output, random_seed, time.perf_counter() - started)
+    return 0 if all(record.complete for record in records.values()) else 1
+
+
+def run(output: Path, random_seed: int = RANDOM_SEED, most_cells: int | None = None) -> dict[str, RunRecord]:
+    """Write cells and embeddings into a folder, score them, and write the records beside them.
+
+    Parameters
+    ----------
+    output
+        The folder; refused if it holds anything but an earlier demo.
+    random_seed
+        Seed of all draws.
+    most_cells
+        Fewer cells, for tests.
+
+    Returns
+    -------
+    Name of each study to its record.
+    """
+    from czbenchmarks._progress import work
+
+    from ._studies import STUDIES, prepare, score, write_whole
+
+    names = [MANIFEST, COMMANDS, *(file for study in STUDIES for file in study.files)]
+    records = {}
+    with claimed(output, names), work("demo", 1 + sum(len(study.tasks) for study in STUDIES)) as advance:
+        prepare(output, random_seed=random_seed, most_cells=most_cells)
+        advance(1)
+        for study in STUDIES:
+            records[study.name] = score(study, output, random_seed=random_seed)
+            records[study.name].write(output / study.record)
+            advance(len(study.tasks))
+        lines = ["#!/bin/sh", "# Every score of the demo again.", *all_commands(output, random_seed)]
+        write_whole(output / COMMANDS, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
+    return records
+
+
+@contextmanager
+def claimed(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Make a folder, or take that of an earlier demo; whatever stops the work, nothing half-done is left in it."""
+    from czbenchmarks._check import listing
+
+    from ._studies import write_whole
+
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`--output` must be a folder, got the file '{folder}'; choose another name.")
+    new = not folder.exists()
+    earlier = [] if new else _earlier(folder)
+    strange = [] if new else sorted({path.name for path in folder.iterdir()} - set(earlier))
+    if strange:
+        raise ValueError(
+            f"`--output` must be a new or empty folder or that of an earlier demo, got '{folder}', which holds other "
+            f"files ({listing(strange)}); choose another."
+        )
+    if not os.access(folder if not new else _existing(folder), os.W_OK):
+        raise ValueError(f"`--output` must be a folder that can be written, got '{folder}'; choose another.")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in set(earlier) - set(names):
+            (folder / name).unlink(missing_ok=True)
+        content = json.dumps({"what": _WHAT, "files": sorted(names)}, indent=1) + "\n"
+        write_whole(folder / MANIFEST, lambda part: part.write_text(content, encoding="utf-8"))
+        yield
+    except BaseException:
+        for name in {*names, *earlier}:
+            (folder / name).unlink(missing_ok=True)
+        if new:
+            folder.rmdir()
+        raise
+
+
+def _earlier(folder: Path) -> list[str]:
+    """Return the names of the files that a demo wrote there."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    if not isinstance(content, dict) or content.get("what") != _WHAT or not isinstance(content.get("files"), list):
+        return []
+    return [name for name in content["files"] if isinstance(name, str) and (folder / name).is_file()]
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that exists."""
+    return folder if folder.exists() else _existing(folder.absolute().parent)
+
+
+def table(records: dict[str, RunRecord]) -> list[list[str]]:
+    """Return the rows of the table: task and metric, data, best value, one value per embedding."""
+    from czbenchmarks.metrics.types import MetricType, metrics_registry
+
+    from ._studies import EMBEDDINGS, STUDIES
+
+    rows = []
+    for study in STUDIES:
+        for task in study.tasks:
+            about = f"{study.about}, {_LABELS[task]}" if task in _LABELS else study.about
+            rows.append([task, about, "", *("" for _ in EMBEDDINGS)])
+            scores = [score for score in records[study.name].result_metrics if score.task == task]
+            for metric in dict.fromkeys(score.metric_type for score in scores):
+                if metric not in SHOWN:
+                    continue
+                of_metric = [score for score in scores if score.metric_type == metric]
+                best = metrics_registry.declaration(MetricType(metric)).best
+                values = [_mean([s for s in of_metric if s.embedding == name]) for name in EMBEDDINGS]
+                rows.append([f"  {metric}", _averaged(of_metric), f"{best:g}", *map(_number, values)])
+    return rows
+
+
+def _mean(scores: list[Any]) -> float:
+    """Return the mean of one metric's scores; where the classifiers' mean is a score itself, that is taken."""
+    means = [score for score in scores if str(score.params.get("classifier", "")).startswith("MEAN")]
+    values = [score.value for score in means or scores]
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _number(value: float) -> str:
+    return "none" if math.isnan(value) else f"{value:.2f}"
+
+
+def _averaged(scores: list[Any]) -> str:
+    """Say over what the scores of one metric are averaged."""
+    found = []
+    for name, many in (("classifier", "classifiers"), ("condition", "conditions")):
+        values = {score.params[name] for score in scores if name in score.params}
+        values = {value for value in values if not str(value).startswith("MEAN")}
+        if len(values) > 1:
+            found.append(f"mean of {len(values)} {many}")
+    if any("train_species" in score.params for score in scores):
+        within = scores[0].params["train_species"] == scores[0].params["test_species"]
+        found.append("within each species" if within else "from one to the other")
+    return ", ".join(found)
+
+
+def all_commands(folder: Path, random_seed: int) -> list[str]:
+    """Return the commands that give every score of the demo again, run from where the demo was."""
+    from ._studies import EMBEDDINGS, STUDIES
+
+    found = []
+    for study in STUDIES:
+        # Several data sets: -c names the parts of one embedding. One data set: several embeddings.
+        several = [[kind] for kind in EMBEDDINGS] if len(study.data) > 1 else [list(EMBEDDINGS)]
+        found += [command(study, task, folder, random_seed, kinds) for task in study.tasks for kinds in several]
+    return [shlex.join(words) for words in found]
+
+
+def command(study: Study, task: str, folder: Path, random_seed: int, kinds: Sequence[str]) -> list[str]:
+    """Return the words of the command that scores embeddings of a study."""
+    words = [_program(), "run", task]
+    for name in study.data:
+        path = str(folder / f"{name}.h5ad")
+        described = {"dataset_class": "SingleCellPerturbationDataset", "organism": "HUMAN", "path": path}
+        words += ["-u", json.dumps(described) if study.is_screen else path]
+    for kind in kinds:
+        for name in study.data:
+            words += ["-c", f"{kind}={folder / name}_{kind.lower()}.npy"]
+    for option, value in study.tasks[task].items():
+        many = len(study.data) if option == "labels" else 1
+        words += [f"--{option.replace('_', '-')}", value] * many
+    return words if random_seed == RANDOM_SEED else [*words, "-r", str(random_seed)]
+
+
+def _program() -> str:
+    """Return what to type to run this program: its name, or its path where the shell would not find it."""
+    here = Path(sys.argv[0])
+    on_path = shutil.which("czbenchmarks")
+    if here.name != "czbenchmarks" or (on_path and os.path.realpath(on_path) == os.path.realpath(here)):
+        return "czbenchmarks"
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
+
+
+def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, seconds: float) -> None:
+    """Print the table, what it means, where the files are, and what to type next."""
+    from ._studies import EMBEDDINGS, STUDIES
+    from .output import print_table
+
+    cells = {study.name: [one["n_cells"] for one in records[study.name].run_specification.data] for study in STUDIES}
+    click.echo(
+        f"{cells['human'][0]} human pancreas cells; {cells['species'][0]} human and {cells['species'][1]} mouse cells "
+        "of the types they share\n(Baron et al. 2016, doi:10.1016/j.cels.2016.08.011); simulated cells for time and "
+        "perturbation."
+    )
+    columns = ["Task and metric", "Cells", "Best", *EMBEDDINGS]
+    print_table(columns, table(records), numbers=["Best", *EMBEDDINGS])
+    click.echo(_NOTES)
+    failed = [f"{one.task} of {one.embedding} failed: {one.reason}" for r in records.values() for one in r.failures]
+    for line in failed:
+        click.echo(line, err=True)
+    click.echo(f"All scores, cells and embeddings are in {folder}{os.sep}, the commands in {folder / COMMANDS}.")
+    click.echo(f"Done in {seconds:.0f} s. The same by hand, for one of them:\n")
+    click.echo(_broken(command(STUDIES[0], "clustering", folder, random_seed, EMBEDDINGS)))
+    program = shlex.quote(_program())
+    click.echo("\nYour own cells and embedding (.npy, .csv, .parquet, .h5ad, …), with a baseline beside it:\n")
+    click.echo(f"  {program} info YOUR_CELLS.h5ad")
+    click.echo(
+        f"  {program} run clustering -u YOUR_CELLS.h5ad -c YOUR_EMBEDDING.npy --input-labels YOUR_COLUMN -B"
+    )
+    click.echo(f"  {program} list tasks")
+
+
+def _broken(words: Sequence[str]) -> str:
+    """Return a command over as many lines as it needs, indented."""
+    lines = ["  " + shlex.quote(words[0])]
+    for word in map(shlex.quote, words[1:]):
+        if len(lines[-1]) + len(word) + 3 > _WIDTH:
+            lines[-1] += " \\"
+            lines.append("     ")
+        lines[-1] += " " + word
+    return "\n".join(lines)

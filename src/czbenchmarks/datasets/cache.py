@@ -1,0 +1,296 @@
+"""The folder of downloaded files: names, what is known of each file, who may write, listing and cleaning.
+
+A download is written to ``NAME.part`` and moved to ``NAME`` when complete. Beside each lies a small ``.info`` file in
+JSON that says where the bytes come from: ``NAME.part.info`` before the first byte, so that a later call knows whether
+it may go on, and ``NAME.info`` before the move, so that a file without it is not ours and is never deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from czbenchmarks import constants
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: every process writes a part of its own
+    fcntl = None  # type: ignore[assignment]
+
+PATIENCE = 30.0
+"""Seconds that another process's part may stand still before this one downloads its own."""
+
+_LONGEST_STEM = 80
+_OURS = re.compile(r".+-[0-9a-f]{20}(\.[a-z0-9]{1,10}){0,2}(\.[0-9]+-[0-9a-f]{8})?\.part", re.DOTALL)
+_SECRET = re.compile(r"token|sig|secret|password|credential|auth|key", re.IGNORECASE)
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloads: of ``CZBENCHMARKS_CACHE``, else ``DATASETS_CACHE_PATH``, else the default.
+
+    It is read at every call and not made here.
+    """
+    return Path(constants.DATASETS_CACHE_PATH).expanduser()
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known of a file of the cache, or of a part of one.
+
+    Attributes
+    ----------
+    address
+        Where it comes from, secrets left out.
+    of
+        SHA-256 of the whole address.
+    size
+        Bytes; None while unknown.
+    version
+        The server's mark of this version of the file (its ETag or time of change); parts of one version fit together.
+    sha256
+        Of the content, where it was compared with the expected one.
+    """
+
+    address: str
+    of: str
+    size: int | None = None
+    version: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the cache as it is listed.
+
+    Attributes
+    ----------
+    path
+        The file.
+    address
+        Where it comes from; empty for the rest of a download that had not begun.
+    size
+        Bytes on disk.
+    when
+        When it was written, seconds since 1970.
+    complete
+        False for the rest of a download that was cut.
+    """
+
+    path: Path
+    address: str
+    size: int
+    when: float
+    complete: bool
+
+
+def shown(address: str) -> str:
+    """Return an address as it may be printed and stored: without passwords and tokens.
+
+    Examples
+    --------
+    >>> shown("https://me:secret@example.org/cells.h5ad?token=abc&v=2")
+    'https://example.org/cells.h5ad?token=...&v=2'
+    """
+    parts = urlsplit(address)
+    query = parts.query
+    if _SECRET.search(query):
+        pairs = parse_qsl(query, keep_blank_values=True)
+        query = urlencode([(name, "..." if _SECRET.search(name) else value) for name, value in pairs], safe="/:")
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=""))
+
+
+def digest(address: str) -> str:
+    """Return the SHA-256 of a whole address."""
+    return hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def name_of(address: str) -> str:
+    """Return the name of an address in the cache: readable, and another one for every address.
+
+    Examples
+    --------
+    >>> name_of("https://example.org/a%2F../cells%20of%20mine.h5ad?version=2")
+    'cells_of_mine-4e2ae1a7cf8ee42e22a3.h5ad'
+    """
+    path = unquote(urlsplit(address).path).rstrip("/")
+    last = re.split(r"[/\\]", path)[-1]
+    found = re.search(r"(\.(?:csv|tsv|tar|json|txt)(?=\.(?:gz|bz2|xz|zst)$))?\.[A-Za-z0-9]{1,10}$", last)
+    suffix = found.group().lower() if found and found.start() else ""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last[: len(last) - len(suffix)]).strip("._")[:_LONGEST_STEM]
+    return f"{stem or 'file'}-{digest(address)[:20]}{suffix}"
+
+
+def info_of(file: Path) -> Info | None:
+    """Return what is known of a file or part; None if nothing is, or if it is not about this file."""
+    try:
+        stored = json.loads(_info_path(file).read_text(encoding="utf-8"))
+        info = Info(**stored)
+    except (OSError, ValueError, TypeError):
+        return None
+    fits = isinstance(info.of, str) and isinstance(info.address, str) and f"-{info.of[:20]}" in file.name
+    return info if fits and isinstance(info.size, (int, type(None))) else None
+
+
+def _info_path(file: Path) -> Path:
+    return file.with_name(f"{file.name}.info")
+
+
+def remember(file: Path, info: Info) -> None:
+    """Write what is known of a file or part, in one step."""
+    target = _info_path(file)
+    part = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        part.write_text(json.dumps(asdict(info)), encoding="utf-8")
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def forget(file: Path) -> None:
+    """Remove a file or part and what is known of it."""
+    file.unlink(missing_ok=True)
+    _info_path(file).unlink(missing_ok=True)
+
+
+def complete(target: Path) -> Info | None:
+    """Return what is known of a downloaded file that is there in its full length, else None."""
+    info = info_of(target)
+    try:
+        return info if info and target.is_file() and target.stat().st_size == info.size else None
+    except OSError:
+        return None
+
+
+@dataclass
+class Part:
+    """A part that this process alone writes: its path and the open file."""
+
+    path: Path
+    file: IO[bytes]
+
+    def move(self, target: Path) -> None:
+        """Make it the file `target`."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if fcntl is None:  # Windows moves no open file; nobody else writes to this part there
+            self.file.close()
+        os.replace(self.path, target)  # while it is locked: who waits for it finds another file under its name
+        _info_path(self.path).unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def claim(target: Path) -> Part | None:
+    """Return a part of `target` for this process to fill; None if another process completed the file meanwhile.
+
+    The lock on the part ends with the process that holds it, however that ends. Where another process's part stands
+    still, or the file system knows no locks, the part is one of our own.
+    """
+    path = target.with_name(f"{target.name}.part")
+    size, since = -1, time.monotonic()
+    while complete(target) is None:
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115 - it is returned
+        try:
+            free = _locked(file)
+            if free and _same(file, path):
+                part, file = Part(path, file), None  # type: ignore[assignment]
+                return part
+        finally:
+            if file is not None:
+                file.close()
+        if free:
+            continue  # moved into place between opening and locking
+        now = _size(path)
+        if now != size:
+            size, since = now, time.monotonic()
+        if free is None or time.monotonic() - since > PATIENCE:
+            own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+            part = Part(own, open(own, "x+b"))  # noqa: SIM115 - it is returned
+            _locked(part.file)
+            return part
+        time.sleep(0.05)
+    return None
+
+
+def _locked(file: IO[bytes]) -> bool | None:
+    """Lock a file: True if it is ours now, False if another holds it, None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a network folder without locks
+        return None
+    return True
+
+
+def _same(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every system opens folders; the file itself is safe
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def entries(folder: Path | None = None) -> list[Entry]:
+    """Return the files that downloads made, and the rest of those that were cut, sorted by name.
+
+    Files that something else put into the folder are not among them.
+    """
+    return sorted(_entries(folder or cache_folder()), key=lambda entry: entry.path.name)
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = folder / name
+        info, part = info_of(path), _OURS.fullmatch(name) is not None
+        try:
+            status = path.stat(follow_symlinks=False)
+        except OSError:
+            continue
+        # A download that was killed before its first byte left an empty part.
+        if (info and not path.is_symlink()) or (part and status.st_size == 0):
+            yield Entry(path, info.address if info else "", status.st_size, status.st_mtime, not part)
+
+
+def remove(entry: Entry) -> bool:
+    """Delete a file of the cache; False if it is being downloaded at this moment."""
+    if not entry.complete:
+        try:
+            with entry.path.open("r+b") as file:
+                if _locked(file) is False:
+                    return False
+                forget(entry.path)
+        except FileNotFoundError:
+            return True
+    forget(entry.path)
+    return True

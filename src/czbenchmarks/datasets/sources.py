@@ -1,0 +1,253 @@
+"""Remote files as streams that begin at any byte: ``https://``, ``http://`` and ``s3://``, through fsspec."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+_PIECE = 1 << 20
+
+
+class Refused(Exception):
+    """The server answered and will not give the file; trying again is of no use."""
+
+
+class Unreachable(Exception):
+    """No answer, or one that was cut; trying again may help.
+
+    Attributes
+    ----------
+    answered
+        False where there was no connection at all.
+    """
+
+    def __init__(self, reason: str, answered: bool = True):
+        super().__init__(reason)
+        self.answered = answered
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A remote file from some byte on.
+
+    Attributes
+    ----------
+    start
+        The byte it begins with: the one asked for, or 0 where the server cannot or the file has changed.
+    size
+        Bytes of the whole file; None if the server does not say.
+    version
+        The server's mark of this version of the file; None if it gives none, then parts of it fit nothing.
+    read
+        Returns the next piece, empty at the end.
+    """
+
+    start: int
+    size: int | None
+    version: str | None
+    read: Callable[[], bytes]
+
+
+@contextmanager
+def opened(address: str, start: int = 0, version: str | None = None) -> Iterator[Stream]:
+    """Open a remote file at byte `start` if it still is of `version`, else at its beginning.
+
+    Parameters
+    ----------
+    address
+        ``https://``, ``http://`` or ``s3://``.
+    start
+        Bytes that are there already.
+    version
+        The version they are of.
+    """
+    if version is None:
+        start = 0
+    open_ = _opened_s3 if address.lower().startswith("s3://") else _opened_http
+    with open_(address, start, version) as stream:
+        yield stream
+
+
+@contextmanager
+def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stream]:
+    import aiohttp
+    import fsspec
+    from fsspec.asyn import sync
+
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
+    system = fsspec.filesystem(
+        "http",
+        skip_instance_cache=True,
+        client_kwargs={"timeout": limits, "trust_env": True},  # trust_env: proxies
+    )
+
+    async def ask(start: int) -> Any:
+        if response is not None:
+            response.close()
+        session = await system.set_session()
+        headers = {"Accept-Encoding": "identity"}  # else lengths are those of packed bytes
+        if start:
+            headers |= {"Range": f"bytes={start}-", "If-Range": (version or "").partition(" ")[2]}
+        return await session.get(system.encode_url(address), headers=headers)
+
+    async def read() -> bytes:
+        pieces, length = [], 0
+        while length < _PIECE and (piece := await response.content.read(_PIECE - length)):
+            pieces.append(piece)
+            length += len(piece)
+        return b"".join(pieces)
+
+    async def close() -> None:
+        if response is not None:
+            response.close()
+        await system._session.close()
+
+    response: Any = None
+    failures = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
+    try:
+        with _translated(aiohttp.InvalidURL, failures, answered=False):
+            response = sync(system.loop, ask, start)
+        if start and response.status in (206, 416) and not _continues(response, start, version):
+            start = 0  # the rest of something else than what we have
+            with _translated(aiohttp.InvalidURL, failures):
+                response = sync(system.loop, ask, start)
+        if response.status == 200:
+            start = 0
+        _check_answer(response, address, start)
+        rest = response.content_length
+        size = None if rest is None else start + rest
+        yield Stream(start, size, _version(response.headers), _reader(system, read, failures))
+    finally:
+        with suppress(*failures):
+            sync(system.loop, close)
+
+
+def _reader(system: Any, read: Callable[[], Any], failures: Any) -> Callable[[], bytes]:
+    from fsspec.asyn import sync
+
+    def piece() -> bytes:
+        with _translated((), failures):
+            return sync(system.loop, read)
+
+    return piece
+
+
+@contextmanager
+def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterator[None]:
+    """Turn what the libraries raise into the two cases that matter.
+
+    It encloses calls of theirs only: what goes wrong with our own file is no matter of the connection.
+    """
+    try:
+        yield
+    except (Refused, Unreachable):
+        raise
+    except refused as error:
+        raise Refused(_reason(error)) from error
+    except unreachable as error:
+        raise Unreachable(_reason(error), answered) from error
+
+
+def _reason(error: BaseException) -> str:
+    text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", " ".join(str(error).split()))  # no secrets
+    return text.rstrip('."')[:200] or type(error).__name__
+
+
+def _version(headers: Any) -> str | None:
+    """Return the mark of a version, with the kind before it; a weak ETag does not promise the same bytes."""
+    etag, changed = headers.get("ETag", ""), headers.get("Last-Modified")
+    if etag and not etag.startswith("W/"):
+        return f"etag {etag}"
+    return f"changed {changed}" if changed else None
+
+
+def _continues(response: Any, start: int, version: str | None) -> bool:
+    """Say whether an answer is the rest of the file, of the same version."""
+    said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if response.status != 206 or said is None or int(said[1]) != start:
+        return False
+    to_the_end = said[3] == "*" or int(said[2]) + 1 == int(said[3])
+    # Some servers overlook If-Range; some give a partial answer no version at all.
+    return to_the_end and _version(response.headers) in (version, None)
+
+
+def _check_answer(response: Any, address: str, start: int) -> None:
+    status = response.status
+    if status in (404, 410):
+        raise Refused("there is no such file (404)" if status == 404 else "the file is gone (410)")
+    if status in (401, 403, 407):
+        raise Refused(f"access is denied ({status})")
+    if status in (408, 425, 429) or status >= 500:
+        raise Unreachable(f"the server answered {status} {response.reason or ''}".strip())
+    if status != (206 if start else 200):
+        raise Refused(f"the server answered {status} {response.reason or ''}".strip())
+    is_page = urlsplit(address).path.lower().endswith((".html", ".htm"))
+    if response.content_type == "text/html" and not is_page:
+        raise Refused("the server sent a web page, not a file (a page to log in or to click on)")
+
+
+@contextmanager
+def _opened_s3(address: str, start: int, version: str | None) -> Iterator[Stream]:
+    from aiohttp import ClientError
+    from botocore.exceptions import BotoCoreError, HTTPClientError
+    from fsspec.asyn import sync
+
+    failures = (BotoCoreError, HTTPClientError, ClientError, TimeoutError, asyncio.TimeoutError, OSError)
+    with _translated((FileNotFoundError, PermissionError), failures, answered=False):
+        system, answer = _ask_s3(address, start, version)
+    body = answer["Body"]
+
+    async def read() -> bytes:
+        return await body.read(_PIECE)
+
+    async def close() -> None:
+        body.close()
+
+    try:
+        if "ContentRange" not in answer:
+            start = 0
+        version = f"etag {answer['ETag']}" if answer.get("ETag") else None
+        size = start + int(answer["ContentLength"])
+        yield Stream(start, size, version, _reader(system, read, failures))
+    finally:
+        with suppress(*failures):
+            sync(system.loop, close)
+
+
+def _ask_s3(address: str, start: int, version: str | None) -> tuple[Any, Any]:
+    """Return the file system and the answer: anonymously, or as whom the environment says where that is denied."""
+    import fsspec
+    from botocore.exceptions import NoCredentialsError
+
+    config = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 0}}
+    bucket, _, key = address[len("s3://") :].partition("/")
+    denied = ""
+    for anonymous in (True, False):
+        # botocore reads AWS_ENDPOINT_URL, AWS_PROFILE and the like itself.
+        system = fsspec.filesystem("s3", anon=anonymous, skip_instance_cache=True, config_kwargs=config)
+        try:
+            return system, _get(system, bucket, key, start, version)
+        except FileNotFoundError:
+            raise Refused("there is no such file (404)") from None
+        except PermissionError as error:
+            denied = denied or _reason(error)
+        except NoCredentialsError:
+            break
+    raise Refused(f"access is denied ({denied}), without credentials and with those of the environment, if any")
+
+
+def _get(system: Any, bucket: str, key: str, start: int, version: str | None) -> Any:
+    if start:
+        same = (version or "").partition(" ")[2]
+        try:
+            return system.call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-", IfMatch=same)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError:
+            pass  # another version now, or shorter: from the beginning
+    return system.call_s3("get_object", Bucket=bucket, Key=key)

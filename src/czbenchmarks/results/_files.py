@@ -1,0 +1,117 @@
+"""Records as files: written at once, read whatever version wrote them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from czbenchmarks.exceptions import DatasetFileNotFoundError
+
+
+def write(content: dict[str, Any], path: str | Path) -> Path:
+    """Write JSON beside its place and move it there."""
+    target = check_target(path)
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False, encoding="utf-8"
+        ) as file:
+            part = Path(file.name)
+            try:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                mask = os.umask(0)
+                os.umask(mask)
+                part.chmod(0o666 & ~mask)  # temporary files are private; a record is as any file of the user
+                os.replace(part, target)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ValueError(f"The record must be written to a writable file, got '{target}': {error.strerror}.") from None
+    return target
+
+
+def check_target(path: str | Path) -> Path:
+    """Return where a record may be written; refuse to replace what is none.
+
+    Raises
+    ------
+    ValueError
+        If the folder is missing or read-only, or the file holds something else.
+    """
+    target = Path(path).expanduser()
+    if target.is_dir():
+        raise ValueError(f"The record must be a file, got '{target}', which is a folder; add a name such as run.json.")
+    if not target.parent.is_dir():
+        raise ValueError(f"The record must go to an existing folder, got '{target.parent}'; make it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise ValueError(f"The record must go to a writable folder, got '{target.parent}'; choose another.")
+    if target.exists() and not _is_record(target):
+        raise ValueError(f"The record must not replace another file, got '{target}', which is no record; rename it.")
+    return target
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "result_metrics" in content
+
+
+def read(path: str | Path, newest: int, model: type[BaseModel]) -> dict[str, Any]:
+    """Return a record's content in the newest layout, checked."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise DatasetFileNotFoundError(f"A record must be an existing file, got '{file}', which does not exist.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"A record must be a readable file, got '{file}': {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"A record must be JSON, got '{file}', which is not ({error}); write it again.") from None
+    if not isinstance(content, dict) or not isinstance(content.get("result_metrics"), list):
+        raise ValueError(f"A record must hold `result_metrics`, got '{file}' without; it is no record of a run.")
+    version = content.get("schema_version", 0)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise ValueError(f"`schema_version` of a record must be a whole number, got {version!r} in '{file}'.")
+    if version > newest:
+        raise ValueError(
+            f"'{file}' must be a record of schema version {newest} or older, got version {version}; "
+            "upgrade cz-benchmarks to read it."
+        )
+    try:
+        for step in range(version, newest):
+            content = _UPGRADES[step](content)
+        model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"A record must be complete, '{file}' is not ({place}: {first['msg']}).") from None
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(f"A record must be complete, '{file}' is not; write it again.") from None
+    return content
+
+
+def _from_0(old: dict[str, Any]) -> dict[str, Any]:
+    """Upgrade what 0.15.2.dev0 first printed: one seed, no version of the layout, options in one heap."""
+    specification = dict(old.get("run_specification", {}))
+    specification["random_seeds"] = [specification.pop("random_seed", old.get("random_seed"))]
+    specification["tasks"] = {
+        key: {"given": options, "defaulted": {}} for key, options in specification.get("tasks", {}).items()
+    }
+    scores = [
+        {**row, "values_raw": [row["value"]], "n_values": int(row["value"] is not None)}
+        for row in old["result_metrics"]
+    ]
+    return {**old, "schema_version": 1, "run_specification": specification, "result_metrics": scores}
+
+
+_UPGRADES = {0: _from_0}

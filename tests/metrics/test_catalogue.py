@@ -1,0 +1,183 @@
+"""Every row of the catalogue says what it must, and what it says of chance is true."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from czbenchmarks.metrics.types import MetricType, metrics_registry, register_metric
+from czbenchmarks.tasks import (
+    ClusteringTask,
+    ClusteringTaskInput,
+    MetadataLabelPredictionTask,
+    MetadataLabelPredictionTaskInput,
+)
+
+CELLS, DIMENSIONS = 600, 20
+DRAWS = 5
+SHARES = {"B": 0.4, "CD4 T": 0.3, "CD8 T": 0.2, "NK": 0.1}
+BUILT_IN = list(MetricType)
+
+
+@pytest.mark.parametrize("metric", BUILT_IN, ids=lambda metric: metric.value)
+def test_a_row_is_complete(metric):
+    row = metric.declaration
+    least, greatest = row.range
+    assert least < greatest
+    assert row.best in row.range
+    for text in (row.about, row.pitfalls):
+        assert len(text) > 20
+        assert text.endswith(".")
+    assert re.search(r"doi:10\.\d{4,}/|https://|JMLR|arXiv:", row.reference)
+    if isinstance(row.chance, str):
+        assert len(row.chance) > 20
+    else:
+        assert least <= row.chance <= greatest
+        assert row.chance != row.best
+
+
+def mean_over_draws(score) -> float:
+    return float(np.mean([score(np.random.default_rng(seed)) for seed in range(DRAWS)]))
+
+
+def noise(rng, dimensions=DIMENSIONS):
+    return rng.normal(size=(CELLS, dimensions))
+
+
+def cell_types(rng, shares=SHARES):
+    return rng.choice(list(shares), CELLS, p=list(shares.values()))
+
+
+def batches(rng, shares=(1 / 3, 1 / 3, 1 / 3)):
+    return rng.choice(["x", "y", "z"], CELLS, p=shares)
+
+
+def compute(metric, **arguments):
+    found = metrics_registry.compute(metric, **arguments)
+    return float(getattr(found, "statistic", found))
+
+
+def of_clusters(metric):
+    """Score Leiden's clusters of noise, as the task does."""
+
+    def score(rng):
+        types = cell_types(rng)
+        asked = ClusteringTaskInput(obs=pd.DataFrame({"cell_type": types}), input_labels=types)
+        return {one.metric_type: one.value for one in ClusteringTask().run(noise(rng), asked)}[metric]
+
+    return score
+
+
+NUMBERS = {
+    MetricType.ADJUSTED_RAND_INDEX: of_clusters(MetricType.ADJUSTED_RAND_INDEX),
+    MetricType.PEARSON_CORRELATION: lambda rng: compute(
+        MetricType.PEARSON_CORRELATION, x=rng.normal(size=5000), y=rng.normal(size=5000)
+    ),
+    MetricType.SPEARMAN_CORRELATION_CALCULATION: lambda rng: compute(
+        MetricType.SPEARMAN_CORRELATION_CALCULATION, a=rng.normal(size=5000), b=rng.normal(size=5000)
+    ),
+    MetricType.SEQUENTIAL_ALIGNMENT: lambda rng: compute(
+        MetricType.SEQUENTIAL_ALIGNMENT, X=noise(rng), labels=rng.integers(0, 6, CELLS)
+    ),
+}
+
+
+@pytest.mark.parametrize("metric", NUMBERS, ids=lambda metric: metric.value)
+def test_the_number_given_for_chance_is_what_noise_gets(metric):
+    assert mean_over_draws(NUMBERS[metric]) == pytest.approx(metric.declaration.chance, abs=0.03)
+
+
+def test_every_number_given_for_chance_is_tested():
+    scored_by_classifiers = {MetricType.AUROC, MetricType.MEAN_FOLD_AUROC}
+    given = {metric for metric in BUILT_IN if not isinstance(metric.declaration.chance, str)}
+    assert given == {*NUMBERS, *scored_by_classifiers}
+
+
+def test_chance_of_nmi_rises_with_clusters_and_falls_with_cells():
+    assert 0 < mean_over_draws(of_clusters(MetricType.NORMALIZED_MUTUAL_INFO)) < 0.06
+
+    def nmi(cells, clusters):
+        return mean_over_draws(
+            lambda rng: compute(
+                MetricType.NORMALIZED_MUTUAL_INFO,
+                labels_true=rng.integers(0, 5, cells),
+                labels_pred=rng.integers(0, clusters, cells),
+            )
+        )
+
+    assert nmi(600, 40) > 2 * nmi(600, 5)
+    assert nmi(600, 5) > 2 * nmi(6000, 5)
+
+
+def test_chance_of_the_silhouette():
+    def score(rng, dimensions=DIMENSIONS):
+        return compute(MetricType.SILHOUETTE_SCORE, X=noise(rng, dimensions), labels=cell_types(rng))
+
+    assert 0.48 < mean_over_draws(score) < 0.5
+    assert 0.4 < mean_over_draws(lambda rng: score(rng, 2)) < 0.5
+
+
+@pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.1, 0.1)])
+def test_chance_of_the_entropy_is_that_of_the_batch_shares(shares):
+    found = mean_over_draws(lambda rng: compute(MetricType.ENTROPY_PER_CELL, X=noise(rng), labels=batches(rng, shares)))
+    entropy = -sum(share * math.log(share) for share in shares) / math.log(3)
+    assert found == pytest.approx(entropy, abs=0.04)
+
+
+def test_chance_of_the_batch_silhouette_is_near_its_best():
+    def score(rng, dimensions=DIMENSIONS):
+        labels, batch = cell_types(rng), batches(rng)
+        return compute(MetricType.BATCH_SILHOUETTE, X=noise(rng, dimensions), labels=labels, batch=batch)
+
+    assert 0.9 < mean_over_draws(lambda rng: score(rng, 2)) < mean_over_draws(score) < 1
+
+
+def of_classifiers(shares) -> dict[MetricType, float]:
+    found: dict[MetricType, list[float]] = {}
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        asked = MetadataLabelPredictionTaskInput(labels=cell_types(rng, shares), n_folds=3)
+        for one in MetadataLabelPredictionTask().run(noise(rng, 8), asked):
+            if one.params["classifier"].startswith("MEAN"):
+                found.setdefault(one.metric_type, []).append(one.value)
+    return {metric: float(np.mean(values)) for metric, values in found.items()}
+
+
+def test_chance_of_classifiers():
+    several = of_classifiers(SHARES)
+    shares = list(SHARES.values())
+    assert several[MetricType.MEAN_FOLD_AUROC] == pytest.approx(MetricType.MEAN_FOLD_AUROC.declaration.chance, abs=0.04)
+    assert sum(share**2 for share in shares) - 0.03 < several[MetricType.MEAN_FOLD_ACCURACY] < max(shares) + 0.03
+    assert several[MetricType.MEAN_FOLD_RECALL] == pytest.approx(1 / len(shares), abs=0.03)
+    for metric in (MetricType.MEAN_FOLD_F1_SCORE, MetricType.MEAN_FOLD_PRECISION):
+        assert 0.1 < several[metric] < 1 / len(shares) + 0.03
+    two = of_classifiers({"healthy": 0.8, "sick": 0.2})
+    for metric in (MetricType.MEAN_FOLD_F1_SCORE, MetricType.MEAN_FOLD_PRECISION, MetricType.MEAN_FOLD_RECALL):
+        assert two[metric] < 0.25
+
+
+def test_chance_of_jaccard():
+    everything = np.arange(2000)
+
+    def score(rng):
+        one, other = (set(rng.choice(everything, 400, replace=False)) for _ in range(2))
+        return compute(MetricType.JACCARD, y_true=one, y_pred=other)
+
+    assert mean_over_draws(score) == pytest.approx(400 / (2 * 2000 - 400), abs=0.02)
+
+
+def test_chance_of_the_squared_error_of_the_mean():
+    true = np.random.default_rng(0).normal(3, 2, 500)
+    found = compute(MetricType.MEAN_SQUARED_ERROR, y_true=true, y_pred=np.full(500, true.mean()))
+    assert found == pytest.approx(true.var())
+
+
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_a_metric_of_ones_own_can_say_them_too():
+    mine = register_metric("mine", lambda X: 0.0, needs="X", about="Nothing.", chance=0.25, pitfalls="Never good news.")
+    assert (mine.declaration.chance, mine.declaration.pitfalls) == (0.25, "Never good news.")
+    assert mine.declaration.defaults == {}

@@ -1,0 +1,184 @@
+"""Records: what a run gave survives the file, whoever wrote it; what is no record is refused in one sentence."""
+
+import json
+import math
+import os
+import pathlib
+import statistics
+
+import jsonschema
+import pandas as pd
+import pytest
+
+import czbenchmarks.results
+from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.results import Failure, RunRecord, Score
+from czbenchmarks.results.record import RunSpecification, RuntimeMetrics
+
+OLD = sorted((pathlib.Path(__file__).parents[1] / "data" / "records").glob("v*.json"))
+SCHEMA = pathlib.Path(czbenchmarks.results.__file__).parent / "run_record.schema.json"
+
+
+def result(value, metric=MetricType.ADJUSTED_RAND_INDEX, **more):
+    return MetricResult(metric_type=metric, value=value, **more)
+
+
+def make_record(**more):
+    scores = [
+        Score.of("clustering", "ours", [result(0.5), result(0.7)]),
+        Score.of("clustering", "baseline", [result(0.4), result(0.3)]),
+        Score.of("clustering", "other", [result(math.nan, reason="one cluster"), result(0.1)]),
+    ]
+    return RunRecord(
+        result_metrics=scores,
+        run_specification=RunSpecification(random_seeds=[1, 2]),
+        runtime_metrics=RuntimeMetrics(elapsed_time_secs=1.5),
+        **more,
+    )
+
+
+def test_several_seeds_are_mean_deviation_and_raw_values():
+    ours, _, other = make_record().result_metrics
+    assert (ours.value, ours.values_raw, ours.n_values) == (pytest.approx(0.6), [0.5, 0.7], 2)
+    assert ours.value_std_dev == pytest.approx(statistics.stdev([0.5, 0.7]))
+    assert (other.value, other.n_values, other.value_std_dev, other.reason) == (0.1, 1, None, "one cluster")
+    assert not make_record().complete
+    assert [one.value for one in ours.results] == [0.5, 0.7]
+
+
+def test_one_seed_keeps_its_bits():
+    value = 0.1 + 0.2
+    assert Score.of("t", "e", [result(value)]).value == value
+
+
+def test_frame_puts_the_baseline_beside():
+    frame = make_record().to_frame()
+    assert list(frame["baseline"].round(3).fillna(-1)) == [0.35, -1, 0.35]
+    assert frame["difference"].iloc[0] == pytest.approx(0.25)
+    assert list(frame["values_raw"].iloc[0]) == [0.5, 0.7]
+    assert frame["key"].is_unique
+    assert frame["key"].iloc[0] == "clustering|ours|adjusted_rand_index()"
+
+
+def test_frame_of_one_seed_without_baseline_is_plain():
+    record = RunRecord(result_metrics=[Score.of("t", "e", [result(0.5)])] * 2)
+    assert list(record.to_frame().columns) == ["task", "embedding", "metric", "value", "reason", "note", "key"]
+    assert record.to_frame()["key"].is_unique
+    assert list(RunRecord().to_frame().columns) == list(record.to_frame().columns)
+
+
+def test_round_trip(tmp_path):
+    record = make_record(failures=[Failure(task="embedding", embedding="ours", reason="No.")], warnings=["w"])
+    path = record.write(tmp_path / "run.json")
+    assert list(tmp_path.iterdir()) == [path]
+    back = RunRecord.read(path)
+    assert back.to_dict() == record.to_dict()
+    pd.testing.assert_frame_equal(back.to_frame(), record.to_frame())
+    assert math.isnan(back.result_metrics[2].values_raw[0])
+    assert "NaN" not in path.read_text()
+
+
+def test_files_follow_the_published_schema(tmp_path):
+    schema = json.loads(SCHEMA.read_text())
+    assert schema == RunRecord.json_schema(), f"write json.dumps(RunRecord.json_schema(), indent=2) to {SCHEMA}"
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    content = json.loads(make_record().write(tmp_path / "run.json").read_text())
+    validator.validate(content)
+    for field in (
+        "schema_version", "timestamp", "czbenchmarks_version", "environment", "run_specification", "result_metrics",
+        "runtime_metrics", "warnings", "failures",
+    ):  # fmt: skip
+        assert field in content
+    assert {"interval", "breakdowns", "metric_type", "value", "params", "reason", "counts"} <= set(
+        content["result_metrics"][0]
+    )
+    content["result_metrics"][0]["value"] = "high"
+    assert not validator.is_valid(content)
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+def test_records_of_every_released_schema_load(path, tmp_path):
+    stored = json.loads(path.read_text())
+    record = RunRecord.read(path)
+    assert record.schema_version == 1
+    assert len(record.result_metrics) == len(stored["result_metrics"])
+    for score, row in zip(record.result_metrics, stored["result_metrics"], strict=True):
+        assert (score.task, score.embedding, score.metric_type, score.value) == (
+            row["task"], row["embedding"], row["metric_type"], row["value"],
+        )  # fmt: skip
+    assert record.run_specification.random_seeds == [42]
+    assert "embedding" in record.run_specification.tasks
+    assert RunRecord.read(record.write(tmp_path / "new.json")).to_dict() == record.to_dict()
+
+
+def test_there_are_old_records():
+    assert [path.stem for path in OLD] == ["v0", "v1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be JSON"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ("[1, 2]", "no record of a run"),
+        ("{}", "no record of a run"),
+        ('{"result_metrics": [], "schema_version": 2}', "upgrade cz-benchmarks"),
+        ('{"result_metrics": [], "schema_version": "one"}', "must be a whole number"),
+        ('{"result_metrics": [], "schema_version": true}', "must be a whole number"),
+        ('{"result_metrics": [{"task": "t"}], "schema_version": 1}', "must be complete"),
+        ('{"result_metrics": [3]}', "must be complete"),
+        ('{"result_metrics": [{"value": 1}]}', "must be complete"),
+    ],
+)
+def test_what_is_no_record_is_refused(tmp_path, text, says):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=says) as caught:
+        RunRecord.read(tmp_path / "run.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_binary_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        RunRecord.read(tmp_path / "none.json")
+    (tmp_path / "binary.json").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match="must be JSON"):
+        RunRecord.read(tmp_path / "binary.json")
+
+
+def test_a_record_replaces_a_record_and_nothing_else(tmp_path):
+    mine = tmp_path / "embedding.npy"
+    mine.write_bytes(b"\x93NUMPY")
+    with pytest.raises(ValueError, match="must not replace another file"):
+        make_record().write(mine)
+    assert mine.read_bytes() == b"\x93NUMPY"
+    with pytest.raises(ValueError, match="is a folder"):
+        make_record().write(tmp_path)
+    with pytest.raises(ValueError, match="existing folder"):
+        make_record().write(tmp_path / "no" / "run.json")
+    path = make_record().write(tmp_path / "run.json")
+    make_record(warnings=["second"]).write(path)
+    assert RunRecord.read(path).warnings == ["second"]
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
+    path = make_record().write(tmp_path / "run.json")
+    before = path.read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ValueError, match="No space left"):
+        make_record(warnings=["new"]).write(path)
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unknown_metrics_and_fields_of_a_record_load(tmp_path):
+    content = make_record().to_dict()
+    content["result_metrics"][0]["metric_type"] = "somebodys_own"
+    content["later_field"] = 1
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    assert RunRecord.read(tmp_path / "run.json").result_metrics[0].metric_type == "somebodys_own"

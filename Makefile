@@ -43,7 +43,9 @@ types: dev
 	$(BIN)/mypy
 
 docs: dev
-	$(BIN)/python -m pytest --doctest-glob='*.md' README.md CONTRIBUTING.md docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m pytest -n auto tests/docs
+	@echo "The site is in docs/_build/html/index.html."
 
 lock: dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev pyproject.toml --upgrade \

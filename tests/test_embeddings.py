@@ -135,7 +135,10 @@ def write(folder, form, values, names):
 
 
 def _as_r_writes(table, corner):
-    rows = [f'"{name}",' + ",".join(map(repr, row.tolist())) for name, row in zip(table.index, table.to_numpy())]
+    rows = [
+        f'"{name}",' + ",".join(map(repr, row.tolist()))
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
     return corner + ",".join(f'"V{i}"' for i in range(3)) + "\n" + "\n".join(rows) + "\n"
 
 

@@ -58,8 +58,8 @@ def evaluate(
         out; otherwise a missing cell is an error.
     **options
         Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays or names of `obs`
-        columns (by default ``cell_type``, for `batch_labels` ``batch``). ``baseline_NAME`` is an option of
-        the baseline.
+        columns (by default ``cell_type``, for sequential organization ``time``; for `batch_labels` ``batch``).
+        ``baseline_NAME`` is an option of the baseline.
 
     Returns
     -------

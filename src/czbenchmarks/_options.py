@@ -165,7 +165,9 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
         raise ValueError(wrong)
     cls = TASK_REGISTRY.get_task_class(info.name)
     defaults = {
-        name: _default(field, cells, many) for name, field in info.task_params.items() if name not in wanted.options
+        name: _default(field, cells, many, info.name)
+        for name, field in info.task_params.items()
+        if name not in wanted.options
     }
     defaults = {name: value for name, value in defaults.items() if value is not None}
     asked = {
@@ -196,7 +198,16 @@ def _choice(name: str, references: Any) -> str:
     return f"no `{name}` named, so the column {shown} of obs was used"
 
 
-def _default(field: TaskParameter, cells: list[Cells], many: bool) -> Any:
+def default_column(task: str, field: str) -> str | None:
+    """Return the column that a field of labels is filled from unless another is named; None for other fields."""
+    if field == "batch_labels":
+        return "batch"
+    if field not in ("labels", "input_labels"):
+        return None
+    return "time" if task == "sequential_organization" else "cell_type"
+
+
+def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) -> Any:
     """Return what a field gets unless it is given: as a reference, or None to leave it to the task."""
     if not field.required:
         return field.default
@@ -208,10 +219,10 @@ def _default(field: TaskParameter, cells: list[Cells], many: bool) -> Any:
         found = ["@"] * len(cells)
     elif kind == "table" and field.name in ("obs", "var"):
         found = [f"@{field.name}"] * len(cells)
-    elif field.name in ("labels", "input_labels", "batch_labels"):
+    elif (usual := default_column(task, field.name)) is not None:
         found = []
         for one in cells:
-            column = "batch" if field.name == "batch_labels" else one.label_column
+            column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
             if column not in one.obs.columns:
                 verdict = f"(the default of `{field.name}`) is not in obs"
                 raise ValueError(_check.unknown("Column", column, map(str, one.obs.columns), verdict))

@@ -104,10 +104,10 @@ def cut(cells: list[Cells], found: Mapping[str, list[Found]]) -> tuple[list[Cell
         for i, one in enumerate(several):
             if one.rows is not None:
                 kept[i] = one.rows if kept[i] is None else np.intersect1d(kept[i], one.rows)
-    for one, rows in zip(cells, kept, strict=True):
+    for data, rows in zip(cells, kept, strict=True):
         if rows is not None and not len(rows):
             raise ValueError(
-                f"The embeddings must share cells with `{one.name}` and with each other, got none in common."
+                f"The embeddings must share cells with `{data.name}` and with each other, got none in common."
             )
     return [one if rows is None else one.subset(rows) for one, rows in zip(cells, kept, strict=True)], kept
 

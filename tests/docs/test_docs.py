@@ -226,7 +226,8 @@ class Page:
 
     def python(self, block: Block) -> None:
         if ">>>" not in block.text:
-            exec(compile("\n" * block.line + block.text, self.path, "exec"), self.namespace)
+            code = compile("\n" * block.line + block.text, self.path, "exec", dont_inherit=True)
+            exec(code, self.namespace)
             return
         name = self.where(block)
         test = doctest.DocTestParser().get_doctest(block.text, self.namespace, name, str(self.path), block.line)

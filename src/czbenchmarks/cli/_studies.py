@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,15 @@ class Study:
         Names of its data files, without suffix; an embedding of each is ``<name>_<embedding>.npy``.
     tasks
         Task to its options.
+    weight
+        About how long it takes, beside the others.
     """
 
     name: str
     about: str
     data: tuple[str, ...]
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    weight: int = 1
 
     @property
     def files(self) -> list[str]:
@@ -75,6 +79,7 @@ STUDIES = (
             "label_prediction": {"labels": "cell_type"},
             "batch_integration": {"labels": "cell_type", "batch_labels": "donor"},
         },
+        weight=6,
     ),
     Study(
         "species",
@@ -84,6 +89,7 @@ STUDIES = (
             "cross-species_integration": {"labels": "cell_type"},
             "cross-species_label_prediction": {"labels": "cell_type", "aggregation_method": "none"},
         },
+        weight=12,
     ),
     Study(
         "time_course",
@@ -128,7 +134,8 @@ def prepare(folder: Path, *, random_seed: int = RANDOM_SEED, most_cells: int | N
         course = simulate_time_course(min(600, most_cells or 600), random_seed=random_seed)
         _write_embedded(folder, {"simulated_time_course": course}, "time", random_seed)
         advance(1)
-        _write_screen(folder, simulate_screen(4 if most_cells else 8, random_seed=random_seed), random_seed)
+        screen = simulate_screen(4 if most_cells else 16, 40, 300, 100, random_seed=random_seed)
+        _write_screen(folder, screen, random_seed)
         advance(1)
 
 
@@ -153,9 +160,7 @@ def score(study: Study, folder: Path, *, random_seed: int = RANDOM_SEED) -> RunR
         data = [SingleCellPerturbationDataset(path, "human") for path in paths]
         for one in data:
             one.load_data()
-    embeddings = {
-        kind: [str(folder / f"{name}_{kind.lower()}.npy") for name in study.data] for kind in EMBEDDINGS
-    }
+    embeddings = {kind: [str(folder / f"{name}_{kind.lower()}.npy") for name in study.data] for kind in EMBEDDINGS}
     return evaluate(embeddings, data, study.tasks, random_seed=random_seed)
 
 
@@ -186,7 +191,7 @@ def _write_embedded(folder: Path, data: dict[str, AnnData], labels: str, random_
     """Write data sets that are embedded together: their principal components, shuffled, and the perfect control."""
     from scipy import sparse
 
-    from czbenchmarks.tasks import ClusteringTask
+    from czbenchmarks.tasks.clustering import ClusteringTask
     from czbenchmarks.testing import perfect_embedding, shuffled_embedding
 
     counts = sparse.vstack([cells.X for cells in data.values()]).tocsr()
@@ -227,4 +232,4 @@ def _write(folder: Path, name: str, cells: AnnData, embeddings: dict[str, NDArra
     # A copy: writing turns text columns into categories.
     write_whole(target, lambda part: cells.copy().write_h5ad(part, compression="gzip"))
     for kind, values in embeddings.items():
-        write_whole(folder / f"{name}_{kind.lower()}.npy", lambda part, values=values: np.save(part, values))
+        write_whole(folder / f"{name}_{kind.lower()}.npy", partial(np.save, arr=values))

@@ -27,6 +27,8 @@ MANIFEST = "demo.json"
 COMMANDS = "commands.sh"
 _WHAT = "written by czbenchmarks demo"
 _WIDTH = 100
+_PREPARING = 4
+"""About how long cells and embeddings take, in the unit of a study's weight."""
 
 SHOWN = (
     "adjusted_rand_index",
@@ -57,7 +59,7 @@ perfect   Knows the answer: cell types (times) far apart and all else mixed; the
 """
 
 
-@click.command("demo")
+@click.command("demo", epilog="\b\nExample:\n  czbenchmarks demo -o demo")
 @click.option(
     "-o",
     "--output",
@@ -81,10 +83,6 @@ def demo_command(output: Path, random_seed: int) -> int:
 
     Three embeddings are compared: a PCA, the same shuffled (what chance gives) and one that knows the answer. The cells
     are human and mouse pancreas (Baron et al. 2016, a subset); for time and perturbation they are simulated.
-
-    \b
-    Example:
-      czbenchmarks demo -o demo
     """
     started = time.perf_counter()
     records = run(output, random_seed)
@@ -114,13 +112,13 @@ def run(output: Path, random_seed: int = RANDOM_SEED, most_cells: int | None = N
 
     names = [MANIFEST, COMMANDS, *(file for study in STUDIES for file in study.files)]
     records = {}
-    with claimed(output, names), work("demo", 1 + sum(len(study.tasks) for study in STUDIES)) as advance:
+    with claimed(output, names), work("demo", _PREPARING + sum(study.weight for study in STUDIES)) as advance:
         prepare(output, random_seed=random_seed, most_cells=most_cells)
-        advance(1)
+        advance(_PREPARING)
         for study in STUDIES:
             records[study.name] = score(study, output, random_seed=random_seed)
             records[study.name].write(output / study.record)
-            advance(len(study.tasks))
+            advance(study.weight)
         lines = ["#!/bin/sh", "# Every score of the demo again.", *all_commands(output, random_seed)]
         write_whole(output / COMMANDS, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
     return records
@@ -206,21 +204,21 @@ def _mean(scores: list[Any]) -> float:
 
 
 def _number(value: float) -> str:
-    return "none" if math.isnan(value) else f"{value:.2f}"
+    return "none" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # -0.00 is 0.00
 
 
 def _averaged(scores: list[Any]) -> str:
-    """Say over what the scores of one metric are averaged."""
-    found = []
-    for name, many in (("classifier", "classifiers"), ("condition", "conditions")):
-        values = {score.params[name] for score in scores if name in score.params}
-        values = {value for value in values if not str(value).startswith("MEAN")}
-        if len(values) > 1:
-            found.append(f"mean of {len(values)} {many}")
+    """Say over what the scores of one metric are averaged; it must fit into 26 columns."""
     if any("train_species" in score.params for score in scores):
         within = scores[0].params["train_species"] == scores[0].params["test_species"]
-        found.append("within each species" if within else "from one to the other")
-    return ", ".join(found)
+        return f"{'within' if within else 'across'} species, mean of {_number_of(scores, 'classifier')}"
+    name = next((name for name in ("classifier", "condition") if any(name in score.params for score in scores)), "")
+    return f"mean of {_number_of(scores, name)} {name}s" if name else ""
+
+
+def _number_of(scores: list[Any], name: str) -> int:
+    values = {str(score.params[name]) for score in scores if name in score.params}
+    return sum(not value.startswith("MEAN") for value in values)
 
 
 def all_commands(folder: Path, random_seed: int) -> list[str]:
@@ -267,9 +265,9 @@ def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, se
 
     cells = {study.name: [one["n_cells"] for one in records[study.name].run_specification.data] for study in STUDIES}
     click.echo(
-        f"{cells['human'][0]} human pancreas cells; {cells['species'][0]} human and {cells['species'][1]} mouse cells "
-        "of the types they share\n(Baron et al. 2016, doi:10.1016/j.cels.2016.08.011); simulated cells for time and "
-        "perturbation."
+        f"Eight tasks on {cells['human'][0]} human pancreas cells, {cells['species'][0]} human and "
+        f"{cells['species'][1]} mouse ones of the types they share\n"
+        "(Baron et al. 2016, doi:10.1016/j.cels.2016.08.011), and simulated ones for time and perturbation."
     )
     columns = ["Task and metric", "Cells", "Best", *EMBEDDINGS]
     print_table(columns, table(records), numbers=["Best", *EMBEDDINGS])
@@ -280,21 +278,27 @@ def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, se
     click.echo(f"All scores, cells and embeddings are in {folder}{os.sep}, the commands in {folder / COMMANDS}.")
     click.echo(f"Done in {seconds:.0f} s. The same by hand, for one of them:\n")
     click.echo(_broken(command(STUDIES[0], "clustering", folder, random_seed, EMBEDDINGS)))
-    program = shlex.quote(_program())
+    program = _program()
     click.echo("\nYour own cells and embedding (.npy, .csv, .parquet, .h5ad, …), with a baseline beside it:\n")
-    click.echo(f"  {program} info YOUR_CELLS.h5ad")
-    click.echo(
-        f"  {program} run clustering -u YOUR_CELLS.h5ad -c YOUR_EMBEDDING.npy --input-labels YOUR_COLUMN -B"
-    )
-    click.echo(f"  {program} list tasks")
+    click.echo(_broken([program, "info", "YOUR_CELLS.h5ad"]))
+    own = ["-u", "YOUR_CELLS.h5ad", "-c", "YOUR_EMBEDDING.npy", "--input-labels", "YOUR_COLUMN", "-B"]
+    click.echo(_broken([program, "run", "clustering", *own]))
+    click.echo(_broken([program, "list", "tasks"]))
 
 
 def _broken(words: Sequence[str]) -> str:
-    """Return a command over as many lines as it needs, indented."""
-    lines = ["  " + shlex.quote(words[0])]
-    for word in map(shlex.quote, words[1:]):
-        if len(lines[-1]) + len(word) + 3 > _WIDTH:
+    """Return a command over as many lines as it needs, indented; an option and its value stay together."""
+    groups: list[str] = []
+    for word in map(shlex.quote, words):
+        after_option = bool(groups) and groups[-1].startswith("-") and " " not in groups[-1]
+        if after_option and not word.startswith("-"):
+            groups[-1] += f" {word}"
+        else:
+            groups.append(word)
+    lines = [f"  {groups[0]}"]
+    for group in groups[1:]:
+        if len(lines[-1]) + len(group) + 3 > _WIDTH:
             lines[-1] += " \\"
             lines.append("     ")
-        lines[-1] += " " + word
+        lines[-1] += f" {group}"
     return "\n".join(lines)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import click
 
-from czbenchmarks._options import ALIASES, field_kind
+from czbenchmarks._options import ALIASES, default_column, field_kind
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo, TaskParameter
 
-_COLUMNS = {"labels": "cell_type", "input_labels": "cell_type", "batch_labels": "batch"}
 _WITHOUT_EFFECT = ("use_rep", "key_added", "baseline_obsm_key")  # on the command line
 _PLAINLY = {
     "normalize": "Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best.",
@@ -42,11 +41,13 @@ def task_options(info: TaskInfo) -> list[click.Parameter]:
             name: field.model_copy(update=time) if name == "input_labels" else field
             for name, field in info.task_params.items()
         }})  # fmt: skip
-    found = [_option(field, field.name, many) for field in info.task_params.values()]
-    return found + [_option(field, f"baseline_{field.name}", False) for field in info.baseline_params.values()]
+    found = [_option(field, field.name, many, info.name) for field in info.task_params.values()]
+    return found + [
+        _option(field, f"baseline_{field.name}", False, info.name) for field in info.baseline_params.values()
+    ]
 
 
-def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
+def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Parameter:
     kind = field_kind(field.type)
     spellings = [name, *([ALIASES[name]] if name in ALIASES else [])]
     flags = [f"--{spelling.replace('_', '-')}" for spelling in spellings]
@@ -55,7 +56,7 @@ def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
         return click.Option(
             [name, "/".join([flags[0], flags[0].replace("--", "--no-", 1)])],
             default=None,
-            help=_help(field, kind, many),
+            help=_help(field, kind, many, task),
         )
     return click.Option(
         [name, *flags],
@@ -64,14 +65,14 @@ def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
         default=None,
         metavar={"column": "COLUMN", "index": "REFERENCE", "organism": "NAME"}.get(kind),
         hidden=kind == "table" or name in _WITHOUT_EFFECT,  # obs is always the data's; the client passes @obs
-        help=_help(field, kind, many),
+        help=_help(field, kind, many, task),
     )
 
 
-def _help(field: TaskParameter, kind: str, many: bool) -> str:
+def _help(field: TaskParameter, kind: str, many: bool, task: str) -> str:
     default = field.default
     if field.required:
-        default = _COLUMNS.get(field.name) or _FROM_DATA.get(kind)
+        default = default_column(task, field.name) or _FROM_DATA.get(kind)
     elif isinstance(default, bool):
         default = str(default).lower()
     text = _PLAINLY.get(field.name) or field.help_text or field.name

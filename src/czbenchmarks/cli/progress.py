@@ -36,7 +36,7 @@ def showing(quiet: bool = False) -> Iterator[None]:
         with listening(None):
             yield
         return
-    display = Display(sys.stderr)
+    display = Display(sys.stderr, AFTER)
     try:
         with listening(display):
             yield

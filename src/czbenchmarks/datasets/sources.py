@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 
 
 class Refused(Exception):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from czbenchmarks.metrics.types import MetricResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 BASELINE = "baseline"
 
 Number = Annotated[

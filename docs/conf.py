@@ -28,6 +28,7 @@ autodoc_typehints = "none"  # signatures would be longer than the text; the para
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 
 # A name in a docstring that leads nowhere is an error. Other libraries' names lead nowhere on purpose: looking them up
 # needs a network.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import hashlib
 import http.server
@@ -29,6 +30,7 @@ class Served:
     if_range: bool = True
     length: bool = True
     content_type: str = "application/octet-stream"
+    encoding: str | None = None
     statuses: list[int] = field(default_factory=list)  # answered first, one per request
     cuts: list[int] = field(default_factory=list)  # offsets at which one connection after the other is cut
     hold_at: int | None = None  # nothing beyond this offset is sent before `go` is set
@@ -47,6 +49,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the client was killed
+            super().handle()
 
     def do_GET(self) -> None:
         served = self.server.files.get(self.path)
@@ -77,7 +83,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        for name, value in (("ETag", served.etag), ("Last-Modified", changed), ("Content-Type", served.content_type)):
+        headers = {"ETag": served.etag, "Last-Modified": changed, "Content-Type": served.content_type}
+        for name, value in {**headers, "Content-Encoding": served.encoding}.items():
             if value:
                 self.send_header(name, value)
         if served.length:

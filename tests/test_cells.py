@@ -53,11 +53,13 @@ def chunks(array):
     )
 
 
-@pytest.mark.parametrize("form", ["memory", "file", "text", "backed", "folder", "unloaded", "loaded"])
+@pytest.mark.parametrize(
+    "form", ["memory", "file", "text", "backed", "folder", "unloaded", "loaded", "unloaded folder"]
+)
 def test_pieces_are_the_same_however_the_data_are_held(adata, file, folder, form):
     source = {"memory": adata, "file": file, "text": str(file), "folder": str(folder)}.get(form)
-    if form.endswith("loaded"):
-        source = SingleCellLabeledDataset(file, "human")
+    if "loaded" in form:
+        source = SingleCellLabeledDataset(folder if form == "unloaded folder" else file, "human")
         if form == "loaded":
             source.load_data()
     backed = ad.read_h5ad(file, backed="r") if form == "backed" else None
@@ -386,3 +388,38 @@ def test_names_with_control_characters_are_escaped(adata):
     adata.obs["bad\x1b[2Jname"] = 1
     with pytest.raises(ValueError, match=r"bad\\x1b\[2Jname"):
         Cells(adata).look_up("nothing")
+
+
+@pytest.mark.parametrize("form", ["file", "folder"])
+def test_one_column_is_read_and_no_other(file, folder, form):
+    with h5py.File(file, "a") as handle:
+        del handle["obs/cell_type/codes"]
+        handle["obs/n"] = np.arange(N)
+        handle["obs/n"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        handle["obs"].attrs["column-order"] = ["cell_type", "n"]
+    shutil.rmtree(folder / "obs/cell_type/codes")
+    obs = zarr.open_group(str(folder / "obs"), mode="r+", use_consolidated=False)
+    obs.create_array("n", data=np.arange(N)).attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    obs.attrs["column-order"] = ["cell_type", "n"]
+    cells = Cells(file if form == "file" else folder)
+    assert cells.columns == ["cell_type", "n"]
+    assert list(cells.look_up("n")) == list(range(N))
+    assert (cells.n, list(cells.names[:2])) == (N, ["cell0", "cell1"])
+    assert list(cells.subset(np.array([3])).look_up("n")) == [3]
+    for broken in ("cell_type", "@obs"):
+        with pytest.raises(ValueError, match="could not be read"):
+            cells.look_up(broken)
+
+
+def test_columns_are_what_the_whole_table_holds(adata, file, folder):
+    adata.obs["flag"] = pd.array([True, None] * 6, dtype="boolean")
+    adata.obs["number"] = np.arange(N) / 3
+    adata.obs["text"] = [f"t{i}" for i in range(N)]
+    for path in (file, folder):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (adata.write_h5ad if path is file else adata.write_zarr)(path)
+        table = Cells(path).obs
+        for name in table.columns:
+            pd.testing.assert_series_equal(Cells(path).look_up(name), table[name])
+        assert Cells(path).names.equals(table.index)

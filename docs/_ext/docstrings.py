@@ -64,9 +64,9 @@ def fields_as_parameters(app: Sphinx, what: str, name: str, obj: Any, options: A
         return
     found = []
     for field, info in obj.model_fields.items():
-        found.append(field)
-        default = "" if info.default in (PydanticUndefined, None) else f" Default: ``{info.default!r}``."
-        found.append(f"    {info.description or 'See the class.'}{default}")
+        if info.description:
+            default = "" if info.default in (PydanticUndefined, None) else f" Default: ``{info.default!r}``."
+            found += [field, f"    {info.description}{default}"]
     if found:
         lines += ["", "Parameters", "----------", *found, ""]
 

@@ -5,6 +5,7 @@ A page holds ``<!-- generated: tasks -->`` where the text goes, and nothing of i
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-    from czbenchmarks.metrics.types import MetricType
+    from czbenchmarks.metrics.types import Declaration, MetricType
 
 # What each task asks, and the metrics of its scores; tests/docs holds both complete and true.
 TASKS = {
@@ -130,15 +131,31 @@ def metrics() -> Iterator[str]:
         yield from _row(link, row.about, _range(metric), f"{row.best:g}", chance)
     for metric in MetricType:
         row = metric.declaration
-        chance = row.chance if isinstance(row.chance, str) else f"{row.chance:g}"
-        used = [key for key, (_, names) in TASKS.items() if metric.value in names]
-        yield from ("", f"(metric-{metric.value})=", "", f"## {metric.value}", "", row.about, "")
-        yield from ("What it rewards", f": {row.about} Range {_range(metric)}, best {row.best:g}.", "")
-        yield from ("By chance", f": {chance}.", "")
-        yield from ("Pitfalls", f": {_linked(row.pitfalls)}", "")
-        yield from ("Source", f": {_linked(row.reference)}.", "")
-        if used:
-            yield from ("Tasks", f": {', '.join(f'[`{key}`](tasks.md#task-{key})' for key in used)}.", "")
+        chance = f"{row.chance}." if isinstance(row.chance, str) else f"The value is {row.chance:g}."
+        used = [f"[`{key}`](tasks.md#task-{key})" for key, (_, names) in TASKS.items() if metric.value in names]
+        yield from ("", f"(metric-{metric.value})=", "", f"## {metric.value}", "")
+        parts = {
+            "What it rewards": f"{row.about} Range {_range(metric)}, best {row.best:g}.",
+            "Definition": _definition(row),
+            "By chance": chance[0].upper() + chance[1:],
+            "Pitfalls": _linked(row.pitfalls),
+            "Source": f"{_linked(row.reference)}.",
+            "Tasks": ", ".join(used),
+        }
+        for name, text in parts.items():
+            if text:
+                yield from (name, f": {text}", "")
+
+
+def _definition(row: Declaration) -> str:
+    """Return what the function behind a metric says of itself, where it computes the metric from its arguments."""
+    from czbenchmarks._lazy import load
+
+    if not str(row.function).startswith("czbenchmarks") or "metric" in row.defaults:
+        return ""
+    text = inspect.getdoc(load(row.function)) or ""
+    text = re.split(r"\n\n(?:Parameters|Examples|References)\n-", text)[0]
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|").replace("*", "\\*")
 
 
 def _range(metric: MetricType) -> str:
@@ -160,7 +177,7 @@ def commands() -> Iterator[str]:
     """Write the help of every command."""
     from czbenchmarks.cli.main import main
 
-    yield from _command(main, click.Context(main, info_name="czbenchmarks"), 2)
+    yield from _command(main, click.Context(main, info_name="czbenchmarks", **main.context_settings), 2)
 
 
 def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
@@ -171,4 +188,5 @@ def _command(command: click.Command, context: click.Context, level: int) -> Iter
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             if below is not None and not below.hidden:
-                yield from _command(below, click.Context(below, parent=context, info_name=name), level + 1)
+                inside = click.Context(below, parent=context, info_name=name, **below.context_settings)
+                yield from _command(below, inside, level + 1)

@@ -1,6 +1,7 @@
 """Score single-cell models: embeddings and perturbation predictions, from one call or one command.
 
-``evaluate`` is the call, ``czbenchmarks run`` the command. Importing the package imports nothing else.
+``evaluate`` is the call, ``czbenchmarks run`` the command; ``load_dataset`` gives cells to try them on. Importing the
+package imports nothing else.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ._evaluate import evaluate as evaluate
+    from .datasets.utils import load_dataset as load_dataset
 
     __version__: str
 
-_attribute, _names, __all__ = lazy_exports(__name__, {"evaluate": "czbenchmarks._evaluate"})
+_attribute, _names, __all__ = lazy_exports(
+    __name__, {"evaluate": "czbenchmarks._evaluate", "load_dataset": "czbenchmarks.datasets.utils"}
+)
 __all__ += ["__version__"]
 
 

@@ -223,9 +223,9 @@ def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) ->
         found = []
         for one in cells:
             column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
-            if column not in one.obs.columns:
+            if column not in one.columns:
                 verdict = f"(the default of `{field.name}`) is not in obs"
-                raise ValueError(_check.unknown("Column", column, map(str, one.obs.columns), verdict))
+                raise ValueError(_check.unknown("Column", column, one.columns, verdict))
             found.append(f"@obs:{column}")
     else:
         return None
@@ -260,7 +260,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
         value = where.look_up(reference)
     elif kind == "column":
         value = where.taken(value)
-        _check.same_order(value, where.obs.index, name)
+        _check.same_order(value, where.names, name)
     if kind == "index":
         import pandas as pd
 

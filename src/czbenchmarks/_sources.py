@@ -171,7 +171,7 @@ def data_facts(everything: Cells, cut: Cells) -> dict[str, Any]:
         "n_cells_left_out": everything.n - cut.n,
     }
     if path is None:
-        return {**facts, "sha256": sha256_of_names(everything.obs.index), "sha256_of": "cell names"}
+        return {**facts, "sha256": sha256_of_names(everything.names), "sha256_of": "cell names"}
     return {**facts, "path": str(path), "sha256": sha256_of_file(path, cache_folder() / _HASHES), "sha256_of": "file"}
 
 

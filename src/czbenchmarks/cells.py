@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
-from ._reading.files import Refused, local_path, reading, shown
-from ._reading.stores import check_store, child, guard, is_array, kind_of_store, missing_chunks_matter, opened
+from ._reading.annotated import Stored, no_entry
+from ._reading.files import Refused, local_path, reading
+from ._reading.stores import check_store, kind_of_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,19 @@ class Cells:
     @property
     def n(self) -> int:
         """Number of cells."""
-        return len(self.obs)
+        return len(self.names)
+
+    @property
+    def names(self) -> pd.Index:
+        """The names of the cells; no column is read for them."""
+        return self._index("obs")
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of `obs`; none is read for that."""
+        if ("obs", None) not in self._pieces and self._stored is not None:
+            return self._stored.columns("obs")
+        return [str(name) for name in self.obs.columns]
 
     @property
     def organism(self) -> Any:
@@ -72,7 +85,7 @@ class Cells:
         known = getattr(self.source, "organism", None)
         if isinstance(known, Organism):
             return known
-        if "organism" not in self.obs.columns:
+        if "organism" not in self.columns:
             raise ValueError(
                 f"The organism of `{self.name}` must be known for this task; name it with `organisms`, "
                 "or add a column 'organism' to obs."
@@ -99,27 +112,16 @@ class Cells:
             return memory.to_memory() if memory.isbacked else memory
         if self.path is None:
             raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
-        found = self._whole(self.path)
-        for group, key in [("X", None), *((g, k) for g in ("obsm", "layers") for k in getattr(found, g))]:
-            value = getattr(found, group)
-            with reading(self.path, self.name, kind_of_store(self.path)):
-                _consistent(value if key is None else value[key])
+        stored = Stored(self.path, self.name)
+        if not self._is_unloaded:
+            return stored.whole()
+        stored.check_all()
+        loaded = copy.copy(self.source)
+        loaded.load_data()
+        with reading(self.path, self.name, kind_of_store(self.path)):
+            stored.check_sparse(loaded.adata)
+        found: AnnData = loaded.adata
         return found
-
-    def _whole(self, path: Path) -> AnnData:
-        import anndata
-
-        with opened(path, self.name) as root:
-            guard(root, path, self.name)
-            if path.is_dir() and not self._is_unloaded:
-                return anndata.io.read_zarr(root)
-        if self._is_unloaded and not path.is_dir():
-            loaded = copy.copy(self.source)
-            loaded.load_data()
-            found: AnnData = loaded.adata
-            return found
-        with reading(path, self.name, kind_of_store(path)):
-            return anndata.io.read_h5ad(path)
 
     def piece(self, group: str, key: str | None = None) -> Any:
         """Return `X`, `obs`, `var`, or one entry of `obsm`, `layers`, `obs` or `var`, and read no more."""
@@ -137,7 +139,7 @@ class Cells:
             return self.adata
         group, colon, key = reference[1:].partition(":")
         if group in ("obs_index", "var_index") and not colon:
-            return self.piece(group[:3]).index
+            return self._index(group[:3])
         if colon and key and group in _KEYED:
             return self.piece(group, key)
         if not colon and group in ("X", "obs", "var"):
@@ -181,26 +183,35 @@ class Cells:
             )
         return None
 
+    @property
+    def _stored(self) -> Stored | None:
+        """The file, if pieces are read from it one by one."""
+        if "adata" in self.__dict__ or self._memory is not None or self._file is None:
+            return None
+        return self._file if self._file.by_element else None
+
+    @cached_property
+    def _file(self) -> Stored | None:
+        return None if self.path is None else Stored(self.path, self.name)
+
+    def _index(self, group: str) -> pd.Index:
+        """Return the names of cells or genes."""
+        if (group, None) in self._pieces or self._stored is None:
+            index: pd.Index = self.piece(group).index
+            return index
+        return self._stored.names(group)
+
     def _column(self, group: str, key: str) -> Any:
+        if (group, None) not in self._pieces and self._stored is not None:
+            found = self._stored.column(group, key)
+            if found is not None:
+                return found
         table = self.piece(group)
         if key not in table.columns:
             if key == "index":
                 return table.index
             raise ValueError(_check.unknown("Column", key, map(str, table.columns), f"is not in {group}"))
-        column = table[key]
-        if "adata" not in self.__dict__ and self._memory is None and self.path is not None and self.path.is_dir():
-            self._complete(self.path, group, key, column)
-        return column
-
-    def _complete(self, path: Path, group: str, key: str, column: Any) -> None:
-        """Refuse a column of a zarr folder of which chunks are missing."""
-        with opened(path, self.name) as root:
-            if key in root[group] and missing_chunks_matter(root[group][key], column):
-                raise Refused(
-                    f"`{self.name}` must be complete, chunks of column {key!r} of {group} of {shown(path)} are "
-                    "missing; copy the folder again, or, if they hold zeros, write it with zarr's option "
-                    "write_empty_chunks."
-                )
+        return table[key]
 
     def _read(self, group: str, key: str | None) -> Any:
         memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already
@@ -226,36 +237,9 @@ class Cells:
             )
 
     def _from_file(self, group: str, key: str | None) -> Any:
-        from anndata.io import read_elem
-
-        path = self.path
-        assert path is not None
-        with opened(path, self.name) as root:
-            obs = child(root, "obs", path, self.name)
-            if "encoding-type" in obs.attrs:  # else written before anndata 0.7: only read_h5ad knows how
-                if obs.attrs["encoding-type"] != "dataframe":
-                    raise Refused(f"`{self.name}` must hold a table in obs, {shown(path)} has something else there.")
-                element = self._element(root, group, key)
-                if element is None:
-                    return None
-                guard(element, path, self.name)
-                found = read_elem(element)
-                _consistent(found)
-                return found
-            if path.is_dir() or (is_array(obs) and obs.dtype.names is None):
-                raise Refused(f"`{self.name}` must hold a table in obs, {shown(path)} has something else there.")
+        if self._stored is not None:
+            return self._stored.element(group, key)
         return _entry(getattr(self.adata, group), group, key)
-
-    def _element(self, root: Any, group: str, key: str | None) -> Any:
-        """Return an element of the open file; None if the whole group is missing."""
-        assert self.path is not None
-        top = child(root, group, self.path, self.name) if group in root else None
-        if key is None:
-            return top
-        keys = list(top) if top is not None and not is_array(top) else []
-        if key not in keys:
-            raise Refused(_no_entry(group, key, keys))
-        return child(top, key, self.path, self.name)
 
 
 class _Part(Cells):
@@ -285,6 +269,14 @@ class _Part(Cells):
     def adata(self) -> AnnData:
         return self._cells.adata[self._rows].copy()
 
+    @property
+    def columns(self) -> list[str]:
+        return self._cells.columns
+
+    def _index(self, group: str) -> pd.Index:
+        found = self._cells._index(group)
+        return found[self._rows] if group == "obs" else found
+
     def _read(self, group: str, key: str | None) -> Any:
         found = self._cells.piece(group, key)
         if group == "var":
@@ -298,27 +290,17 @@ class _Part(Cells):
         return column.iloc[self._rows] if hasattr(column, "iloc") else column[self._rows]
 
 
-def _no_entry(group: str, key: str, keys: list[str]) -> str:
-    return _check.unknown("Key", key, keys, f"is not in {group}")
-
-
 def _entry(store: Any, group: str, key: str | None) -> Any:
     if key is None:
         return store
     if key not in store:
-        raise ValueError(_no_entry(group, key, list(store.keys())))
+        raise ValueError(no_entry(group, key, list(store.keys())))
     return store[key]
 
 
 def _array(value: Any) -> Any:
     """Read a piece that a backed AnnData left in its file."""
     return value[()] if type(value).__module__.startswith("h5py") else value
-
-
-def _consistent(value: Any) -> None:
-    """Refuse a sparse matrix whose indices point outside: compiled code would follow them."""
-    if hasattr(value, "check_format"):
-        value.check_format(full_check=True)
 
 
 def _is_table(value: Any) -> bool:

@@ -144,7 +144,7 @@ def _from_path(source: str | Path, cells: Cells) -> _Raw:
     if suffix == ".npz":
         return _Raw(read_npz(path, name, key), None, None, origin, said)
     if table_suffix(path) in (".csv", ".tsv", ".txt"):
-        table = read_text_table(path, name, cells.obs.index)
+        table = read_text_table(path, name, cells.names)
     elif suffix in (".parquet", ".pq"):
         table = read_parquet(path, name)
     else:
@@ -190,14 +190,14 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         group, _, rest = key.partition(":")
         value = cells.piece(group, rest) if rest and group in ("obsm", "layers") else cells.piece("obsm", key)
         columns = [str(column) for column in value.columns] if hasattr(value, "columns") else None
-    return _Raw(value, cells.obs.index, columns, origin, said)
+    return _Raw(value, cells.names, columns, origin, said)
 
 
 def _only_counts(names: Any, cells: Cells) -> bool:
     """Tell whether names just number the rows, while the data's names do not."""
     if not counts_rows(names):
         return False
-    return not all(str(name).isdigit() for name in cells.obs.index)
+    return not all(str(name).isdigit() for name in cells.names)
 
 
 def _same_rows(value: Any, cells: Cells, name: str) -> None:
@@ -220,7 +220,7 @@ def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool) -> Found:
     import pandas as pd
 
     theirs = pd.Index(raw.names).astype(str)
-    ours = pd.Index(cells.obs.index).astype(str)
+    ours = pd.Index(cells.names).astype(str)
     origin = {**raw.origin, "aligned": "name"}
     if theirs.equals(ours):  # then names that occur twice do no harm
         return Found(raw.value, None, 0, 0, origin, raw.columns)
@@ -242,7 +242,7 @@ def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool) -> Found:
         )
     if (len(absent) or len(strange)) and not allow_missing_cells:
         raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows)))
-    value = _rows(raw.value, place[rows], cells.obs.index[rows])
+    value = _rows(raw.value, place[rows], cells.names[rows])
     return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns)
 
 

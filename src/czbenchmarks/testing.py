@@ -177,7 +177,7 @@ def perfect_embedding(
 ) -> NDArray[np.float32]:
     """Embed cells by their labels and by nothing else: labels are far apart, and whatever else is mixed.
 
-    Each label has a corner of its own, all of them equally far apart; the cells of a label lie around it at random. So
+    Each label has a place of its own, all of them equally far apart; the cells of a label lie around it at random. So
     batches, donors and species are as mixed as their shares within the labels allow, which may be less than a score's
     best value. For several data sets, embed their labels joined, then split the rows: a label has one place only.
 
@@ -200,18 +200,20 @@ def perfect_embedding(
 
     Examples
     --------
-    >>> perfect_embedding(["a", "b", "a"], n_dimensions=2, spread=0.0).tolist()
-    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    >>> x = perfect_embedding(["a", "b", "a"], n_dimensions=3, spread=0.0)
+    >>> float(np.linalg.norm(x[0] - x[2])), round(float(np.linalg.norm(x[0] - x[1])), 3)
+    (0.0, 1.414)
     """
     found = _check.labels(labels, "labels")
     n_labels = len(found.names)
     width = max(_check.whole(n_dimensions, "n_dimensions", 1), 1 if ordered else n_labels)
-    centres = np.zeros((n_labels, width))
-    if ordered:
-        centres[:, 0] = np.arange(n_labels)
-    else:
-        centres[:, :n_labels] = np.eye(n_labels)
     rng = np.random.default_rng(_seed(random_seed))
+    if ordered:
+        centres = np.outer(np.arange(n_labels), np.full(width, width**-0.5))
+    else:
+        # Turned at random, so that every dimension tells labels apart: classifiers bring dimensions to one scale, and
+        # one that held nothing but the spread would count as much as the others.
+        centres = np.linalg.qr(rng.normal(size=(width, n_labels)))[0].T
     return (centres[found.codes] + rng.normal(0, spread, (len(found), width))).astype(np.float32)
 
 
@@ -231,8 +233,9 @@ def shuffled_embedding(embedding: Any, *, random_seed: int = RANDOM_SEED) -> Any
 
     Examples
     --------
-    >>> shuffled_embedding(np.arange(4.0)[:, None], random_seed=1).ravel().tolist()
-    [2.0, 3.0, 1.0, 0.0]
+    >>> x = shuffled_embedding(np.arange(6.0)[:, None])
+    >>> sorted(x.ravel().tolist()), x.ravel().tolist() == [0, 1, 2, 3, 4, 5]
+    ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], False)
     """
     if hasattr(embedding, "tocsr"):
         array = embedding.tocsr()

@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "kernels": BASE,
     "metrics": {*BASE, "kernels"},
     "datasets": BASE,
+    "file_utils": {*BASE, "datasets"},
     "results": CORE,
     "_reading": {*BASE, "datasets.fetching"},
     "cells": {*CORE, "_reading", "datasets.types"},

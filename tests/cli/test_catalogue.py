@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 import czbenchmarks
 from czbenchmarks.cli.main import main
+from czbenchmarks.datasets import list_available_datasets
+from czbenchmarks.datasets.cache import Info, digest, name_of, remember
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import TASK_REGISTRY
 
@@ -49,10 +51,28 @@ def test_list_metrics():
     assert "adjusted_rand_index" in run("list", "metrics").stdout
 
 
+def test_list_datasets(cache):
+    rows = json.loads(run("list", "datasets", "-f", "json").stdout)
+    assert {row["name"]: {"organism": row["organism"], "url": row["url"]} for row in rows} == list_available_datasets()
+    assert {row["where"] for row in rows} == {"here", "to download"}
+    table = run("list", "datasets").stdout
+    assert all(f" {row['name']} " in table for row in rows), "names are whole, so that they can be copied"
+    assert max(map(len, table.splitlines())) <= 100
+    assert "Here already: baron_pancreas_human, baron_pancreas_mouse." in table
+    address = next(row["url"] for row in rows if row["name"] == "tsv2_ear")
+    cache.mkdir()
+    file = cache / name_of(address)
+    file.write_bytes(b"123")
+    remember(file, Info(address, digest(address), 3))
+    assert "Here already: baron_pancreas_human, baron_pancreas_mouse, tsv2_ear." in run("list", "datasets").stdout
+    file.write_bytes(b"12")
+    assert "tsv2_ear." not in run("list", "datasets").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["list", "task"], "'task' is not one of 'tasks', 'metrics'"),
+        (["list", "task"], "'task' is not one of 'tasks', 'metrics', 'datasets'"),
         (["list"], "Missing argument"),
         (["lst"], "No such command 'lst'"),
         (["--colour"], "No such option"),
@@ -67,13 +87,15 @@ def test_bad_usage_is_one_line_and_status_2(words, sentence):
     assert sentence in result.stderr
 
 
-@pytest.mark.parametrize("words", [["list", "tasks"], ["list", "metrics"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["list", "tasks"], ["list", "metrics"], ["list", "datasets"], ["--version"], ["run", "--help"]]
+)
 def test_what_only_lists_imports_nothing_heavy(words):
     code = (
         "import sys; from czbenchmarks.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'pandas', 'pydantic', 'anndata', "
-        "'scipy', 'sklearn', 'scanpy', 'h5py'}), file=sys.stderr)"
+        "'scipy', 'sklearn', 'scanpy', 'h5py', 'fsspec', 'aiohttp'}), file=sys.stderr)"
     )
     found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert found.stderr == "[]\n"

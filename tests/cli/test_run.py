@@ -223,9 +223,9 @@ def test_the_table(folder):
     result = run(*words)
     assert result.exit_code == 0
     said = "Note: label_prediction: no `labels` named, so the column 'cell_type' of obs was used.\n"
-    assert result.stderr == said
+    assert said in result.stderr  # beside progress, if the machine is slow
     assert run("-q", *words).stderr == ""
-    assert run(*words, "--labels", "cell_type").stderr == ""
+    assert "Note" not in run(*words, "--labels", "cell_type").stderr
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[0] == "label_prediction"

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -62,6 +63,13 @@ def test_without_the_server_what_is_there_is_used(web, served_file, cache):
     cache.chmod(0o700)
 
 
+def test_spaces_and_letters_of_any_script_in_an_address(web, served_file, cache):
+    web.serve("/a%20b/%C3%A9%2F.h5ad?x=%20+", served_file(CONTENT))
+    path = fetch(f" {web.host}/a b/\u00e9%2F.h5ad?x= +\n")
+    assert path.read_bytes() == CONTENT
+    assert fetch(f"{web.host}/a b/\u00e9%2F.h5ad?x= +") == path
+
+
 def test_another_query_is_another_file(web, served_file, cache):
     paths = [fetch(web.serve(f"/cells.h5ad?v={i}", served_file(bytes([i]) * 10))) for i in range(3)]
     assert [path.read_bytes()[0] for path in paths] == [0, 1, 2]
@@ -87,8 +95,8 @@ def test_a_cut_connection_is_resumed_within_the_call(web, served_file, cache, qu
     assert "Range" not in first
     if offset < PIECE:
         assert ["Range" in request for request in others] == [False, False]
-    else:  # what came in whole pieces is on disk; the rest is asked for
-        assert others[0]["Range"] == f"bytes={offset // PIECE * PIECE}-"
+    else:  # what came in whole pieces is on disk (the last of them may be lost with the connection)
+        assert PIECE <= int(others[0]["Range"][6:-1]) <= offset
         assert others[0]["If-Range"] == '"one"'
 
 
@@ -97,7 +105,8 @@ def cut_once(web, served_file, offset, **how):
     served = served_file(CONTENT, cuts=[offset], **how)
     address = web.serve("/cells.h5ad", served)
     with pytest.raises(
-        RemoteStorageError, match=r"could not be reached \(.*\) and (only [\d,]+ bytes of it are|it is)"
+        RemoteStorageError,
+        match=r"could not be reached \(the connection was cut\) and (only [\d,]+ bytes of it are|it is)",
     ):
         fetch(address)
     assert not any(entry.complete for entry in entries())
@@ -126,7 +135,8 @@ def _next_call_completes(web, served_file, offset, **how):
     path = fetch(address, sha256=served.sha256)
     assert path.read_bytes() == CONTENT
     resumed = "Range" in served.requests[1]
-    assert resumed == (offset >= PIECE)
+    assert not resumed or offset >= PIECE
+    assert resumed or offset < 3 * PIECE  # the last pieces may be lost with the connection
     assert len(served.requests) == 2
     assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.info"]
 
@@ -182,7 +192,7 @@ def test_another_content_than_expected_is_refused(web, served_file, cache):
     with pytest.raises(RemoteStorageError, match=rf"must have the SHA-256 {'0' * 64}, got {served.sha256}; ") as caught:
         fetch(address, sha256="0" * 64)
     assert "\n" not in str(caught.value)
-    assert not any(entry.complete for entry in entries())
+    assert os.listdir(cache) == []
     path = fetch(address)  # without an expectation it is a file like any other
     with pytest.raises(RemoteStorageError, match="must have the SHA-256"):
         fetch(address, sha256="0" * 64)
@@ -242,8 +252,8 @@ def test_a_busy_server_is_asked_again(web, served_file, cache, quick):
 
 def test_what_is_gained_between_cuts_allows_more_attempts(web, served_file, cache, monkeypatch):
     monkeypatch.setattr(fetching, "PAUSES", (0.0,))
-    content = some(5 * MEBIBYTE)
-    served = served_file(content, cuts=[MEBIBYTE * i for i in (1, 2, 3, 4)])
+    content = some(9 * MEBIBYTE)
+    served = served_file(content, cuts=[MEBIBYTE * i for i in (2, 4, 6, 8)])
     assert fetch(web.serve("/cells.h5ad", served)).read_bytes() == content
 
 
@@ -273,7 +283,7 @@ def test_secrets_are_neither_said_nor_stored(web, served_file, cache, once):
     [
         ("ftp://host/cells.h5ad", ValueError, "must begin with https://, http:// or s3://"),
         ("cells.h5ad", ValueError, "must begin with https://, http:// or s3://"),
-        ("https://host/a\nb.h5ad", ValueError, "hold no spaces, got 'https://host/a"),
+        ("https://host/a\nb.h5ad", ValueError, "be one line of text, got 'https://host/a"),
         ("https:///cells.h5ad", ValueError, "must name a host or bucket and a file"),
         ("s3://bucket", ValueError, "must name a host or bucket and a file"),
         ("http://host:port/cells.h5ad", ValueError, "must name a host or bucket and a file"),
@@ -414,19 +424,23 @@ def killed_at(web, served_file, moment):
     assert (process.returncode, said) == (-9, ""), errors
     path = fetch(address, sha256=served.sha256)
     assert path.read_bytes() == CONTENT
+    # Killed just after the move, it leaves what was known of the part.
+    assert {*os.listdir(path.parent)} - {f"{path.name}.part.info"} == {path.name, f"{path.name}.info"}
+    [entry] = entries()
+    assert entry.complete
+    assert cache_module.remove(entry)
+    assert os.listdir(path.parent) == []
     return True
 
 
 def test_a_process_killed_before_its_file_is_in_place(web, served_file, cache):
     assert killed_at(web, served_file, 5)
-    assert [entry.complete for entry in entries()] == [True]
 
 
 @pytest.mark.long
 def test_a_process_killed_at_every_one_of_its_file_operations(web, served_file, cache):
     moment = 1
     while killed_at(web, served_file, moment):
-        assert [entry.complete for entry in entries()] == [True]
         shutil.rmtree(cache)
         moment += 1
     assert moment > 10
@@ -535,3 +549,49 @@ def test_without_locks_every_process_has_a_part_of_its_own(web, served_file, cac
         thread.join(30)
     assert got == [CONTENT] * 3
     assert {entry.complete for entry in entries() if entry.size} == {True}
+
+
+def test_a_process_that_is_interrupted_leaves_what_the_next_call_completes(web, served_file, cache):
+    served = served_file(CONTENT, hold_at=1_200_000)
+    address = web.serve("/cells.h5ad", served)
+    process = client(address)
+    part = cache / f"{name_of(address)}.part"
+    until(lambda: part.exists() and part.stat().st_size >= 4 * PIECE)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert errors.endswith("KeyboardInterrupt\n")
+    served.go.set()
+    assert fetch(address).read_bytes() == CONTENT
+    assert "Range" in served.requests[1]
+
+
+def test_checking_is_a_sign_of_life(web, served_file, cache, monkeypatch):
+    served = served_file(CONTENT)
+    touched = []
+    monkeypatch.setattr(os, "utime", lambda path: touched.append(path.name))
+    address = web.serve("/cells.h5ad", served)
+    fetch(address, sha256=served.sha256)
+    assert touched == [f"{name_of(address)}.part"]
+
+
+def test_who_waits_says_so(web, served_file, cache):
+    heard = []
+
+    class Listener:
+        def began(self, work):
+            heard.append(work.what)
+
+        def ended(self, work):
+            pass
+
+    served = served_file(CONTENT, hold_at=1_200_000)
+    address = web.serve("/cells.h5ad", served)
+    first = client(address)
+    part = cache / f"{name_of(address)}.part"
+    until(lambda: part.exists() and part.stat().st_size >= 4 * PIECE)
+    threading.Timer(0.2, served.go.set).start()
+    with _progress.listening(Listener()):
+        fetch(address)
+    first.communicate(timeout=60)
+    assert heard == [f"Waiting for another process to download {name_of(address)}"]
+    assert len(served.requests) == 1

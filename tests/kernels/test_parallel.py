@@ -1,11 +1,14 @@
 import os
+import subprocess
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from czbenchmarks.kernels.parallel import map_blocks, num_threads, one_blas_thread, ranges
+from czbenchmarks.kernels.parallel import interruptible, map_blocks, num_threads, one_blas_thread, ranges
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
 
@@ -117,3 +120,34 @@ def test_a_second_thread_waits_for_its_turn():
 def test_blocks_inside_blocks_do_not_wait_for_each_other(monkeypatch):
     monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", "2")
     assert map_blocks(lambda i: sum(map_blocks(lambda j: i * j, range(3))), range(4)) == [0, 3, 6, 9]
+
+
+def test_what_must_be_interruptible_returns_and_raises_as_it_is():
+    assert interruptible(lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 // 0)
+    assert interruptible(lambda: interruptible(threading.get_ident)) != threading.get_ident()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("flavor", ["igraph", "leidenalg"])
+def test_ctrl_c_is_heard_in_leiden(flavor):
+    """Igraph drops what its random source raises, and would go on."""
+    code = f"""
+import os, signal, sys, threading, time
+import numpy as np
+from czbenchmarks.kernels.graph import connectivities, leiden
+from czbenchmarks.kernels.neighbors import exact_neighbors
+graph = connectivities(exact_neighbors(np.random.default_rng(0).normal(size=(2000, 10)), 15))
+leiden(graph, 0, n_iterations=1, flavor={flavor!r})  # imports
+started = time.monotonic()
+threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    leiden(graph, 0, n_iterations=3000, flavor={flavor!r})
+except KeyboardInterrupt:
+    print(time.monotonic() - started, flush=True)
+    os._exit(0)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert 0.2 <= float(found.stdout) < 2

@@ -120,6 +120,12 @@ def test_chance_of_the_silhouette():
     assert 0.48 < mean_over_draws(score) < 0.5
     assert 0.4 < mean_over_draws(lambda rng: score(rng, 2)) < 0.5
 
+    def with_few_cells_far_out(rng):
+        labels = np.append(cell_types(rng)[:-10], np.repeat(["mast", "epsilon", "schwann", "T", "B"], 2))
+        return compute(MetricType.SILHOUETTE_SCORE, X=rng.standard_t(2, (CELLS, DIMENSIONS)), labels=labels)
+
+    assert 0.3 < mean_over_draws(with_few_cells_far_out) < 0.45
+
 
 @pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.1, 0.1)])
 def test_chance_of_the_entropy_is_that_of_the_batch_shares(shares):

@@ -24,6 +24,8 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
 _INDEX = {"", "index", "unnamed: 0", "cell", "cells", "cell_id", "cell_name", "barcode", "barcodes", "obs_names", "id"}
 """Headings of a first column that names cells even if the names are numbers."""
+_MOST_ROWS = 1_000_000
+"""Rows that a gzipped table may have beside a hundred per cell of the data: a row of little text takes much memory."""
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"]
 
 
@@ -56,11 +58,12 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
     separator = _SEPARATORS[suffix]
     with reading(path, name, suffix):
         first = _first_fields(path, name, separator)
+        most = _MOST_ROWS + 100 * len(known)
         header = _is_header(first, path, name)
-        frame = _frame(path, name, separator, first, header)
+        frame = _frame(path, name, separator, first, header, most)
         if header and all(map(_is_number, first)) and len(frame) + 1 == len(known):
             header = False  # it counted the columns by chance: with it there is a row for every cell
-            frame = _frame(path, name, separator, first, header)
+            frame = _frame(path, name, separator, first, header, most)
         headings = [field.strip() for field in first] if header else None
         if headings is not None and len(headings) == frame.shape[1] - 1:
             headings = ["", *headings]  # R writes no heading above the names
@@ -72,7 +75,7 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
         return _split(frame, headings, path, name, known)
 
 
-def _frame(path: Path, name: str, separator: str, first: list[str], header: bool) -> pd.DataFrame:
+def _frame(path: Path, name: str, separator: str, first: list[str], header: bool, most: int) -> pd.DataFrame:
     """Read the rows: the first column as text, the others as what they are."""
     import pandas as pd
 
@@ -85,7 +88,7 @@ def _frame(path: Path, name: str, separator: str, first: list[str], header: bool
         "encoding": "utf-8-sig",
         "low_memory": False,
     }
-    with _bytes(path, name) as file:
+    with _bytes(path, name, most) as file:
         try:
             return pd.read_csv(file, sep=separator, header=None, **options)
         except pd.errors.EmptyDataError:
@@ -212,23 +215,25 @@ def _lines_before_data(path: Path, name: str) -> int:
     return text[: len(text) - len(body)].count("\n") + reader.line_num
 
 
-def _bytes(path: Path, name: str) -> Any:
+def _bytes(path: Path, name: str, most: int = _MOST_ROWS) -> Any:
     """Open a file, unpacking it on the way if it is gzipped."""
     if path.suffix.lower() != ".gz":
         affordable(path.stat().st_size, path.stat().st_size, path, name, "the text")
         return path.open("rb")
-    return io.BufferedReader(_Unpacked(path, name))
+    return io.BufferedReader(_Unpacked(path, name, most))
 
 
 class _Unpacked(io.RawIOBase):
     """Gzipped text; what unpacks to absurdly more than there is is refused on the way."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, most: int) -> None:
         self._file = gzip.open(path, "rb")  # noqa: SIM115 - closed with this
         self._path = path
         self._name = name
         self._stored = path.stat().st_size
+        self._most = most
         self._read = 0
+        self._rows = 0
 
     def readable(self) -> bool:
         return True
@@ -236,10 +241,11 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         content = self._file.read(len(buffer))
         self._read += len(content)
-        if self._read > min(max(PLAIN, self._stored * 200), memory_limit()):
+        self._rows += content.count(b"\n")
+        if self._read > min(max(PLAIN, self._stored * 200), memory_limit()) or self._rows > self._most:
             raise Refused(
                 f"`{self._name}` must fit into memory, {shown(self._path)} of {size_text(self._stored)} unpacks to "
-                f"more than {size_text(self._read)}; check what it is."
+                f"more than {size_text(self._read)} in {self._rows:,} rows; check what it is."
             )
         buffer[: len(content)] = content
         return len(content)

@@ -94,7 +94,7 @@ def clean_cache(names: tuple[str, ...], yes: bool) -> None:
         return
     what = f"{len(chosen)} file{'s' * (len(chosen) > 1)} ({_bytes(sum(entry.size for entry in chosen))}) in {folder}"
     if not yes:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not _asks():
             raise click.UsageError(f"Deleting {what} must be confirmed, got no terminal to ask on; add --yes.")
         if not click.confirm(f"Delete {what}?", err=True):
             click.echo("Nothing was deleted.")
@@ -104,6 +104,11 @@ def clean_cache(names: tuple[str, ...], yes: bool) -> None:
         if entry not in deleted:
             click.echo(f"{entry.path.name} is being downloaded at this moment and was kept.", err=True)
     click.echo(f"Deleted {len(deleted)} of {what}.")
+
+
+def _asks() -> bool:
+    """Say whether there is someone to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _named(found: list[Entry], names: tuple[str, ...]) -> list[Entry]:

@@ -53,7 +53,7 @@ def list_command(what: str, output_format: str) -> None:
     print_table(list(columns), [[row[key] for key in columns.values()] for row in rows])
     if what == "datasets":
         here = ", ".join(row["name"] for row in rows if row["where"] != "to download")
-        click.echo(f"Here already: {here}. Any other is downloaded when it is first used.")
+        click.echo(click.wrap_text(f"Here already: {here}. Any other is downloaded when it is first used.", 100))
         click.echo("Use one by its name: czbenchmarks run TASK -d NAME …, or load_dataset(NAME) in Python.")
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,8 @@ _LABELS = {
 _NOTES = """\
 PCA       50 principal components of the counts, computed here. For the screen: its own expression,
           rebuilt from 20 components.
-shuffled  The PCA with its rows in random order: what chance gives. It mixes donors and species well,
-          so read entropy_per_cell and batch_silhouette beside the scores of cell types.
+shuffled  The PCA with its rows in random order: what chance gives. It mixes donors and species, so
+          read entropy_per_cell and batch_silhouette beside the scores of cell types.
 perfect   Knows the answer: cell types (times) far apart and all else mixed; the true effects.
 """
 
@@ -146,27 +146,32 @@ def claimed(folder: Path, names: Sequence[str]) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for name in set(earlier) - set(names):
-            (folder / name).unlink(missing_ok=True)
+            (folder / name).unlink()
         content = json.dumps({"what": _WHAT, "files": sorted(names)}, indent=1) + "\n"
         write_whole(folder / MANIFEST, lambda part: part.write_text(content, encoding="utf-8"))
         yield
     except BaseException:
-        for name in {*names, *earlier}:
+        for name in names:
             (folder / name).unlink(missing_ok=True)
         if new:
-            folder.rmdir()
+            with suppress(OSError):  # somebody put something there meanwhile
+                folder.rmdir()
         raise
 
 
 def _earlier(folder: Path) -> list[str]:
-    """Return the names of the files that a demo wrote there."""
+    """Return the names of the files that a demo wrote there, unfinished ones of a killed demo included."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     if not isinstance(content, dict) or content.get("what") != _WHAT or not isinstance(content.get("files"), list):
         return []
-    return [name for name in content["files"] if isinstance(name, str) and (folder / name).is_file()]
+    listed = [MANIFEST, *map(str, content["files"])]
+    # What is there is compared with what is listed, never the other way round: a list might name files elsewhere.
+    there = [path.name for path in folder.iterdir() if path.is_file()]
+    parts = tuple(f".{Path(name).stem}." for name in listed)
+    return [name for name in there if name in listed or (name.startswith(parts) and ".part" in name)]
 
 
 def _existing(folder: Path) -> Path:
@@ -180,6 +185,7 @@ def table(records: dict[str, RunRecord]) -> list[list[str]]:
 
     from ._studies import EMBEDDINGS, STUDIES
 
+    best = {metric.value: metrics_registry.declaration(metric).best for metric in MetricType}
     rows = []
     for study in STUDIES:
         for task in study.tasks:
@@ -190,9 +196,8 @@ def table(records: dict[str, RunRecord]) -> list[list[str]]:
                 if metric not in SHOWN:
                     continue
                 of_metric = [score for score in scores if score.metric_type == metric]
-                best = metrics_registry.declaration(MetricType(metric)).best
                 values = [_mean([s for s in of_metric if s.embedding == name]) for name in EMBEDDINGS]
-                rows.append([f"  {metric}", _averaged(of_metric), f"{best:g}", *map(_number, values)])
+                rows.append([f"  {metric}", _averaged(of_metric), f"{best[metric]:g}", *map(_number, values)])
     return rows
 
 
@@ -281,7 +286,7 @@ def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, se
     program = _program()
     click.echo("\nYour own cells and embedding (.npy, .csv, .parquet, .h5ad, …), with a baseline beside it:\n")
     click.echo(_broken([program, "info", "YOUR_CELLS.h5ad"]))
-    own = ["-u", "YOUR_CELLS.h5ad", "-c", "YOUR_EMBEDDING.npy", "--input-labels", "YOUR_COLUMN", "-B"]
+    own = ["-u", "YOUR_CELLS.h5ad", "-c", "YOUR_EMBEDDING.npy", "--input-labels", "COLUMN", "-B"]
     click.echo(_broken([program, "run", "clustering", *own]))
     click.echo(_broken([program, "list", "tasks"]))
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -241,7 +242,8 @@ class _Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            print(self.format(record), file=sys.stderr, flush=True)
+            with suppress(OSError):  # a log that cannot be written stops nothing
+                print(self.format(record), file=sys.stderr, flush=True)
 
 
 def _log(context: click.Context, level: int) -> None:

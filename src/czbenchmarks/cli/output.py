@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from czbenchmarks._check import printable
-
-from .progress import note
+from .progress import note, printable
 
 if TYPE_CHECKING:
     from czbenchmarks.results import RunRecord, Score

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import click
@@ -19,7 +19,7 @@ from czbenchmarks._progress import Work, listening
 
 AFTER = 2.0
 """Seconds of work that nobody needs to hear of."""
-_FIRST_GAP, _GAP = 5.0, 10.0  # between plain lines
+_GAPS = 5.0, 10.0  # between the first two plain lines, and between all others
 _REFRESH = 0.2
 
 
@@ -48,13 +48,18 @@ def note(text: str) -> None:
     """Print a message for people on stderr, unless the command was given ``--quiet``."""
     context = click.get_current_context(silent=True)
     if context is None or not context.find_root().params.get("quiet"):
-        click.echo(text, err=True)
+        with suppress(OSError):  # a full disk behind stderr is no reason to lose the scores
+            click.echo(text, err=True)
+
+
+def printable(text: object) -> str:
+    """Escape what is not printable; ``_check.printable`` for commands that must start without NumPy."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def one_line(text: object) -> str:
     """Return text as one line of printable characters: a file name must not steer the terminal."""
-    text = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(" ".join(str(text).split()))
 
 
 class Display:
@@ -70,7 +75,7 @@ class Display:
         Seconds between the first two plain lines, and between all others.
     """
 
-    def __init__(self, stream: TextIO, after: float = AFTER, gaps: tuple[float, float] = (_FIRST_GAP, _GAP)) -> None:
+    def __init__(self, stream: TextIO, after: float, gaps: tuple[float, float] = _GAPS) -> None:
         self._stream = stream
         self._after, self._gaps = after, gaps
         self._works: list[Work] = []
@@ -113,8 +118,8 @@ class Display:
             with self._lock:
                 now = time.monotonic()
                 long = [work for work in self._works if now - work.started >= self._after]
-                if len(long) > 1:  # the one task of a run needs no bar for the run
-                    long = [work for work in long if work.outer is not None or work.total != 1]
+                if len(long) > 1:
+                    long = [work for work in long if not _is_run_of_one(work)]
                 if not long or self._closed.is_set():
                     continue
                 try:
@@ -142,12 +147,16 @@ def described(work: Work, now: float) -> str:
     parts: list[str] = []
     outer = work.outer
     while outer is not None:
-        counted = outer.total and outer.total > 1
-        of = f" {min(outer.done + 1, outer.total):,.0f} of {outer.total:,.0f}" if counted and outer.total else ""
-        if outer.outer is not None or of:  # nor a number
+        of = f" {min(outer.done + 1, outer.total):,.0f} of {outer.total:,.0f}" if outer.total else ""
+        if not _is_run_of_one(outer):
             parts.insert(0, one_line(outer.what) + of)
         outer = outer.outer
     return ": ".join([*parts, ", ".join([one_line(work.what), *_state(work, now)])])
+
+
+def _is_run_of_one(work: Work) -> bool:
+    """Tell whether naming a piece of work beside its only part would say nothing."""
+    return work.outer is None and work.total == 1
 
 
 def _state(work: Work, now: float) -> list[str]:
@@ -185,7 +194,10 @@ class _Bars:
         for gone in [work for work in self._rows if work not in works]:
             self._progress.remove_task(self._rows.pop(gone))
         for work in works:
-            fields = {"what": "  " * (work.depth - works[0].depth) + one_line(work.what), "state": ", ".join(_state(work, now))}
+            fields = {
+                "what": "  " * (work.depth - works[0].depth) + one_line(work.what),
+                "state": ", ".join(_state(work, now)),
+            }
             if work in self._rows:
                 self._progress.update(self._rows[work], completed=work.done, **fields)
             else:

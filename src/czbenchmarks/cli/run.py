@@ -6,8 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from czbenchmarks.constants import RANDOM_SEED
+
+from .completion import complete_data_sets, complete_files, task_items
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo
@@ -25,6 +28,10 @@ class _Tasks(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command of a task; either spelling of its name will do."""
         return _task_command(cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the tasks' names without importing them."""
+        return task_items(incomplete) + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the tasks into the help without importing them."""
@@ -94,6 +101,7 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             ["-u", "--user-dataset"],
             multiple=True,
             metavar="DATA",
+            shell_complete=complete_files,
             help="Your cells: an .h5ad file, a .zarr folder, an https:// or s3:// address, or a JSON object with "
             "`dataset_class`, `organism` and `path`. Once per data set for tasks that compare data sets.",
         ),
@@ -101,12 +109,14 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             ["-d", "--dataset-key"],
             multiple=True,
             metavar="NAME",
+            shell_complete=complete_data_sets,
             help="Cells of the catalogue (czbenchmarks list datasets), downloaded once; before those of -u.",
         ),
         click.Option(
             ["-c", "--cell-representation"],
             multiple=True,
             metavar="[NAME=]EMBEDDING",
+            shell_complete=complete_files,
             help="What your model made of the cells: .npy, .npz, .csv, .tsv, .parquet, .h5ad or .zarr (cells x "
             "dimensions; FILE:KEY for one of several arrays), or a reference into the data: @X, @obsm:KEY, "
             "@layers:KEY. Tables with cell names are aligned by them. Several are scored side by side, NAME= names "
@@ -137,6 +147,7 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             ["-o", "--output"],
             type=click.Path(),
             metavar="RECORD.json",
+            shell_complete=complete_files,
             help="Also write the record: scores, options, hashes of the data, versions, seconds.",
         ),
     ]

@@ -14,20 +14,20 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from czbenchmarks import constants
+from czbenchmarks import _progress, constants
 
 try:
     import fcntl
 except ImportError:  # not on Windows: every process writes a part of its own
     fcntl = None  # type: ignore[assignment]
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that another process's part may stand still before this one downloads its own."""
 
 _LONGEST_STEM = 80
@@ -106,7 +106,8 @@ def shown(address: str) -> str:
     if _SECRET.search(query):
         pairs = parse_qsl(query, keep_blank_values=True)
         query = urlencode([(name, "..." if _SECRET.search(name) else value) for name, value in pairs], safe="/:")
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=""))
+    text = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=""))
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def digest(address: str) -> str:
@@ -120,13 +121,13 @@ def name_of(address: str) -> str:
     Examples
     --------
     >>> name_of("https://example.org/a%2F../cells%20of%20mine.h5ad?version=2")
-    'cells_of_mine-4e2ae1a7cf8ee42e22a3.h5ad'
+    'cells_of_mine-830e6774701aeb16f863.h5ad'
     """
     path = unquote(urlsplit(address).path).rstrip("/")
     last = re.split(r"[/\\]", path)[-1]
     found = re.search(r"(\.(?:csv|tsv|tar|json|txt)(?=\.(?:gz|bz2|xz|zst)$))?\.[A-Za-z0-9]{1,10}$", last)
     suffix = found.group().lower() if found and found.start() else ""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last[: len(last) - len(suffix)]).strip("._")[:_LONGEST_STEM]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last[: len(last) - len(suffix)]).strip("._-")[:_LONGEST_STEM]
     return f"{stem or 'file'}-{digest(address)[:20]}{suffix}"
 
 
@@ -137,29 +138,44 @@ def info_of(file: Path) -> Info | None:
         info = Info(**stored)
     except (OSError, ValueError, TypeError):
         return None
-    fits = isinstance(info.of, str) and isinstance(info.address, str) and f"-{info.of[:20]}" in file.name
-    return info if fits and isinstance(info.size, (int, type(None))) else None
+    kinds = {"address": str, "of": str, "size": int | None, "version": str | None, "sha256": str | None}
+    fits = all(isinstance(getattr(info, name), kind) for name, kind in kinds.items())
+    return info if fits and f"-{info.of[:20]}" in file.name else None
 
 
 def _info_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.info")
 
 
-def remember(file: Path, info: Info) -> None:
-    """Write what is known of a file or part, in one step."""
+def remember(file: Path, info: Info, part: Path | None = None) -> None:
+    """Write what is known of a file or part, in one step.
+
+    Parameters
+    ----------
+    file
+        The file or part.
+    info
+        What is known.
+    part
+        The part that the caller holds: what is left of a killed call is then found under a known name.
+    """
     target = _info_path(file)
-    part = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    new = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}") if part is None else _new_info(part)
     try:
-        part.write_text(json.dumps(asdict(info)), encoding="utf-8")
-        os.replace(part, target)
+        new.write_text(json.dumps(asdict(info)), encoding="utf-8")
+        os.replace(new, target)
     finally:
-        part.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
+
+
+def _new_info(part: Path) -> Path:
+    return part.with_name(f"{part.name}.info.new")
 
 
 def forget(file: Path) -> None:
     """Remove a file or part and what is known of it."""
-    file.unlink(missing_ok=True)
-    _info_path(file).unlink(missing_ok=True)
+    for path in (file, _info_path(file), _new_info(file)):
+        path.unlink(missing_ok=True)
 
 
 def complete(target: Path) -> Info | None:
@@ -186,6 +202,7 @@ class Part:
             self.file.close()
         os.replace(self.path, target)  # while it is locked: who waits for it finds another file under its name
         _info_path(self.path).unlink(missing_ok=True)
+        _new_info(self.path).unlink(missing_ok=True)
         _sync_folder(target.parent)
 
 
@@ -196,28 +213,26 @@ def claim(target: Path) -> Part | None:
     still, or the file system knows no locks, the part is one of our own.
     """
     path = target.with_name(f"{target.name}.part")
-    size, since = -1, time.monotonic()
-    while complete(target) is None:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115 - it is returned
-        try:
+    state, since, said = _state(path), time.monotonic(), None
+    with ExitStack() as waiting:
+        while complete(target) is None:
+            file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115 (it is returned)
             free = _locked(file)
             if free and _same(file, path):
-                part, file = Part(path, file), None  # type: ignore[assignment]
+                return Part(path, file)
+            file.close()
+            if free:
+                continue  # moved into place between opening and locking
+            if state != (now := _state(path)):
+                state, since = now, time.monotonic()
+            if free is None or time.monotonic() - since > PATIENCE:
+                own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+                part = Part(own, open(own, "x+b"))  # noqa: SIM115 (it is returned)
+                _locked(part.file)
                 return part
-        finally:
-            if file is not None:
-                file.close()
-        if free:
-            continue  # moved into place between opening and locking
-        now = _size(path)
-        if now != size:
-            size, since = now, time.monotonic()
-        if free is None or time.monotonic() - since > PATIENCE:
-            own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-            part = Part(own, open(own, "x+b"))  # noqa: SIM115 - it is returned
-            _locked(part.file)
-            return part
-        time.sleep(0.05)
+            if not said:
+                said = waiting.enter_context(_progress.work(f"Waiting for another process to download {target.name}"))
+            time.sleep(0.05)
     return None
 
 
@@ -241,11 +256,13 @@ def _same(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _size(path: Path) -> int:
+def _state(path: Path) -> tuple[int, int]:
+    """Return what changes while someone works on a part."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:
-        return -1
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 def _sync_folder(folder: Path) -> None:
@@ -293,4 +310,7 @@ def remove(entry: Entry) -> bool:
         except FileNotFoundError:
             return True
     forget(entry.path)
+    part = entry.path.with_name(f"{entry.path.name}.part")
+    if entry.complete and not part.exists():  # a process was killed just after it moved the part
+        forget(part)
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import re
 import shutil
 import time
@@ -72,7 +73,7 @@ def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None
     """
     if isinstance(address, str) and address.startswith(_BUNDLED):
         return _bundled(address.removeprefix(_BUNDLED))
-    _check_address(address)
+    address = _checked(address)
     sha256 = _check_sha256(sha256)
     folder = cache_folder() if folder is None else folder
     target = folder / name_of(address)
@@ -103,11 +104,14 @@ def _bundled(name: str) -> Path:
     return folder / name
 
 
-def _check_address(address: str) -> None:
+def _checked(address: str) -> str:
     if not isinstance(address, str):
         raise TypeError(f"An address must be text such as https://host/cells.h5ad, got {_check.kind_of(address)}.")
-    if not is_remote(address) or re.search(r"[\x00-\x20\x7f]", address.strip()):
-        raise ValueError(f"An address must begin with https://, http:// or s3:// and hold no spaces, got {address!r}.")
+    address = address.strip()
+    if not is_remote(address) or re.search(r"[\x00-\x1f\x7f]", address):
+        raise ValueError(
+            f"An address must begin with https://, http:// or s3:// and be one line of text, got {address!r}."
+        )
     try:
         parts = urlsplit(address)
         whole = parts.hostname and parts.path.strip("/") and (parts.port or True)
@@ -120,6 +124,7 @@ def _check_address(address: str) -> None:
             f"A remote .zarr is a folder of many files and is not downloaded, got {shown(address)}; "
             "download the folder yourself and pass its path."
         )
+    return address
 
 
 def _check_sha256(sha256: str | None) -> str | None:
@@ -140,8 +145,14 @@ def _holds(target: Path, info: Info, sha256: str) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    with path.open("rb") as file, _progress.work(f"Checking {path.name}", path.stat().st_size, unit="B") as advance:
+        while piece := file.read(1 << 22):
+            found.update(piece)
+            advance(len(piece))
+            if path.suffix == ".part":
+                os.utime(path)  # a sign of life for who waits
+    return found.hexdigest()
 
 
 def _wrong_content(address: str, expected: str, got: str) -> RemoteStorageError:
@@ -157,9 +168,7 @@ def _keeping(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, RemoteStorageError):
-            raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))  # Windows knows no quota
         what = "have room for the download" if full else "be a folder that you may write to"
         raise RemoteStorageError(
             f"The cache {folder} must {what}, got: {error.strerror or error}; set CZBENCHMARKS_CACHE to another folder"
@@ -179,9 +188,10 @@ def _fill(part: Part, target: Path, address: str, sha256: str | None) -> None:
             break
         forget_content(part)
         if began_anew or attempt == 2:  # what was resumed may have been a mixture; this was not
+            forget(part.path)
             raise _wrong_content(address, str(sha256), str(got))
     known = info_of(part.path) or Info(shown(address), digest(address))
-    remember(target, replace(known, size=part.file.seek(0, 2), sha256=got))
+    remember(target, replace(known, size=part.file.seek(0, 2), sha256=got), part.path)
     part.move(target)
 
 
@@ -207,7 +217,8 @@ def _download(part: Part, target: Path, address: str) -> bool:
                     if stream.start == 0:
                         anew = True
                         forget_content(part)
-                        remember(part.path, Info(shown(address), digest(address), stream.size, stream.version))
+                        known = Info(shown(address), digest(address), stream.size, stream.version)
+                        remember(part.path, known, part.path)
                     if report is None:
                         report = stack.enter_context(_reported(target, address, stream))
                     _copy(stream, part, report)

@@ -23,7 +23,7 @@ class SingleCellDataset(Dataset):
     dataset_type_name
         Names the folder of task inputs.
     path
-        An ``.h5ad`` file.
+        An ``.h5ad`` file or a ``.zarr`` folder.
     organism
         An `Organism` or its name.
     task_inputs_dir
@@ -90,13 +90,16 @@ def _read(path: Path, backed: Literal["r"] | None) -> AnnData:
     import anndata
 
     try:
+        if path.suffix == ".zarr":
+            return anndata.io.read_zarr(path)
         return anndata.read_h5ad(path, backed=backed)
     except (MemoryError, Warning):
         raise
     except Exception as error:
         # Whatever HDF5 or anndata stumbled over: the file is at fault, and their own words rarely say so.
+        kind = ".zarr folder" if path.suffix == ".zarr" else ".h5ad file"
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"`path` must be a complete .h5ad file, got {path} which cannot be read "
+            f"`path` must be a complete {kind}, got {path} which cannot be read "
             f"({type(error).__name__}: {reason}); write or download it again."
         ) from error

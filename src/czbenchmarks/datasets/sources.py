@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 _PIECE = 1 << 18
 
@@ -79,12 +79,17 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
     import fsspec
     from fsspec.asyn import sync
 
+    packed = urlsplit(address).path.lower().endswith((".gz", ".tgz"))
     limits = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
     system = fsspec.filesystem(
         "http",
         skip_instance_cache=True,
-        client_kwargs={"timeout": limits, "trust_env": True},  # trust_env: proxies
+        # trust_env: proxies. Some servers call a .gz file packed on the way, but packed is what it is.
+        client_kwargs={"timeout": limits, "trust_env": True, "auto_decompress": not packed},
     )
+
+    # Nothing else is quoted anew: an address that is signed must stay as it is.
+    url = re.sub(r"[^!-~]+", lambda found: quote(found[0]), address)
 
     async def ask(start: int) -> Any:
         if response is not None:
@@ -93,7 +98,7 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
         headers = {"Accept-Encoding": "identity"}  # else lengths are those of packed bytes
         if start:
             headers |= {"Range": f"bytes={start}-", "If-Range": (version or "").partition(" ")[2]}
-        return await session.get(system.encode_url(address), headers=headers)
+        return await session.get(system.encode_url(url), headers=headers)
 
     async def read() -> bytes:
         pieces, length = [], 0
@@ -119,6 +124,9 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
         if response.status == 200:
             start = 0
         _check_answer(response, address, start)
+        if not packed and _is_packed(response):
+            yield Stream(0, None, None, _reader(system, read, failures))  # unpacked on arrival: the length is another
+            return
         rest = response.content_length
         size = None if rest is None else start + rest
         yield Stream(start, size, _version(response.headers), _reader(system, read, failures))
@@ -154,6 +162,8 @@ def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterat
 
 
 def _reason(error: BaseException) -> str:
+    if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
+        return "the connection was cut"
     text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", " ".join(str(error).split()))  # no secrets
     return text.rstrip('."')[:200] or type(error).__name__
 
@@ -169,11 +179,16 @@ def _version(headers: Any) -> str | None:
 def _continues(response: Any, start: int, version: str | None) -> bool:
     """Say whether an answer is the rest of the file, of the same version."""
     said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
-    if response.status != 206 or said is None or int(said[1]) != start:
+    if response.status != 206 or said is None or int(said[1]) != start or _is_packed(response):
         return False
     to_the_end = said[3] == "*" or int(said[2]) + 1 == int(said[3])
     # Some servers overlook If-Range; some give a partial answer no version at all.
     return to_the_end and _version(response.headers) in (version, None)
+
+
+def _is_packed(response: Any) -> bool:
+    """Say whether the server packed the bytes for the way, though asked not to."""
+    return response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
 
 
 def _check_answer(response: Any, address: str, start: int) -> None:
@@ -194,11 +209,12 @@ def _check_answer(response: Any, address: str, start: int) -> None:
 @contextmanager
 def _opened_s3(address: str, start: int, version: str | None) -> Iterator[Stream]:
     from aiohttp import ClientError
-    from botocore.exceptions import BotoCoreError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, HTTPClientError, ParamValidationError
     from fsspec.asyn import sync
 
     failures = (BotoCoreError, HTTPClientError, ClientError, TimeoutError, asyncio.TimeoutError, OSError)
-    with _translated((FileNotFoundError, PermissionError), failures, answered=False):
+    refused = (FileNotFoundError, PermissionError, ParamValidationError)  # the last: no name for a bucket
+    with _translated(refused, failures, answered=False):
         system, answer = _ask_s3(address, start, version)
     body = answer["Body"]
 

@@ -1,0 +1,176 @@
+"""Which tasks a data file can serve, with the command to type, and why not the others."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from czbenchmarks._check import listing, printable
+
+_LABELS = ("cell_type", "celltype", "cell type", "cell_ontology", "annot", "label", "cluster", "leiden", "louvain")
+_BATCHES = ("batch", "donor", "sample", "library", "patient", "individual", "subject", "replicate", "plate", "lane",
+            "study", "dataset", "protocol", "assay", "chemistry", "tech", "orig.ident")  # fmt: skip
+_TIMES = ("time", "day", "hour", "week", "month", "age", "stage", "dpt")
+_SPECIES = ("organism", "species")
+_PICTURES = ("umap", "tsne", "t-sne", "spatial")
+
+
+def suitable(facts: dict[str, Any], source: str) -> list[dict[str, Any]]:
+    """Return one row per task: the command for this file, or the reason why there is none.
+
+    Parameters
+    ----------
+    facts
+        What is in the file.
+    source
+        As the user names it.
+    """
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    chosen = Chosen(facts)
+    rows = []
+    for key, summary in TASK_REGISTRY.summaries().items():
+        special = {"sequential_organization": _over_time, "perturbation_expression_prediction": _screen}.get(key)
+        if special is not None:
+            row = special(facts, chosen, source)
+        elif summary.requires_multiple_datasets:
+            row = _between_species(key, facts, chosen, source)
+        else:
+            row = _with_labels(key, facts, chosen, source)
+        rows.append({"task": key, "command": None, "reason": None, "note": None, **row})
+    return rows
+
+
+class Chosen:
+    """The columns that look like labels, batch and time, and the embedding to score."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._n = facts["n_cells"]
+        columns = facts["obs"]
+        self.time = _best(columns, _TIMES, lambda one: one["numeric"] and one["n_values"] >= 2 and not one["missing"])
+        self.batch = _best(columns, _BATCHES, lambda one: self._groups(one) and one is not self.time)
+        taken = [one for one in (self.time, self.batch) if one is not None]
+        self.labels = _best(columns, _LABELS, self._groups) or next(
+            (
+                one
+                for one in columns
+                if one["kind"] == "text"
+                and self._groups(one)
+                and one not in taken
+                and not _hits(one["name"], (*_BATCHES, *_SPECIES))
+            ),
+            None,
+        )
+        if self.batch is self.labels:
+            self.batch = None
+        usable = [one["key"] for one in facts["obsm"] if one["shape"] and len(one["shape"]) == 2]
+        usable.sort(key=lambda key: any(word in key.lower() for word in _PICTURES))
+        self.embedding = f"@obsm:{usable[0]}" if usable else "embedding.npy"
+
+    def _groups(self, one: dict[str, Any]) -> bool:
+        """Tell whether a column can name groups: two at least, of two cells on average, and none missing."""
+        return one["kind"] != "numbers" and 2 <= one["n_values"] <= self._n / 2 and not one["missing"]
+
+
+def _hits(name: str, words: tuple[str, ...]) -> int:
+    """Return how early a name is in a list of words; 0 if it is not."""
+    plain = name.lower()
+    exact = next((2 * len(words) - i for i, word in enumerate(words) if plain == word), 0)
+    return exact or next((len(words) - i for i, word in enumerate(words) if _word_in(word, plain)), 0)
+
+
+def _word_in(word: str, text: str) -> bool:
+    """Tell whether a word begins a word of a name: `age` is in `donor_age`, not in `image` or `percentage`."""
+    start = text.find(word)
+    while start > 0 and text[start - 1].isalnum():
+        start = text.find(word, start + 1)
+    return start >= 0
+
+
+def _best(columns: list[dict[str, Any]], words: tuple[str, ...], fits: Any) -> dict[str, Any] | None:
+    ranked = [(score, -i) for i, one in enumerate(columns) if (score := _hits(one["name"], words)) and fits(one)]
+    return columns[-max(ranked)[1]] if ranked else None
+
+
+def _command(task: str, inputs: list[str], embeddings: list[str], options: list[str]) -> str:
+    words = ["czbenchmarks", "run", task]
+    for flag, values in (("-u", inputs), ("-c", embeddings)):
+        for value in values:
+            words += [flag, value]
+    return printable(shlex.join([*words, *options]))
+
+
+def _no_labels(facts: dict[str, Any]) -> str:
+    if not facts["obs"]:
+        return "obs has no columns; add one with a label per cell"
+    return (
+        "no column of obs names groups of cells (2 values at least, fewer than half the cells, none missing); "
+        f"there are {listing([one['name'] for one in facts['obs']], 5)}"
+    )
+
+
+def _labels_option(task: str) -> str:
+    return "--input-labels" if task in ("clustering", "embedding", "sequential_organization") else "--labels"
+
+
+def _with_labels(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+    if chosen.labels is None:
+        return {"reason": _no_labels(facts)}
+    options = [_labels_option(task), chosen.labels["name"]]
+    if task == "batch_integration":
+        if chosen.batch is None:
+            return {"reason": "no column of obs looks like a batch; name one with --batch-labels COLUMN if there is"}
+        options += ["--batch-labels", chosen.batch["name"]]
+    if task == "label_prediction" and chosen.labels["n_with_10_cells"] < 2:
+        return {
+            "reason": f"fewer than two values of {printable(chosen.labels['name'])!r} have 10 cells; lower "
+            "--min-class-size or name another column with --labels COLUMN"
+        }
+    return {"command": _command(task, [source], [chosen.embedding], options)}
+
+
+def _over_time(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+    if chosen.time is None:
+        return {
+            "reason": "no column of obs looks like time in numbers; name one with --input-labels COLUMN if there is"
+        }
+    options = ["--input-labels", chosen.time["name"]]
+    return {"command": _command("sequential_organization", [source], [chosen.embedding], options)}
+
+
+def _between_species(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+    if chosen.labels is None:
+        return {"reason": _no_labels(facts)}
+    options = ["--labels", chosen.labels["name"]]
+    organism = facts["organism"]
+    if organism is None or not organism["from"].startswith("column"):
+        ours = organism["name"] if organism else "THIS_SPECIES"
+        options += ["--organisms", ours, "--organisms", "OTHER_SPECIES"]
+    if task == "cross-species_label_prediction":
+        donor = _best(facts["obs"], ("donor", "sample", "patient", "individual", "subject"), lambda one: True)
+        usable = donor is not None and donor is not chosen.labels and donor["n_values"] >= 2 and not donor["missing"]
+        options += ["--sample-ids", donor["name"]] if usable and donor else ["--aggregation-method", "none"]
+    here = chosen.embedding
+    other = here if here.startswith("@") else "other.npy"
+    return {
+        "command": _command(task, [source, "OTHER.h5ad"], [here, other], options),
+        "note": "needs a second file: cells of another species, labelled alike, in the same embedding",
+    }
+
+
+def _screen(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+    missing = [key for key in ("de_results_wilcoxon", "control_cells_map") if key not in facts["uns"]]
+    if missing:
+        return {"reason": f"uns lacks {listing(missing)}: differential expression and the control cells of a screen"}
+    described = {
+        "dataset_class": "SingleCellPerturbationDataset",
+        "organism": facts["organism"]["name"] if facts["organism"] else "HUMAN",
+        "path": source,
+    }
+    names = [one["name"] for one in facts["obs"]]
+    if "condition" not in names:
+        key = next((name for name in names if _word_in("condition", name.lower()) or "perturb" in name.lower()), None)
+        described["condition_key"] = key or "COLUMN_OF_CONDITIONS"
+    words = [json.dumps(described)]
+    return {"command": _command("perturbation_expression_prediction", words, ["predicted.npy"], [])}

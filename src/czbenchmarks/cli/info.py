@@ -1,0 +1,313 @@
+"""``czbenchmarks info NAME``: what is in a data file, or what a task, metric or data set of the catalogue is."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from czbenchmarks import _check
+from czbenchmarks._check import printable
+
+_EXAMPLES = """\b
+Examples:
+  czbenchmarks info cells.h5ad
+  czbenchmarks info clustering
+  czbenchmarks info silhouette_score
+  czbenchmarks info baron_pancreas_human
+
+What exists under the name is shown first if it is a file, then if it is a task, a metric, a data set."""
+
+
+@click.command("info", epilog=_EXAMPLES)
+@click.argument("name")
+@click.option(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it: text to read, or JSON for programs.",
+)
+def info_command(name: str, output_format: str) -> None:
+    """Show what is in a data file and what it can be scored on, or what a task, metric or data set is.
+
+    NAME is an .h5ad file, a .zarr folder, an https:// or s3:// address of one, a task, a metric, or a data set of the
+    catalogue.
+    """
+    found = _described(name)
+    if output_format == "json":
+        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        return
+    {"data": _print_data, "task": _print_task, "metric": _print_metric, "dataset": _print_dataset}[found["kind"]](found)
+
+
+def _described(name: str) -> dict[str, Any]:
+    if _is_data(name):
+        from czbenchmarks.cells import Cells
+
+        from ._inspect import facts
+        from ._suits import suitable
+
+        found = facts(Cells(name))
+        return {**found, "tasks": suitable(found, name)}
+    from czbenchmarks.datasets.catalogue import catalogue
+    from czbenchmarks.metrics.catalogue import MetricType
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    loose = {key.replace("-", "_"): key for key in TASK_REGISTRY.list_tasks()}
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    if plain in loose:
+        return _task(loose[plain])
+    metrics = {metric.value.lower(): metric for metric in MetricType}
+    if plain in metrics:
+        return _metric(metrics[plain])
+    entries = catalogue()
+    if name in entries:
+        return _dataset(name)
+    known = [*loose.values(), *(metric.value for metric in MetricType), *entries]
+    sentence = _check.unknown("Name", name, known, "is no file, task, metric or data set")
+    raise click.UsageError(sentence.partition(" Available: ")[0] + " See czbenchmarks list tasks|metrics|datasets.")
+
+
+def _is_data(name: str) -> bool:
+    """Tell a file from a name: it exists, or can be nothing else."""
+    try:
+        exists = Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, NUL, ~somebody without a home
+        exists = False
+    return exists or "://" in name or name.lower().rstrip("/").endswith((".h5ad", ".zarr"))
+
+
+def _task(key: str) -> dict[str, Any]:
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    info = TASK_REGISTRY.get_task_info(key)
+    return {
+        "kind": "task",
+        "name": info.name,
+        "display_name": info.display_name,
+        "description": info.description,
+        "data_sets": "several" if info.requires_multiple_datasets else "one",
+        "fields": [_field(field) for field in info.task_params.values()],
+        "baseline_fields": [_field(field) for field in info.baseline_params.values()],
+        "metrics": _metrics_of(key),
+    }
+
+
+def _field(field: Any) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "required": field.required,
+        "default": _plain(field.default),
+        "description": field.help_text,
+    }
+
+
+def _metrics_of(key: str) -> list[str]:
+    """Return the metrics that a task's source names, by themselves or in a table of several."""
+    import ast
+    import inspect
+    import textwrap
+
+    from czbenchmarks.metrics.catalogue import MetricType
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    cls = TASK_REGISTRY.get_task_class(key)
+    known = vars(inspect.getmodule(cls))
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError):  # defined at a prompt
+        return []
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        value: Any = None
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            value = getattr(known.get(node.value.id), node.attr, None)
+        elif isinstance(node, ast.Name):
+            value = known.get(node.id)
+        for one in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(one, MetricType):
+                found[one.value] = None
+    return list(found)
+
+
+def _metric(metric: Any) -> dict[str, Any]:
+    row = metric.declaration
+    return {
+        "kind": "metric",
+        "name": metric.value,
+        "description": row.about,
+        "range": [_finite(bound) for bound in row.range],
+        "best": _finite(row.best),
+        "chance": row.chance,
+        "pitfalls": row.pitfalls,
+        "arguments": list(row.needs),
+        "default_arguments": {name: _plain(value) for name, value in row.defaults.items()},
+        "tags": list(row.tags),
+        "reference": row.reference,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    from .catalogue import _datasets
+
+    row = next(one for one in _datasets() if one["name"] == name)
+    return {"kind": "dataset", **row}
+
+
+def _lines(pairs: list[tuple[str, Any]]) -> None:
+    """Print headings and values, folded under each other."""
+    import textwrap
+
+    width = max(len(heading) for heading, _ in pairs) + 2
+    for heading, value in pairs:
+        text = printable("" if value is None else value)
+        body = textwrap.wrap(text, 100 - width, break_long_words=False, break_on_hyphens=False) or [""]
+        click.echo(f"{heading:<{width}}{body[0]}".rstrip())
+        for line in body[1:]:
+            click.echo(" " * width + line)
+
+
+def _print_task(found: dict[str, Any]) -> None:
+    from .output import print_table
+
+    _lines(
+        [
+            ("Task", found["name"]),
+            ("What it asks", found["description"]),
+            ("Data sets", found["data_sets"]),
+            ("Metrics", ", ".join(found["metrics"])),
+        ]
+    )
+    rows = [
+        [option.opts[0], printable(option.help)]
+        for option in _options(found["name"])
+        if isinstance(option, click.Option) and not option.hidden
+    ]
+    print_table(["Option", "What it is"], rows)
+    if not found["baseline_fields"]:
+        click.echo("Its baseline has no options, or it has none.")
+    click.echo(f"How to run it: czbenchmarks run {found['name']} --help")
+
+
+def _options(task: str) -> list[click.Parameter]:
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    from .options import task_options
+
+    return task_options(TASK_REGISTRY.get_task_info(task))
+
+
+def _print_metric(found: dict[str, Any]) -> None:
+    bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
+    best = "unbounded" if found["best"] is None else f"{found['best']:g}"
+    defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
+    rows = [
+        ("Metric", found["name"]),
+        ("A good value", found["description"]),
+        ("Range", bounds),
+        ("Best", best),
+        ("Chance", found["chance"]),
+        ("Pitfalls", found["pitfalls"]),
+        ("Arguments", ", ".join(found["arguments"])),
+        ("Defaults", defaults),
+        ("Reference", found["reference"]),
+    ]
+    _lines([(heading, value) for heading, value in rows if value not in ("", None)])
+
+
+def _print_dataset(found: dict[str, Any]) -> None:
+    _lines(
+        [
+            ("Data set", found["name"]),
+            ("What it holds", found["description"]),
+            ("Organism", found["organism"]),
+            ("Class", found["dataset_class"]),
+            ("Address", found["url"]),
+            ("Where", {"here": "comes with this program"}.get(found["where"], found["where"])),
+        ]
+    )
+    click.echo(f"Score on it: czbenchmarks run TASK -d {found['name']} -c EMBEDDING")
+
+
+def _print_data(found: dict[str, Any]) -> None:
+    from czbenchmarks._reading.files import size_text
+
+    from .output import print_table
+
+    organism = found["organism"]
+    x = found["X"]
+    kept = ("sparse, " if x["sparse"] else "dense, ") + (x["looks_like"] or "nothing but zeros") if x else "none"
+    pairs = [
+        ("File", f"{found['path']} ({size_text(found['size_bytes'])})"),
+        ("Cells", f"{found['n_cells']:,} x {found['n_genes']:,} genes"),
+        ("Organism", f"{organism['name']} ({organism['from']})" if organism else "not said"),
+        ("X", kept),
+    ]
+    for group, heading in (("obsm", "Embeddings"), ("layers", "Layers")):
+        shown = [f"@{group}:{one['key']} ({_by(one['shape'])})" for one in found[group]]
+        pairs.append((heading, ", ".join(shown) or "none"))
+    if not found["unique_cell_names"]:
+        pairs.append(("Cell names", "some occur twice, so that embeddings with cell names cannot be aligned"))
+    _lines(pairs)
+    rows = [
+        [printable(one["name"]), one["kind"], f"{one['n_values']:,}", one["missing"] or "", _values(one)]
+        for one in found["obs"]
+    ]
+    click.echo()
+    if rows:
+        print_table(
+            ["Column of obs", "Kind", "Values", "Missing", "Most frequent"], rows, numbers=["Values", "Missing"]
+        )
+    _print_tasks(found["tasks"])
+
+
+def _by(shape: list[int] | None) -> str:
+    return " x ".join(f"{n:,}" for n in shape) if shape else "no array"
+
+
+def _values(column: dict[str, Any]) -> str:
+    shown = [text if len(text) <= 30 else text[:29] + "…" for text in map(printable, column["values"])]
+    more = column["n_values"] - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _print_tasks(tasks: list[dict[str, Any]]) -> None:
+    can = [one for one in tasks if one["command"]]
+    cannot = [one for one in tasks if not one["command"]]
+    if can:
+        click.echo("What it can be scored on, with the columns that fit best by name and content:\n")
+    for one in can:
+        for line in _folded(one["command"]):
+            click.echo(line)
+        if one["note"]:
+            click.echo(f"      {one['note']}")
+    if cannot:
+        click.echo("\nWhat it cannot be scored on:\n" if can else "It can be scored on no task:\n")
+        width = max(len(one["task"]) for one in cannot)
+        _lines([(f"  {one['task']:<{width}}", one["reason"]) for one in cannot])
+
+
+def _folded(command: str) -> list[str]:
+    """Break a command before its options where it is too long, so that it can be pasted as it stands."""
+    import re
+
+    lines = [" "]
+    for part in re.split(r" (?=--?[a-z])", command):
+        if len(lines[-1]) + len(part) > 96 and lines[-1].strip():
+            lines.append("     ")
+        lines[-1] += f" {part}"
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]

@@ -1,0 +1,333 @@
+"""``czbenchmarks info``: what is in a file, and what a task, metric or data set is."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from click.testing import CliRunner
+
+from czbenchmarks.cli._inspect import column_facts, looks_like
+from czbenchmarks.cli._suits import Chosen, suitable
+from czbenchmarks.cli.main import main
+from czbenchmarks.metrics.catalogue import MetricType
+from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+N = 60
+
+
+def run(*words):
+    return CliRunner().invoke(main, list(words))
+
+
+def info(name):
+    done = run("info", str(name), "-f", "json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def adata():
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame(
+        {
+            "n_counts": rng.normal(size=N),
+            "Cell Type": pd.Categorical(np.resize(["alpha", "beta", "delta"], N)),
+            "donor_id": np.resize(["d1", "d2"], N),
+            "age_days": np.resize([2, 5, 9, 14], N),
+            "barcode": [f"b{i}" for i in range(N)],
+            "organism": "Homo sapiens",
+            "treated": np.resize([True, False], N),
+            "note": [None] * 10 + ["x"] * (N - 10),
+        },
+        index=[f"c{i}" for i in range(N)],
+    )
+    return ad.AnnData(
+        sp.csr_matrix(rng.poisson(1, (N, 30)).astype("f4")),
+        obs,
+        pd.DataFrame(index=[f"ENSG{i:05d}" for i in range(30)]),
+        obsm={"X_umap": rng.normal(size=(N, 2)), "X_model": rng.normal(size=(N, 8))},
+        layers={"logged": np.log1p(rng.poisson(1, (N, 30)))},
+    )
+
+
+@pytest.fixture(params=["h5ad", "zarr"])
+def file(adata, tmp_path, monkeypatch, request):
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the formats' future
+        getattr(adata, f"write_{request.param}")(f"my cells.{request.param}")
+    return f"my cells.{request.param}"
+
+
+def test_what_is_in_a_file(file):
+    found = info(file)
+    assert (found["n_cells"], found["n_genes"]) == (N, 30)
+    assert found["X"] == {"shape": [N, 30], "sparse": True, "looks_like": "raw counts"}
+    assert found["organism"] == {"name": "homo_sapiens", "from": "column 'organism' of obs"}
+    assert sorted((one["key"], one["shape"]) for one in found["obsm"]) == [("X_model", [N, 8]), ("X_umap", [N, 2])]
+    assert found["layers"] == [{"key": "logged", "shape": [N, 30]}]
+    columns = {one["name"]: one for one in found["obs"]}
+    assert {name: one["kind"] for name, one in columns.items()} == {
+        "n_counts": "numbers",
+        "Cell Type": "text",
+        "donor_id": "text",
+        "age_days": "whole numbers",
+        "barcode": "text",
+        "organism": "text",
+        "treated": "true/false",
+        "note": "text",
+    }
+    assert (columns["note"]["missing"], columns["note"]["n_values"]) == (10, 1)
+    assert sorted(columns["Cell Type"]["values"]) == ["alpha", "beta", "delta"]
+    assert found["size_bytes"] > 1000
+
+
+def test_the_commands_work_as_they_are_printed(file):
+    """Every command that needs no second file is typed as shown."""
+    rows = {row["task"]: row for row in info(file)["tasks"]}
+    assert list(rows) == TASK_REGISTRY.list_tasks()
+    shown = run("info", file).stdout
+    typed = 0
+    for row in rows.values():
+        if row["command"] is None:
+            continue
+        words = shlex.split(row["command"])
+        assert words[:3] == ["czbenchmarks", "run", row["task"]]
+        assert words in [shlex.split(text) for text in commands_in(shown)]
+        if not row["note"]:
+            done = run(*words[1:])
+            assert done.exit_code == 0, done.stderr
+            typed += 1
+    assert typed == 5
+    assert rows["batch_integration"]["command"].endswith("--labels 'Cell Type' --batch-labels donor_id")
+    assert rows["sequential_organization"]["command"].endswith("--input-labels age_days")
+    assert "-c @obsm:X_model" in rows["embedding"]["command"]  # not the picture
+    assert rows["perturbation_expression_prediction"]["reason"].startswith("uns lacks de_results_wilcoxon, control")
+
+
+def commands_in(text):
+    """The commands in a printed page, put together where they were folded."""
+    joined = text.replace(" \\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip().startswith("czbenchmarks run ")]
+
+
+def test_commands_for_two_species_work(adata, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    adata.write_h5ad("human.h5ad")
+    adata.obs["organism"] = "Mus musculus"
+    adata.write_h5ad("OTHER.h5ad")
+    rows = {row["task"]: row for row in info("human.h5ad")["tasks"]}
+    for task in ("cross-species_integration", "cross-species_label_prediction"):
+        assert "second file" in rows[task]["note"]
+        done = run(*shlex.split(rows[task]["command"])[1:])
+        assert done.exit_code in (0, 1), done.stderr  # 1: a score without a value, of averages over two donors
+    assert "--sample-ids donor_id" in rows["cross-species_label_prediction"]["command"]
+
+
+def test_a_page_fits_a_hundred_columns(file):
+    done = run("info", file)
+    assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 100
+    assert "my cells" in done.stdout
+    assert "What it cannot be scored on" in done.stdout
+
+
+def test_expression_is_sampled_not_read(adata, tmp_path, monkeypatch):
+    n = 4000
+    big = ad.AnnData(
+        sp.random(n, 500, 0.2, "csr", dtype="f4", random_state=1), pd.DataFrame(index=[f"c{i}" for i in range(n)])
+    )
+    big.X.data[:] = np.ceil(big.X.data * 3)
+    big.write_h5ad(tmp_path / "big.h5ad")
+    read = []
+    ours = h5py.Dataset.__getitem__
+
+    def watched(self, key, **more):
+        value = ours(self, key, **more)
+        read.append((self.name, np.size(value)))
+        return value
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
+    assert info(tmp_path / "big.h5ad")["X"]["looks_like"] == "raw counts"
+    assert sum(size for name, size in read if name.startswith("/X/")) <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 1, 5.0], "raw counts"),
+        ([0, 0.5, 1], "normalised or logged values (not whole numbers)"),
+        ([-1.0, 2], "scaled values (some are negative)"),
+        ([np.nan, 1], "numbers with NaN or infinity"),
+        ([0.0, 0], None),
+    ],
+)
+def test_what_expression_looks_like(values, said):
+    assert looks_like(np.array(values)) == said
+
+
+def chosen(n=N, obsm=(), **columns):
+    facts = {
+        "n_cells": n,
+        "obs": [column_facts(name, pd.Series(values)) for name, values in columns.items()],
+        "obsm": [{"key": key, "shape": [n, 2]} for key in obsm],
+        "organism": None,
+        "uns": [],
+    }
+    return Chosen(facts), {row["task"]: row for row in suitable(facts, "x.h5ad")}
+
+
+def name_of(column):
+    return column and column["name"]
+
+
+def test_columns_are_chosen_by_evidence():
+    two, many = np.resize(["a", "b"], N), [f"u{i}" for i in range(N)]
+    found, _ = chosen(many=many, kind=two, leiden=two, celltype=many)
+    assert name_of(found.labels) == "leiden"  # celltype names every cell by itself
+    found, _ = chosen(image=two, percentage=np.arange(N), sample=two)
+    assert (name_of(found.labels), name_of(found.batch), name_of(found.time)) == ("image", "sample", None)
+    found, _ = chosen(day=np.resize(["1", "4"], N), stage=np.resize(["E7", "E8"], N))
+    assert name_of(found.time) == "day"
+    found, _ = chosen(cell_type=np.resize([1, 2, 3], N), batch=[1] * N, plate=np.resize([1, 2], N))
+    assert (name_of(found.labels), name_of(found.batch)) == ("cell_type", "plate")
+    found, rows = chosen(cell_type=["a"] * (N - 1) + [None])
+    assert found.labels is None
+    assert "no column of obs names groups of cells" in rows["embedding"]["reason"]
+    _, rows = chosen(cell_type=np.resize([f"t{i}" for i in range(20)], N))
+    assert "have 10 cells" in rows["label_prediction"]["reason"]
+    assert rows["embedding"]["command"]
+    _, rows = chosen()
+    assert rows["clustering"]["reason"].startswith("obs has no columns")
+    assert chosen(obsm=["X_umap", "X_pca"])[0].embedding == "@obsm:X_pca"
+    assert chosen(obsm=["X_umap"])[0].embedding == "@obsm:X_umap"
+
+
+def test_a_screen_is_recognised(adata, tmp_path):
+    adata.uns.update({"de_results_wilcoxon": np.ones(1), "control_cells_map": {"a": "b"}})
+    adata.obs["perturbation"] = "x"
+    adata.write_h5ad(tmp_path / "screen.h5ad")
+    row = {row["task"]: row for row in info(tmp_path / "screen.h5ad")["tasks"]}["perturbation_expression_prediction"]
+    words = shlex.split(row["command"])
+    assert json.loads(words[words.index("-u") + 1]) == {
+        "dataset_class": "SingleCellPerturbationDataset",
+        "organism": "homo_sapiens",
+        "path": str(tmp_path / "screen.h5ad"),
+        "condition_key": "perturbation",
+    }
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("ENSG0", "homo_sapiens"), ("ENSGGOG0", "gorilla_gorilla"), ("A", None)])
+def test_organism_by_genes(adata, tmp_path, prefix, name):
+    del adata.obs["organism"]
+    adata.var_names = [f"{prefix}{i}" for i in range(30)]
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    found = info(tmp_path / "x.h5ad")
+    assert found["organism"] == (name and {"name": name, "from": "gene identifiers"})
+    assert "--organisms" in {row["task"]: row for row in found["tasks"]}["cross-species_integration"]["command"]
+
+
+def test_a_file_without_expression_and_of_before_2020(adata, tmp_path):
+    ad.AnnData(None, adata.obs, adata.var).write_h5ad(tmp_path / "no.h5ad")
+    assert info(tmp_path / "no.h5ad")["X"] is None
+    assert info(tmp_path / "no.h5ad")["n_genes"] == 30
+    with h5py.File(tmp_path / "old.h5ad", "w") as handle:
+        handle["obs"] = np.array([(b"c1", 1), (b"c2", 2)], dtype=[("index", "S2"), ("g", "i8")])
+        handle["var"] = np.array([(b"g1",)], dtype=[("index", "S2")])
+        handle["X"] = np.ones((2, 1), "f4")
+    found = info(tmp_path / "old.h5ad")
+    assert (found["n_cells"], found["n_genes"], found["X"]["looks_like"]) == (2, 1, "raw counts")
+
+
+def test_control_characters_are_escaped(adata, tmp_path):
+    adata.obs["x\x1b[2J"] = "\x1b]0;title\x07"
+    adata.obsm["X\r\n"] = adata.obsm["X_model"]
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    shown = run("info", str(tmp_path / "x.h5ad")).stdout
+    assert shown.replace("\n", "").isprintable()
+    assert "x\\x1b[2J" in shown
+
+
+@pytest.mark.parametrize("key", TASK_REGISTRY.list_tasks())
+def test_tasks(key):
+    found = info(key)
+    assert (found["kind"], found["name"]) == ("task", key)
+    assert {field["name"] for field in found["fields"]} == set(TASK_REGISTRY.get_task_info(key).task_params)
+    assert found["metrics"]
+    assert set(found["metrics"]) <= {metric.value for metric in MetricType}
+    shown = run("info", key).stdout
+    assert f"czbenchmarks run {key} --help" in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 100
+
+
+def test_the_metrics_of_tasks():
+    assert info("clustering")["metrics"] == ["adjusted_rand_index", "normalized_mutual_info"]
+    within = ["mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc"]
+    assert info("label_prediction")["metrics"] == within
+    assert set(within) < set(info("cross-species_label_prediction")["metrics"])
+
+
+@pytest.mark.parametrize("metric", [metric.value for metric in MetricType])
+def test_metrics(metric):
+    found = info(metric)
+    assert (found["kind"], found["name"]) == ("metric", metric)
+    assert found["arguments"]
+    shown = run("info", metric).stdout
+    assert found["description"].split()[0] in shown
+    assert "Range" in shown
+
+
+def test_data_sets():
+    found = info("baron_pancreas_human")
+    assert (found["kind"], found["organism"], found["where"]) == ("dataset", "homo_sapiens", "here")
+    assert "czbenchmarks run TASK -d baron_pancreas_human" in run("info", "baron_pancreas_human").stdout
+
+
+def test_names_are_forgiving():
+    assert info("cross_species_integration")["name"] == "cross-species_integration"
+    assert info("Label Prediction")["name"] == "label_prediction"
+    for typed, meant in {
+        "clusterin": "clustering",
+        "silhouete_score": "silhouette_score",
+        "baron_pancreas_humn": "",
+    }.items():
+        done = run("info", typed)
+        assert done.exit_code == 2
+        assert re.fullmatch(rf"Error: Name '{typed}' is no file, .* Did you mean '{meant}.*\n", done.stderr)
+    done = run("info", "nowhere.h5ad")
+    assert done.exit_code == 2
+    assert (
+        done.stderr
+        == "Error: `data` must be an existing .h5ad file or .zarr folder, got 'nowhere.h5ad', which does not exist.\n"
+    )
+
+
+def test_a_file_wins_over_a_name(adata, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    adata.write_h5ad("cells.h5ad")
+    (tmp_path / "cells.h5ad").rename(tmp_path / "clustering")
+    assert info("clustering")["kind"] == "data"
+
+
+def test_tasks_and_metrics_load_nothing_heavy():
+    code = """
+import sys
+from czbenchmarks.cli.main import main
+try:
+    main(["info", sys.argv[1]])
+except SystemExit:
+    pass
+heavy = {"scanpy", "sklearn", "anndata", "numba", "h5py", "zarr", "s3fs", "fsspec", "faiss"} & set(sys.modules)
+sys.exit(str(sorted(heavy)) if heavy else 0)
+"""
+    for name in ("clustering", "silhouette_score", "baron_pancreas_human"):
+        done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")

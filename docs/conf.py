@@ -17,6 +17,8 @@ exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
+default_role = "literal"  # single backticks in docstrings name arguments and columns
+
 html_theme = "furo"
 html_title = f"czbenchmarks {release}"
 html_show_sphinx = False

@@ -50,7 +50,7 @@ class Labels:
 
 
 def printable(text: object) -> str:
-    """Return text as one line for a terminal: what would move the cursor or hide is escaped (``\\x1b``)."""
+    r"""Return text as one line for a terminal: what would move the cursor or hide is escaped (``\x1b``)."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 

@@ -157,7 +157,9 @@ LOADED_BY_NAME = {"s3fs"}
 
 
 def test_what_is_imported_is_declared():
-    missing = {name: place for name, place in third_party().items() if name not in declared() | BROUGHT_ALONG | USED_IF_THERE}
+    missing = {
+        name: place for name, place in third_party().items() if name not in declared() | BROUGHT_ALONG | USED_IF_THERE
+    }
     assert missing == {}
 
 

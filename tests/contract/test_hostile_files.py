@@ -128,15 +128,15 @@ def data_with_obs_a_dictionary():
 
 def data_with_unequal_columns():
     def change(file):
-        del file["obs/batch"]
-        file["obs/batch"] = np.arange(N - 5)
-        file["obs/batch"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        del file["obs/cell_type"]
+        file["obs/cell_type"] = np.arange(N - 5)
+        file["obs/cell_type"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
 
     edited(change)
 
 
 def data_with_a_column_gone():
-    edited(lambda file: file["obs"].pop("batch"))
+    edited(lambda file: file["obs"].pop("cell_type"))
 
 
 def data_with_codes_out_of_range():
@@ -148,7 +148,7 @@ def data_with_codes_out_of_range():
 
 def data_with_unknown_encoding():
     def change(file):
-        file["obs/batch"].attrs["encoding-type"] = "os.system"
+        file["obs/cell_type"].attrs["encoding-type"] = "os.system"
 
     edited(change)
 
@@ -165,25 +165,25 @@ def data_with_an_external_link():
 
 def data_with_a_soft_link_to_itself():
     def change(file):
-        del file["obs/batch"]
-        file["obs/batch"] = h5py.SoftLink("/obs")
+        del file["obs/cell_type"]
+        file["obs/cell_type"] = h5py.SoftLink("/obs")
 
     edited(change)
 
 
 def data_that_holds_itself():
     def change(file):
-        del file["obs/batch"]
-        file["obs/batch"] = file["obs"]
+        del file["obs/cell_type"]
+        file["obs/cell_type"] = file["obs"]
 
     edited(change)
 
 
 def data_of_ten_gb_claimed():
     def change(file):
-        del file["obs/batch"]
-        file.create_dataset("obs/batch", (TEN_GB // 8,), "i8", chunks=(10**6,))
-        file["obs/batch"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        del file["obs/cell_type"]
+        file.create_dataset("obs/cell_type", (TEN_GB // 8,), "i8", chunks=(10**6,))
+        file["obs/cell_type"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
 
     edited(change)
 

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import os
 import socket
+import sys
 import threading
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from czbenchmarks.datasets import fetching
 from czbenchmarks.datasets.cache import entries
 from czbenchmarks.datasets.fetching import fetch
-from czbenchmarks.datasets.sources import Refused, Unreachable, opened
+from czbenchmarks.datasets.sources import Refused, Unreachable, _public, opened
 from czbenchmarks.exceptions import RemoteStorageError
 
 CONTENT = np.random.default_rng(0).bytes(2_500_000)
@@ -119,6 +120,23 @@ def test_a_missing_file(s3, address):
     assert "\n" not in str(caught.value)
 
 
+def test_credentials_need_a_package(s3, monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+    with pytest.raises(RemoteStorageError, match=r"pip install 'cz-benchmarks\[s3\]'") as caught:
+        fetch("s3://cells/a/private.h5ad")
+    assert "\n" not in str(caught.value)
+    assert fetch("s3://cells/a/public.h5ad").read_bytes() == CONTENT
+
+
+def test_where_a_public_object_is(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    assert _public("s3://cells/a/b c.h5ad") == "https://cells.s3.amazonaws.com/a/b%20c.h5ad"
+    assert _public("s3://my.cells/b.h5ad") == "https://s3.amazonaws.com/my.cells/b.h5ad"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://host:1/")
+    assert _public("s3://cells/b.h5ad") == "http://host:1/cells/b.h5ad"
+
+
 def test_a_name_no_bucket_can_have(s3):
     with pytest.raises(RemoteStorageError, match=r"cannot be downloaded: .*[Bb]ucket name") as caught:
         fetch("s3://no_bucket!/cells.h5ad")
@@ -165,7 +183,7 @@ def test_no_server(cache, monkeypatch):
     monkeypatch.setattr(fetching, "PAUSES", ())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(
-        RemoteStorageError, match=r"could not be reached \(Could not connect .*\) and it is not in"
+        RemoteStorageError, match=r"could not be reached \(Cannot connect to host 127.0.0.1:9 .*\) and it is not in"
     ) as e:
         fetch("s3://cells/a/public.h5ad")
     assert "\n" not in str(e.value)

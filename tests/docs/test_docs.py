@@ -78,8 +78,9 @@ def test_a_command_in_a_sentence_exists(command):
     found: click.Command = main
     context = click.Context(main)
     while words and isinstance(found, click.Group) and not words[0].startswith("-"):
-        below = found.get_command(context, words[0])
-        assert below is not None, f"{words[0]!r} is no command"
+        for word in words[0].split("|"):
+            below = found.get_command(context, word)
+            assert below is not None, f"{word!r} is no command"
         found, context = below, click.Context(below, parent=context)
         words = words[1:]
     options = {"--help", "-h"}

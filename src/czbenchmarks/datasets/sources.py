@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,6 +16,10 @@ _PIECE = 1 << 18
 
 class Refused(Exception):
     """The server answered and will not give the file; trying again is of no use."""
+
+
+class Denied(Refused):
+    """The server wants to know who asks."""
 
 
 class Unreachable(Exception):
@@ -164,7 +169,8 @@ def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterat
 def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
         return "the connection was cut"
-    text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", " ".join(str(error).split()))  # no secrets
+    text = re.sub(r" ssl:\S+", "", " ".join(str(error).split()))
+    text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", text)  # no secrets
     return text.rstrip('."')[:200] or type(error).__name__
 
 
@@ -196,7 +202,7 @@ def _check_answer(response: Any, address: str, start: int) -> None:
     if status in (404, 410):
         raise Refused("there is no such file (404)" if status == 404 else "the file is gone (410)")
     if status in (401, 403, 407):
-        raise Refused(f"access is denied ({status})")
+        raise Denied(f"access is denied ({status})")
     if status in (408, 425, 429) or status >= 500:
         raise Unreachable(f"the server answered {status} {response.reason or ''}".strip())
     if status != (206 if start else 200):
@@ -208,14 +214,52 @@ def _check_answer(response: Any, address: str, start: int) -> None:
 
 @contextmanager
 def _opened_s3(address: str, start: int, version: str | None) -> Iterator[Stream]:
+    """Open as anybody may, by HTTP; where that is denied, with the credentials of the environment."""
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(_opened_http(_public(address), start, version))
+        except Denied as error:
+            stream = stack.enter_context(_opened_with_credentials(address, start, version, _reason(error)))
+        yield stream
+
+
+def _public(address: str) -> str:
+    """Return where an object of S3 is to be had without credentials."""
+    bucket, _, key = address[len("s3://") :].partition("/")
+    if re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket) is None:
+        raise Refused(f"{bucket!r} is no bucket name")
+    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    # A certificate is for names of one part: a bucket with a dot goes into the path.
+    if not server and "." not in bucket:
+        return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
+    return f"{(server or 'https://s3.amazonaws.com').rstrip('/')}/{bucket}/{quote(key)}"
+
+
+@contextmanager
+def _opened_with_credentials(address: str, start: int, version: str | None, denied: str) -> Iterator[Stream]:
+    import fsspec
     from aiohttp import ClientError
-    from botocore.exceptions import BotoCoreError, HTTPClientError, ParamValidationError
     from fsspec.asyn import sync
 
+    try:
+        from botocore.exceptions import BotoCoreError, HTTPClientError, NoCredentialsError
+
+        config = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 0}}
+        # botocore reads AWS_ENDPOINT_URL, AWS_PROFILE and the like itself.
+        system = fsspec.filesystem("s3", anon=False, skip_instance_cache=True, config_kwargs=config)
+    except ImportError:
+        raise Refused(
+            f"{denied} without credentials, and to use yours s3fs must be installed (pip install 'cz-benchmarks[s3]')"
+        ) from None
     failures = (BotoCoreError, HTTPClientError, ClientError, TimeoutError, asyncio.TimeoutError, OSError)
-    refused = (FileNotFoundError, PermissionError, ParamValidationError)  # the last: no name for a bucket
-    with _translated(refused, failures, answered=False):
-        system, answer = _ask_s3(address, start, version)
+    bucket, _, key = address[len("s3://") :].partition("/")
+    with _translated((), failures, answered=False):
+        try:
+            answer = _get(system, bucket, key, start, version)
+        except FileNotFoundError:
+            raise Refused("there is no such file (404)") from None
+        except (PermissionError, NoCredentialsError):
+            raise Refused(f"{denied}, without credentials and with those of the environment, if any") from None
     body = answer["Body"]
 
     async def read() -> bytes:
@@ -233,28 +277,6 @@ def _opened_s3(address: str, start: int, version: str | None) -> Iterator[Stream
     finally:
         with suppress(*failures):
             sync(system.loop, close)
-
-
-def _ask_s3(address: str, start: int, version: str | None) -> tuple[Any, Any]:
-    """Return the file system and the answer: anonymously, or as whom the environment says where that is denied."""
-    import fsspec
-    from botocore.exceptions import NoCredentialsError
-
-    config = {"connect_timeout": 20, "read_timeout": 60, "retries": {"max_attempts": 0}}
-    bucket, _, key = address[len("s3://") :].partition("/")
-    denied = ""
-    for anonymous in (True, False):
-        # botocore reads AWS_ENDPOINT_URL, AWS_PROFILE and the like itself.
-        system = fsspec.filesystem("s3", anon=anonymous, skip_instance_cache=True, config_kwargs=config)
-        try:
-            return system, _get(system, bucket, key, start, version)
-        except FileNotFoundError:
-            raise Refused("there is no such file (404)") from None
-        except PermissionError as error:
-            denied = denied or _reason(error)
-        except NoCredentialsError:
-            break
-    raise Refused(f"access is denied ({denied}), without credentials and with those of the environment, if any")
 
 
 def _get(system: Any, bucket: str, key: str, start: int, version: str | None) -> Any:

@@ -60,7 +60,12 @@ def sha256_of_file(path: Path, memory: Path | None = None) -> str:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     facts = [(file, file.stat()) for file in files]
     size = sum(stat.st_size for _, stat in facts)
-    identity: list[Any] = [str(path.resolve()), size, max((stat.st_mtime_ns for _, stat in facts), default=0), len(files)]
+    identity: list[Any] = [
+        str(path.resolve()),
+        size,
+        max((stat.st_mtime_ns for _, stat in facts), default=0),
+        len(files),
+    ]
     known = _remembered(memory) if memory is not None and size >= _LARGE else {}
     entry = known.get(identity[0])
     if isinstance(entry, dict) and entry.get("identity") == identity and isinstance(entry.get("sha256"), str):

@@ -321,7 +321,12 @@ def test_a_baseline_that_fails_leaves_the_scores(adata):
         ({"embedding": np.zeros((3, 2))}, "`embedding` must have the same length as the data"),
         ({"embedding": np.full((N, 2), np.nan)}, "`embedding` must be finite"),
         ({"embedding": np.zeros(N)}, "`embedding` must have two dimensions"),
-        ({"embedding": [np.zeros((N, 2))] * 2}, "`embedding` must be given once per data set: expected 1, got 2."),
+        ({"embedding": [np.zeros((N, 2))] * 2}, "`embedding` must be given once per data set: expected 1, got 2; name"),
+        ({"embedding": {}}, "`embedding` must hold at least one embedding"),
+        ({"tasks": None}, "`tasks` must be a task's key"),
+        ({"tasks": {"batch_integration": None, "batch-integration": None}}, "under two spellings"),
+        ({"embedding": {1: "@X", "1": "@X"}}, "must belong to one embedding"),
+        ({"embedding": {"": "@X"}}, "must be printable text"),
         ({"embedding": "@obsm:X_modell"}, "Key 'X_modell' is not in obsm. Did you mean 'X_model'?"),
         ({"embedding": "@1:obsm:X_model"}, "counted from 0, got 1 data set."),
         ({"data": []}, "`data` must be at least one data set"),
@@ -432,6 +437,11 @@ def test_names_of_embeddings(tmp_path):
     assert list(named([f"{tmp_path}/run=3/x.npy"])) == ["x"]
     with pytest.raises(ValueError, match="belong to one embedding"):
         named(["m=a.npy", "m=b.npy"])
+    for embedding in ("~nobody_at_all=x.npy", "n" * 300 + "=x.npy"):
+        assert len(named([embedding])) == 1
+    with pytest.raises(ValueError, match="belong to one embedding"):
+        named(["x=e.npy", "x.npy", "x.npy=other.npy"])
+    assert list(named(["s3://b/x.h5ad:X_pca"])) == ["X_pca"]
     with pytest.raises(ValueError, match="printable"):
         named(["a\x1b[2J=a.npy"])
 
@@ -455,6 +465,83 @@ def test_missing_cells(adata):
     assert any("70 of 150 cells" in warning for warning in record.warnings)
     with pytest.raises(ValueError, match="none in common"):
         evaluate({"a": table.iloc[:50], "b": table.iloc[60:]}, adata, "embedding", allow_missing_cells=True)
+
+
+def test_labels_of_missing_cells_are_not_taken_for_others(adata):
+    table = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names).iloc[40:][::-1]
+    labels = adata.obs["cell_type"]
+    for wrong, sentence in (
+        (labels.sample(frac=1, random_state=0), "must follow the order of `obs`"),
+        (labels.loc[table.index].to_numpy(), "expected 150, got 110"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            evaluate(table, adata, "embedding", allow_missing_cells=True, labels=wrong)
+    table.iloc[0] += 0.5
+    want = evaluate(table, adata, "clustering", allow_missing_cells=True)
+    assert values(evaluate(table, adata, "clustering", allow_missing_cells=True, obs=adata.obs)) == values(want)
+    listed = {"a": adata.obsm["X_model"].tolist(), "b": sp.coo_matrix(adata.obsm["X_model"]), "c": table}
+    record = evaluate(listed, adata, "embedding", allow_missing_cells=True)
+    assert record.result_metrics[0].value == pytest.approx(record.result_metrics[1].value)
+
+
+def test_rows_in_the_callers_order_are_for_one_task():
+    adata = make_perturbation()
+    tasks = {
+        "perturbation_expression_prediction": {"cell_index": adata.obs_names},
+        "embedding": {"labels": "condition"},
+    }
+    with pytest.raises(ValueError, match="score them apart"):
+        evaluate(adata.X, adata, tasks)
+
+
+def test_named_predictions_and_indices_that_contradict_them():
+    adata, key = make_perturbation(), "perturbation_expression_prediction"
+    table = pd.DataFrame(adata.X, index=adata.obs_names, columns=adata.var_names)
+    want = values(evaluate("@X", adata, key))
+    columns, rows = table.columns[::-1], table.index[::-1]
+    assert values(evaluate(table[columns], adata, key, gene_index=columns)) == want
+    assert values(evaluate(table.loc[rows], adata, key, cell_index=rows)) == want
+    with pytest.raises(ValueError, match="gene_index"):
+        evaluate(table[columns], adata, key, gene_index="@var_index")
+    with pytest.raises(ValueError, match="cell_index"):
+        evaluate(table.loc[rows], adata, key, cell_index="@obs_index")
+    other = evaluate(
+        pd.DataFrame(adata.X, index=adata.obs_names, columns=[f"PC{i}" for i in range(8)]), adata,
+        {key: None, "embedding": {"labels": "condition"}},
+    )  # fmt: skip
+    assert [failure.task for failure in other.failures] == [key]
+    assert [score.task for score in other.result_metrics] == ["embedding"]
+
+
+def test_a_seed_under_which_a_task_fails_leaves_the_others(adata, monkeypatch):
+    run = EmbeddingTask.run
+
+    def failing(self, **arguments):
+        if self.random_seed == 2:
+            raise ValueError("Two is no seed.")
+        return run(self, **arguments)
+
+    monkeypatch.setattr(EmbeddingTask, "run", failing)
+    score = evaluate("@obsm:X_model", adata, "embedding", random_seed=[1, 2, 3]).result_metrics[0]
+    assert np.isnan(score.values_raw).tolist() == [False, True, False]
+    assert (score.n_values, score.reason) == (2, "seed 2: Two is no seed")
+    with pytest.raises(ValueError, match="Two is no seed"):
+        evaluate("@obsm:X_model", adata, "embedding", random_seed=[2])
+
+
+def test_the_callers_representation_is_as_before(adata):
+    own = represent(adata.obsm["X_model"])
+    evaluate(own, adata, THREE)
+    assert own.max_neighbors == 0
+
+
+def test_records_hold_no_secrets_and_the_name_in_the_catalogue():
+    from czbenchmarks._sources import data_facts
+    from czbenchmarks.cells import Cells
+    from czbenchmarks.datasets.utils import open_dataset
+
+    facts = data_facts(*[Cells(open_dataset("baron_pancreas_human"))] * 2)
+    assert (facts["name"], facts["address"]) == ("baron_pancreas_human", "package://baron_pancreas_human.h5ad")
 
 
 def test_the_baseline_of_the_cells_that_are_left(adata):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from . import _check
 from ._options import BAD_INPUT, Plan, check_number, plan_all, wanted_tasks
 from ._progress import work
-from ._sources import cut, data_facts, embedding_facts, in_order_of_genes, read_all, represent_all
+from ._sources import cut, data_facts, embedding_facts, prediction, read_all, represent_all
 from .cells import Cells
 from .constants import RANDOM_SEED
+from .embeddings import Found
 from .results.provenance import environment
 from .results.record import BASELINE, AskedOfTask, Failure, RunRecord, RunSpecification, RuntimeMetrics, Score
 
@@ -94,18 +96,17 @@ def evaluate(
         everything = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
         if not all(one.n for one in everything):  # reads obs: bad data are refused here, whatever the tasks
             raise ValueError("`data` must hold at least one cell, got a data set without.")
-        any_length = any("cell_index" in one.options for one in wanted.values())
-        found = read_all(embedding, everything, any_length, allow_missing_cells)
-        if any("gene_index" in one.info.task_params and "gene_index" not in one.options for one in wanted.values()):
-            found = in_order_of_genes(found, everything)
+        any_length = {"cell_index" in one.options for one in wanted.values()}
+        if len(any_length) > 1:
+            raise ValueError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
+        found = read_all(embedding, everything, any_length == {True}, allow_missing_cells)
         cells, kept = cut(everything, found)
         plans, failures = plan_all(wanted, cells)
         embeddings = represent_all(found, kept)
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
-    for representation in (one for several in embeddings.values() for one in several):
-        representation.max_neighbors = max(representation.max_neighbors, most)
-    run = _Run(seeds, embeddings, _Baselines(cells, most) if baseline else None, clock)
-    scores = run.score(plans, failures, only_one=len(wanted) == 1)
+    run = _Run(seeds, found, embeddings, cells, _Baselines(cells, most) if baseline else None, clock)
+    with _asking_for([one for several in embeddings.values() for one in several], most):
+        scores = run.score(plans, failures, only_one=len(wanted) == 1)
     with clock.phase("hashing"):
         specification = RunSpecification(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
@@ -122,7 +123,7 @@ def evaluate(
         runtime_metrics=RuntimeMetrics(
             elapsed_time_secs=clock.elapsed, max_memory_mib=_max_memory_mib(), phases=clock.phases
         ),
-        warnings=_warnings(plans, scores, everything, cells),
+        warnings=_warnings(plans, scores, everything, cells, found),
         failures=failures,
     )
 
@@ -157,6 +158,19 @@ def _seeds(given: Any) -> list[int]:
     return seeds
 
 
+@contextmanager
+def _asking_for(representations: list[Representation], most: int) -> Iterator[None]:
+    """Let one search of neighbours serve every task; a representation of the caller's is as before afterwards."""
+    before = [one.max_neighbors for one in representations]
+    for one in representations:
+        one.max_neighbors = max(one.max_neighbors, most)
+    try:
+        yield
+    finally:
+        for one, asked in zip(representations, before, strict=True):
+            one.max_neighbors = asked
+
+
 class _Baselines:
     """Baselines of one run; tasks that make the same one share it."""
 
@@ -188,7 +202,9 @@ class _Run:
     """Every task on every embedding under every seed."""
 
     seeds: list[int]
+    found: Mapping[str, list[Found]]
     embeddings: Mapping[str, list[Representation]]
+    cells: list[Cells]
     baselines: _Baselines | None
     clock: _Clock
 
@@ -214,45 +230,79 @@ class _Run:
         return scores
 
     def _one(self, plan: Plan, name: str, advance: Any) -> list[Score]:
-        """Return the scores of one task for one embedding: same metric and parameters, same score."""
-        by_key: dict[tuple[str, int], list[MetricResult]] = {}
+        """Return the scores of one task for one embedding; a seed under which it fails leaves its scores empty."""
+        by_key: dict[tuple[str, int], dict[int, MetricResult]] = {}
+        errors: dict[int, Exception] = {}
         for seed in self.seeds:
-            with work(f"{plan.key} of {name}"):
-                if self.baselines and name == BASELINE:
-                    with self.clock.phase(BASELINE):
-                        several = self.baselines.of(plan, seed)
-                else:
-                    several = self.embeddings[name]
-                task = plan.task(seed)
-                given: Any = several if task.requires_multiple_datasets else several[0]
-                with self.clock.phase(plan.key):
-                    results = task.run(cell_representation=given, task_input=plan.task_input)
+            try:
+                with work(f"{plan.key} of {name}"):
+                    results = self._under(plan, name, seed)
+            except BAD_INPUT as error:
+                errors[seed] = error
+                continue
+            finally:
+                advance(1)
             seen: Counter[str] = Counter()
             for result in results:
-                by_key.setdefault((result.aggregation_key, seen[result.aggregation_key]), []).append(result)
+                by_key.setdefault((result.aggregation_key, seen[result.aggregation_key]), {})[seed] = result
                 seen[result.aggregation_key] += 1
-            advance(1)
-        return [Score.of(plan.key, name, results) for results in by_key.values()]
+        if not by_key and errors:
+            raise next(iter(errors.values()))
+        scores = []
+        for under in by_key.values():
+            like = next(iter(under.values()))
+            empty = {"value": math.nan, "counts": None, "details": None}
+            for seed in self.seeds:
+                if seed not in under:
+                    reason = f"seed {seed}: {errors.get(seed, 'not among its scores')}".rstrip(".")
+                    under[seed] = like.model_copy(update={**empty, "reason": reason})
+            scores.append(Score.of(plan.key, name, [under[seed] for seed in self.seeds]))
+        return scores
+
+    def _under(self, plan: Plan, name: str, seed: int) -> list[MetricResult]:
+        """Return the results of one task for one embedding under one seed."""
+        task = plan.task(seed)
+        if self.baselines and name == BASELINE:
+            with self.clock.phase(BASELINE):
+                several: list[Any] = self.baselines.of(plan, seed)
+        else:
+            several = self.embeddings[name]
+        with self.clock.phase(plan.key):
+            if name != BASELINE and "gene_index" in type(plan.task_input).model_fields:
+                several = [prediction(self.found[name][0], several[0], self.cells[0], plan.given)]
+            given = several if task.requires_multiple_datasets else several[0]
+            return task.run(cell_representation=given, task_input=plan.task_input)
 
 
-def _warnings(plans: list[Plan], scores: list[Score], everything: list[Cells], cells: list[Cells]) -> list[str]:
+def _warnings(
+    plans: list[Plan],
+    scores: list[Score],
+    everything: list[Cells],
+    cells: list[Cells],
+    found: Mapping[str, list[Found]],
+) -> list[str]:
     """Say what defaults chose and what was left out."""
-    found = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
+    said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
     for before, after in zip(everything, cells, strict=True):
         if after.n < before.n:
-            found.append(
+            said.append(
                 f"{before.n - after.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
                 "and were left out"
             )
+    for name, several in found.items():
+        strange = sum(one.missing_from_data for one in several)
+        if strange:
+            said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
     for score in scores:
         counts = score.counts or {}
         if counts.get("labels_left_out"):
-            why = "that hold a single batch" if score.metric_type == "batch_silhouette" else "with too few cells"
-            found.append(
-                f"{score.task}: {counts['labels_left_out']:,} labels {why} were left out of {score.metric_type} "
+            single = score.metric_type == "batch_silhouette"
+            said.append(
+                f"{score.task}{' (batch_silhouette)' if single else ''}: {counts['labels_left_out']:,} labels "
+                f"{'that hold a single batch' if single else 'with too few cells'} were left out "
                 f"({counts['left_out']:,} cells)"
             )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(said))
 
 
 def _max_memory_mib() -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ class Plan:
 
 def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict[str, Wanted]:
     """Find the tasks and give each its options; refuse an option that no task has."""
+    if not isinstance(tasks, Iterable):
+        raise TypeError(f"`tasks` must be a task's key, several, or a mapping from keys to options, got {tasks!r}.")
     own = {tasks: None} if isinstance(tasks, str) else tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
     if not own:
         raise ValueError(
@@ -99,6 +102,8 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
         given = {**options, **(more or {})}
         if any(value is not None and key.startswith("baseline_") for key, value in given.items()) and not baseline:
             raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
+        if info.name in found:
+            raise ValueError(f"`tasks` must name a task once, got {info.name!r} under two spellings; merge them.")
         found[info.name] = Wanted(
             info,
             {**_under_own_names(info.task_params, options), **_under_own_names(info.task_params, more or {})},
@@ -240,7 +245,7 @@ def _value(field: TaskParameter, value: Any, cells: list[Cells], many: bool) -> 
     if not many:
         return _resolved(field.name, kind, value, cells, 0)
     values = list(value) if isinstance(value, (list, tuple)) else [value]
-    everywhere = len(values) == 1 and isinstance(values[0], str) and not values[0][1:2].isdigit()
+    everywhere = len(values) == 1 and isinstance(values[0], str) and re.match(r"@\d", values[0]) is None
     if everywhere and kind != "organism":
         values *= len(cells)
     if len(values) != len(cells):
@@ -258,9 +263,8 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     if isinstance(value, str):
         where, reference = reference_for(value, cells, position)
         value = where.look_up(reference)
-    elif kind == "column":
-        value = where.taken(value)
-        _check.same_order(value, where.names, name)
+    elif kind in ("column", "table"):
+        value = where.taken(value, name)
     if kind == "index":
         import pandas as pd
 

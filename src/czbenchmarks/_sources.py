@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 from . import _check
 from ._options import described
 from .cells import Cells, reference_for
-from .datasets.fetching import cache_folder
-from .embeddings import Found, read_embedding
+from .datasets.cache import cache_folder, shown
+from .datasets.fetching import is_remote
+from .embeddings import Found, read_embedding, split_key
 from .results.provenance import sha256_of_array, sha256_of_file, sha256_of_names
 from .results.record import BASELINE
 
@@ -35,27 +35,36 @@ def named(embeddings: Sequence[Any]) -> dict[str, Any]:
         own = "+".join(dict.fromkeys(name for name, _ in parts if name))
         short = own or "+".join(dict.fromkeys(_short_name(part) for _, part in parts))
         long = "+".join(str(part) for _, part in parts if isinstance(part, (str, Path))) or short
-        if long in given and not own:
+        if not own and long in given:
             raise ValueError(f"An embedding must be given once, got {long!r} twice.")
         given.add(long)
-        if own in found:
-            raise ValueError(f"A name must belong to one embedding, got {own!r} twice; choose another.")
+        name = long if not own and (short in found or short == BASELINE) else short
+        if name in found:
+            raise ValueError(f"A name must belong to one embedding, got {name!r} twice; choose another.")
         plain = [part for _, part in parts]
-        found[long if short in found or (short == BASELINE and not own) else short] = (
-            plain if isinstance(embedding, (list, tuple)) else plain[0]
-        )
+        found[name] = plain if isinstance(embedding, (list, tuple)) else plain[0]
     return found
 
 
 def _own_name(part: Any) -> tuple[str, Any]:
     """Split ``NAME=EMBEDDING``; a file whose path holds ``=`` is itself."""
-    match = re.fullmatch(r"([^=/\\@]+)=(.+)", part, re.DOTALL) if isinstance(part, str) else None
-    if match is None or Path(part).expanduser().exists():
+    match = re.fullmatch(r"([^=/\\@:]*)=(.+)", part, re.DOTALL) if isinstance(part, str) else None
+    if match is None or _exists(part):
         return "", part
-    name = match[1].strip()
-    if not name.isprintable() or not name:
-        raise ValueError(f"The name of an embedding must be printable text, got {match[1]!r}; choose another.")
-    return name, match[2]
+    return _printable(match[1].strip()), match[2]
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, ~somebody without a home, a NUL
+        return False
+
+
+def _printable(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError(f"The name of an embedding must be printable text, got {name!r}; choose another.")
+    return name
 
 
 def _short_name(part: Any) -> str:
@@ -63,8 +72,8 @@ def _short_name(part: Any) -> str:
         return part
     if not isinstance(part, (str, Path)):
         return "embedding"
-    path, _, key = str(part).partition(":") if ":" in Path(part).name else (str(part), "", "")
-    return key or Path(path).stem
+    path, key = split_key(part)
+    return key or Path(path).stem or str(path)
 
 
 def read_all(embedding: Any, cells: list[Cells], any_length: bool, allow_missing: bool) -> dict[str, list[Found]]:
@@ -72,19 +81,25 @@ def read_all(embedding: Any, cells: list[Cells], any_length: bool, allow_missing
     if embedding is None:
         return {}
     by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
-    for name in by_name:
-        if name == BASELINE:
+    if not by_name:
+        raise ValueError("`embedding` must hold at least one embedding, got an empty mapping.")
+    found: dict[str, list[Found]] = {}
+    for name, value in by_name.items():
+        text = _printable(str(name))
+        if text == BASELINE:
             raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
-        if not str(name).isprintable():
-            raise ValueError(f"The name of an embedding must be printable text, got {name!r}; rename it.")
-    return {str(name): _read(value, cells, any_length, allow_missing) for name, value in by_name.items()}
+        if text in found:
+            raise ValueError(f"A name must belong to one embedding, got {text!r} twice; choose another.")
+        found[text] = _read(value, cells, any_length, allow_missing)
+    return found
 
 
 def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool) -> list[Found]:
     several = isinstance(value, (list, tuple)) and bool(value) and (len(cells) > 1 or _is_embedding(value[0]))
     parts = list(value) if several else [value]
     if len(parts) != len(cells):
-        raise ValueError(f"`embedding` must be given once per data set: expected {len(cells)}, got {len(parts)}.")
+        hint = "; name them in a mapping to score several" if len(cells) == 1 else ""
+        raise ValueError(f"`embedding` must be given once per data set: expected {len(cells)}, got {len(parts)}{hint}.")
     found = []
     for i, part in enumerate(parts):
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
@@ -112,23 +127,51 @@ def cut(cells: list[Cells], found: Mapping[str, list[Found]]) -> tuple[list[Cell
     return [one if rows is None else one.subset(rows) for one, rows in zip(cells, kept, strict=True)], kept
 
 
-def in_order_of_genes(found: Mapping[str, list[Found]], cells: list[Cells]) -> dict[str, list[Found]]:
-    """Bring columns that are named by genes into the order of the data's genes.
+def represent_all(found: Mapping[str, list[Found]], kept: Sequence[Any]) -> dict[str, list[Representation]]:
+    """Check every embedding and prepare it once for all tasks: the kept cells of it."""
+    from .kernels.representation import Representation
+    from .tasks import represent
 
-    For predictions of expression, whose columns are compared with the data's by position. Columns without names, or
-    named by their number, stay as they are.
+    prepared: dict[str, list[Representation]] = {}
+    for name, several in found.items():
+        prepared[name] = []
+        for one, rows in zip(several, kept, strict=True):
+            said = one.origin.get("path") or one.origin.get("reference") or (name if len(found) > 1 else "embedding")
+            whole = represent(one.value, str(said), keep_sparse=True)
+            if rows is not None:
+                own = rows if one.rows is None else np.searchsorted(one.rows, rows)
+                whole = Representation(whole.values[own])
+            prepared[name].append(whole)
+    return prepared
+
+
+def prediction(found: Found, prepared: Representation, cells: Cells, given: Mapping[str, Any]) -> Any:
+    """Return predicted expression as its task takes it: named columns are genes, in whatever order.
+
+    Parameters
+    ----------
+    found
+        As it was read.
+    prepared
+        Its values.
+    cells
+        The data it predicts.
+    given
+        Options of the task; what they say of rows and columns is compared with the names there are.
     """
-    return {name: [_by_gene(one, where) for one, where in zip(several, cells, strict=True)]
-            for name, several in found.items()}  # fmt: skip
+    import pandas as pd
 
-
-def _by_gene(one: Found, cells: Cells) -> Found:
-    names = list(one.columns or [])
-    if not names or all(name.isdigit() for name in names):
-        return one
+    names = list(found.columns or [])
+    if names and all(name.isdigit() for name in names):
+        names = []  # they count the columns
+    if "gene_index" in given or "cell_index" in given:
+        rows = found.value.index if hasattr(found.value, "iloc") else None
+        if not names and rows is None:
+            return prepared
+        return pd.DataFrame(prepared.array, index=rows, columns=names or None)
     genes = [str(gene) for gene in cells.piece("var").index]
-    if names == genes:
-        return one
+    if not names or names == genes:
+        return prepared
     place = {name: i for i, name in enumerate(names)}
     absent, strange = [gene for gene in genes if gene not in place], sorted(set(names) - set(genes))
     if absent or strange or len(place) < len(names) or len(set(genes)) < len(genes):
@@ -137,39 +180,21 @@ def _by_gene(one: Found, cells: Cells) -> Found:
             f"{len(names):,}, of which {len(strange):,} are unknown ({_check.listing(strange) or 'none'}) and "
             f"{len(absent):,} are missing ({_check.listing(absent) or 'none'}); name a subset with gene_index."
         )
-    order = [place[gene] for gene in genes]
-    value = one.value
-    value = value.iloc[:, order] if hasattr(value, "iloc") else value[:, order]
-    return dataclasses.replace(one, value=value, columns=genes)
-
-
-def represent_all(found: Mapping[str, list[Found]], kept: Sequence[Any]) -> dict[str, list[Representation]]:
-    """Check every embedding and prepare it once for all tasks."""
-    from .tasks import represent
-
-    prepared: dict[str, list[Representation]] = {}
-    for name, several in found.items():
-        prepared[name] = []
-        for one, rows in zip(several, kept, strict=True):
-            value = one.value
-            if rows is not None:
-                own = rows if one.rows is None else np.searchsorted(one.rows, rows)
-                value = value.values if hasattr(value, "max_neighbors") else value
-                value = value.iloc[own] if hasattr(value, "iloc") else value[own]
-            prepared[name].append(
-                represent(value, one.origin.get("path") or one.origin.get("reference") or "embedding", keep_sparse=True)
-            )
-    return prepared
+    return prepared.values[:, [place[gene] for gene in genes]]
 
 
 def data_facts(everything: Cells, cut: Cells) -> dict[str, Any]:
     """Say which data set it was: the hash is of the file, or of the cell names where there is none."""
     path = everything.path
+    source = everything.source
+    origin = getattr(source, "origin", None)
     facts: dict[str, Any] = {
-        "source": described(everything.source),
+        "source": shown(source) if isinstance(source, str) and is_remote(source) else described(source),
         "n_cells": cut.n,
         "n_cells_left_out": everything.n - cut.n,
     }
+    if origin:  # a data set object that was opened by name
+        facts |= origin
     if path is None:
         return {**facts, "sha256": sha256_of_names(everything.names), "sha256_of": "cell names"}
     return {**facts, "path": str(path), "sha256": sha256_of_file(path, cache_folder() / _HASHES), "sha256_of": "file"}
@@ -179,10 +204,11 @@ def embedding_facts(found: list[Found], prepared: list[Representation]) -> list[
     """Say which embedding it was: the hash is of the file, or of the values where there is none."""
     facts = []
     for one, used in zip(found, prepared, strict=True):
-        path = one.origin.get("path")
+        path, address = one.origin.get("path"), one.origin.get("address")
         facts.append(
             {
                 **one.origin,
+                **({"address": shown(address)} if address else {}),
                 "shape": [used.n, used.d],
                 "sha256": sha256_of_file(Path(path), cache_folder() / _HASHES)
                 if path

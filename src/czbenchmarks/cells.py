@@ -159,8 +159,19 @@ class Cells:
         """
         return _Part(self, rows)
 
-    def taken(self, values: Any) -> Any:
-        """Return the entries of these cells from values that a user gave for all cells of the data."""
+    def taken(self, values: Any, name: str) -> Any:
+        """Return the entries of these cells from values that a user gave for all cells of the data.
+
+        Parameters
+        ----------
+        values
+            One entry per cell of the data, all of them.
+        name
+            How a sentence calls them.
+        """
+        if hasattr(values, "__len__"):
+            _check.same_length(len(values), self.n, name)
+        _check.same_order(values, self.names, name)
         return values
 
     @cached_property
@@ -258,12 +269,11 @@ class _Part(Cells):
     def label_column(self) -> str:
         return self._cells.label_column
 
-    def taken(self, values: Any) -> Any:
-        if not hasattr(values, "__len__") or len(values) != self._cells.n:
-            return values  # refused later, for its length
-        if hasattr(values, "iloc"):
-            return values.iloc[self._rows]
-        return values[self._rows] if hasattr(values, "dtype") else [values[row] for row in self._rows]
+    def taken(self, values: Any, name: str) -> Any:
+        whole = self._cells.taken(values, name)
+        if hasattr(whole, "iloc"):
+            return whole.iloc[self._rows]
+        return whole[self._rows] if hasattr(whole, "dtype") else [whole[row] for row in self._rows]
 
     @cached_property
     def adata(self) -> AnnData:

@@ -126,7 +126,7 @@ def _read(source: Any, cells: Cells) -> _Raw:
 
 
 def _from_path(source: str | Path, cells: Cells) -> _Raw:
-    text, key = _split_key(source)
+    text, key = split_key(source)
     path = local_path(text)
     name = "embedding"
     origin: dict[str, Any] = {"path": str(path)}
@@ -154,7 +154,7 @@ def _from_path(source: str | Path, cells: Cells) -> _Raw:
     return _Raw(table.values, table.names, table.columns, origin, said)
 
 
-def _split_key(source: str | Path) -> tuple[str | Path, str | None]:
+def split_key(source: str | Path) -> tuple[str | Path, str | None]:
     """Split ``file.npz:KEY``; a colon elsewhere, or in the path of an existing file, belongs to the path."""
     if not isinstance(source, str) or "\0" in source:
         return source, None

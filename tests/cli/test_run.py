@@ -468,3 +468,37 @@ def test_cells_of_the_catalogue(folder):
     wrong = run("run", "embedding", "-d", "baron_pancreas_humam", "-c", "@X")
     assert wrong.exit_code == 2
     assert "Did you mean 'baron_pancreas_human'?" in wrong.stderr
+
+
+def test_a_wide_table_is_printed_in_parts(folder):
+    words = ["run", "label_prediction", "-u", folder / "human.h5ad", "-B", "--n-folds", 3]
+    for i in range(5):
+        words += ["-c", f"model_number_{i}={folder}/human.npy"]
+    table = run(*words)
+    assert max(map(len, table.stdout.splitlines())) <= 100
+    assert len(re.findall(r"mean_fold_accuracy +classifier=lr ", table.stdout)) >= 2
+    for i in range(5):
+        assert table.stdout.count(f"model_number_{i}") == 1
+
+
+def test_a_column_with_a_digit_is_for_every_data_set(folder):
+    for name in ("human", "mouse"):
+        cells = ad.read_h5ad(folder / f"{name}.h5ad")
+        cells.obs["c1"] = cells.obs["cell_type"].to_numpy()
+        cells.write_h5ad(folder / f"{name}_c1.h5ad")
+    words = ["run", "cross-species_integration", "-u", folder / "human_c1.h5ad", "-u", folder / "mouse_c1.h5ad"]
+    words += ["-c", folder / "human.npy", "-c", folder / "mouse.npy", "-f", "json", "--labels"]
+    assert scores(run(*words, "c1")) == scores(run(*words, "cell_type"))
+
+
+def test_a_record_that_cannot_be_written_after_all_leaves_the_scores(folder, monkeypatch, tmp_path):
+    from czbenchmarks.results import RunRecord
+
+    def full(*_):
+        raise ValueError("The record must be written to a writable file.")
+
+    monkeypatch.setattr(RunRecord, "write", full)
+    result = run("run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-o", tmp_path / "r.json")
+    assert result.exit_code == 2
+    assert "silhouette_score" in result.stdout
+    assert "Error: The record" in result.stderr

@@ -56,7 +56,7 @@ def test_large_files_are_remembered_until_they_change(tmp_path, hashed):
     assert list((tmp_path / "cache").iterdir()) == [memory]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', "\x00", "[" * 100_000])
 def test_a_damaged_memory_is_done_without(tmp_path, hashed, content):
     file, memory = tmp_path / "a", tmp_path / "sha256.json"
     file.write_bytes(b"one")
@@ -93,6 +93,7 @@ def test_of_arrays():
 def test_of_names():
     names = pd.Index(["a", "b"])
     assert sha256_of_names(names) == sha256_of_names(pd.Index(["a", "b"])) != sha256_of_names(names[::-1])
+    assert sha256_of_names(pd.Index(["a\0b"])) != sha256_of_names(names)
 
 
 def test_environment_names_versions():

@@ -7,6 +7,7 @@ import pathlib
 import statistics
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -67,6 +68,52 @@ def test_frame_of_one_seed_without_baseline_is_plain():
     assert list(RunRecord().to_frame().columns) == list(record.to_frame().columns)
 
 
+def test_scores_of_the_same_metric_and_parameters_are_matched_in_order():
+    ours = [Score.of("t", "e", [result(value)]) for value in (0.5, 0.6)]
+    base = [Score.of("t", "baseline", [result(value)]) for value in (0.1, 0.2)]
+    frame = RunRecord(result_metrics=[*ours, *base]).to_frame()
+    assert list(frame["difference"].iloc[:2].round(9)) == [0.4, 0.4]
+    assert "difference" not in RunRecord(result_metrics=base).to_frame()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity_is_no_value(value):
+    for several in ([value], [value, 0.5, value]):
+        score = Score.of("t", "e", [result(one) for one in several])
+        assert score.n_values == len(several) - several.count(value)
+        assert "inf" in score.reason
+        assert not RunRecord(result_metrics=[score]).complete
+
+
+def test_what_a_task_of_somebodys_own_gives_is_made_plain(tmp_path):
+    odd = {"n": np.int64(3), "x": np.arange(2.0), "nan": math.nan, "set": {1}, "path": tmp_path, "in": {4: "four"}}
+    record = RunRecord(result_metrics=[Score.of("t", "e", [result(0.5, details=odd, params={"k": np.float32(0.5)})])])
+    back = RunRecord.read(record.write(tmp_path / "run.json")).result_metrics[0]
+    assert back.details == {"n": 3, "x": [0, 1], "nan": None, "set": [1], "path": str(tmp_path), "in": {"4": "four"}}
+    assert back.params == {"k": 0.5}
+
+
+def test_names_that_are_no_text_are_written(tmp_path):
+    record = make_record(warnings=["caf\udce9"])
+    assert RunRecord.read(record.write(tmp_path / "run.json")).warnings == ["caf\udce9"]
+
+
+def test_special_files_and_links(tmp_path):
+    for special in ("/dev/stdout", "/dev/full"):
+        with pytest.raises(ValueError, match="another file"):
+            make_record().write(special)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="another file"):
+        make_record().write(tmp_path / "pipe")
+    (tmp_path / "link.json").symlink_to("run.json")
+    make_record().write(tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert RunRecord.read(tmp_path / "run.json").warnings == []
+    make_record().write(tmp_path / ("r" * 250 + ".json"))
+    with pytest.raises(ValueError, match="existing home"):
+        make_record().write("~nobody_at_all/run.json")
+
+
 def test_round_trip(tmp_path):
     record = make_record(failures=[Failure(task="embedding", embedding="ours", reason="No.")], warnings=["w"])
     path = record.write(tmp_path / "run.json")
@@ -93,6 +140,8 @@ def test_files_follow_the_published_schema(tmp_path):
     assert {"interval", "breakdowns", "metric_type", "value", "params", "reason", "counts"} <= set(
         content["result_metrics"][0]
     )
+    assert not validator.is_valid({})
+    assert czbenchmarks.__version__ not in SCHEMA.read_text()
     content["result_metrics"][0]["value"] = "high"
     assert not validator.is_valid(content)
 
@@ -127,6 +176,7 @@ def test_there_are_old_records():
         ('{"result_metrics": [], "schema_version": 2}', "upgrade cz-benchmarks"),
         ('{"result_metrics": [], "schema_version": "one"}', "must be a whole number"),
         ('{"result_metrics": [], "schema_version": true}', "must be a whole number"),
+        ('{"result_metrics": [], "schema_version": 1}', "without timestamp and czbenchmarks_version"),
         ('{"result_metrics": [{"task": "t"}], "schema_version": 1}', "must be complete"),
         ('{"result_metrics": [3]}', "must be complete"),
         ('{"result_metrics": [{"value": 1}]}', "must be complete"),

@@ -13,6 +13,8 @@ import click
 from .progress import note, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from czbenchmarks.results import RunRecord, Score
 
 BASELINE = "baseline"
@@ -34,19 +36,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, number
         Headings of columns to align right.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(_WIDTH, console.width)
+    console = _console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(_WIDTH, console.width)
+    return console
 
 
 def print_record(record: RunRecord, output_format: str) -> None:
@@ -76,8 +84,8 @@ def print_record(record: RunRecord, output_format: str) -> None:
         title, columns, rows, numbers = _grid(record)
         if title:
             click.echo(title)
-        if rows:
-            print_table(columns, rows, numbers=numbers)
+        for part in _fitting(columns, rows, numbers):
+            print_table([columns[i] for i in part], [[row[i] for i in part] for row in rows], numbers=numbers)
     said = Counter(
         f"{score.task} of {score.embedding}: {text}"
         for score in record.result_metrics
@@ -94,20 +102,19 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     """Return title, headings, rows and the headings of numbers: one row per metric, one column per embedding."""
     names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
     compared = BASELINE in names and len(names) > 1
-    values: dict[tuple[str, str, str], dict[str, str]] = {}
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for score in record.result_metrics:
+    values: dict[tuple[str, str, int], dict[str, str]] = {}
+    heads: dict[tuple[str, str, int], list[str]] = {}
+    reasons: dict[tuple[str, str, int], list[str]] = {}
+    for place, score, base in record.rows():
         params = ", ".join(f"{name}={value}" for name, value in score.params.items())
-        row = (score.task, score.metric_type, params)
-        base = record.baseline_of(score) if compared else None
-        values.setdefault(row, {})[score.embedding] = _cell(score, base)
+        heads[place] = [score.task, score.metric_type, params]
+        values.setdefault(place, {})[score.embedding] = _cell(score, base if compared else None)
         if score.reason:
-            reasons.setdefault(row, []).append(
-                score.reason if len(names) == 1 else f"{score.embedding}: {score.reason}"
-            )
+            of = "" if len(names) == 1 else f"{score.embedding}: "
+            reasons.setdefault(place, []).append(of + score.reason)
     rows = [
-        [*row, *(given.get(name, "") for name in names), "; ".join(reasons.get(row, []))]
-        for row, given in values.items()
+        [*heads[place], *(given.get(name, "") for name in names), "; ".join(reasons.get(place, []))]
+        for place, given in values.items()
     ]
     title = ""
     if len({task for task, _, _ in values}) == 1:
@@ -119,6 +126,22 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
     grid = [[printable(row[i]) for i in shown] for row in rows]
     return printable(title), [printable(columns[i]) for i in shown], grid, [printable(name) for name in names]
+
+
+def _fitting(columns: list[str], rows: list[list[str]], numbers: list[str]) -> list[list[int]]:
+    """Return the columns of each table to print: several, if the embeddings do not fit beside each other."""
+    if not rows:
+        return []
+    widths = [max(len(text) for text in column) + 3 for column in zip(columns, *rows, strict=True)]
+    value = [i for i, name in enumerate(columns) if name in numbers]
+    others = [i for i in range(len(columns)) if i not in value]
+    room = _console().width - sum(widths[i] for i in others if columns[i] != "Reason")
+    parts: list[list[int]] = [[]]
+    for i in value:
+        if parts[-1] and sum(widths[j] for j in parts[-1]) + widths[i] > room:
+            parts.append([])
+        parts[-1].append(i)
+    return [sorted([*others, *part]) for part in parts]
 
 
 def _cell(score: Score, base: Score | None) -> str:
@@ -135,7 +158,7 @@ def _cell(score: Score, base: Score | None) -> str:
 
 def _escaped(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|" else c for c in text)
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|~&" else c for c in text)
 
 
 def _number(value: float, beside: float = 0.0) -> str:

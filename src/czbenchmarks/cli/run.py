@@ -168,6 +168,9 @@ def _run(
     """Score and print; the exit status tells whether every score has a value."""
     if not user_dataset and not dataset_key:
         raise click.UsageError("At least one data set is needed; name it with -u DATA.h5ad, or with -d NAME.")
+    for flag, texts in (("-u", user_dataset), ("-d", dataset_key), ("-c", cell_representation)):
+        if not all(text.strip() for text in texts):
+            raise click.UsageError(f"{flag} must name something, got an empty text.")
     if not cell_representation and not compute_baseline:
         raise click.UsageError("An embedding or the baseline is needed; pass -c EMBEDDING or -B.")
     options = {
@@ -197,9 +200,11 @@ def _run(
         allow_missing_cells=allow_missing_cells,
         **options,
     )
-    if output is not None:
-        record.write(output)
-    print_record(record, output_format)
+    try:
+        if output is not None:
+            record.write(output)
+    finally:  # what cannot be written is printed at least
+        print_record(record, output_format)
     return 0 if record.complete else 1
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks.exceptions import DatasetFileNotFoundError
@@ -32,6 +33,9 @@ class Dataset(ABC):
     **kwargs
         Kept in the attribute `kwargs`.
     """
+
+    origin: Mapping[str, str] = MappingProxyType({})
+    """Name and address it was opened by, for the record of a run; empty for one made from a path."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 from czbenchmarks import _check
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
-from .cache import cache_folder
+from .cache import cache_folder, shown
 from .catalogue import catalogue
 from .dataset import Dataset
 from .fetching import fetch
@@ -148,6 +148,7 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
     _fitting(dataset_class, arguments)
     arguments["path"] = _local(given, about.get("sha256"), folder)
     dataset = dataset_class(**arguments)
+    dataset.origin = {"name": str(dataset_name), "address": shown(str(given))}
     if str(given).startswith("package://") and "task_inputs_dir" not in arguments:
         # Not beside the file: that is inside the installed package.
         inside = Path(f"{dataset.path.stem}_task_inputs", dataset.task_inputs_dir.name)

@@ -6,20 +6,22 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 def write(content: dict[str, Any], path: str | Path) -> Path:
     """Write JSON beside its place and move it there."""
     target = check_target(path)
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(content, indent=2, allow_nan=False)
     try:
         with tempfile.NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False, encoding="utf-8"
+            "w", dir=target.parent, prefix=".record-", suffix=".part", delete=False, encoding="utf-8"
         ) as file:
             part = Path(file.name)
             try:
@@ -46,16 +48,24 @@ def check_target(path: str | Path) -> Path:
     ValueError
         If the folder is missing or read-only, or the file holds something else.
     """
-    target = Path(path).expanduser()
-    if target.is_dir():
+    target = expanded(path)
+    if not str(path).strip() or target.is_dir():
         raise ValueError(f"The record must be a file, got '{target}', which is a folder; add a name such as run.json.")
     if not target.parent.is_dir():
         raise ValueError(f"The record must go to an existing folder, got '{target.parent}'; make it first.")
     if not os.access(target.parent, os.W_OK):
         raise ValueError(f"The record must go to a writable folder, got '{target.parent}'; choose another.")
-    if target.exists() and not _is_record(target):
+    if target.exists() and not (target.is_file() and _is_record(target)):
         raise ValueError(f"The record must not replace another file, got '{target}', which is no record; rename it.")
-    return target
+    return target.resolve()  # a link stays one
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with its ``~`` replaced."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"A path must name an existing home after '~', got '{path}'; write it out.") from None
 
 
 def _is_record(path: Path) -> bool:
@@ -66,9 +76,9 @@ def _is_record(path: Path) -> bool:
     return isinstance(content, dict) and "result_metrics" in content
 
 
-def read(path: str | Path, newest: int, model: type[BaseModel]) -> dict[str, Any]:
-    """Return a record's content in the newest layout, checked."""
-    file = Path(path).expanduser()
+def read(path: str | Path, newest: int, model: type[Model]) -> Model:
+    """Return a record in the newest layout, checked."""
+    file = expanded(path)
     if not file.is_file():
         raise DatasetFileNotFoundError(f"A record must be an existing file, got '{file}', which does not exist.")
     try:
@@ -87,17 +97,19 @@ def read(path: str | Path, newest: int, model: type[BaseModel]) -> dict[str, Any
             f"'{file}' must be a record of schema version {newest} or older, got version {version}; "
             "upgrade cz-benchmarks to read it."
         )
+    lacking = [name for name in ("timestamp", "czbenchmarks_version") if not isinstance(content.get(name), str)]
+    if lacking:
+        raise ValueError(f"A record must be complete, '{file}' is without {' and '.join(lacking)}; write it again.")
     try:
         for step in range(version, newest):
             content = _UPGRADES[step](content)
-        model.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"A record must be complete, '{file}' is not ({place}: {first['msg']}).") from None
     except (KeyError, TypeError, AttributeError):
         raise ValueError(f"A record must be complete, '{file}' is not; write it again.") from None
-    return content
 
 
 def _from_0(old: dict[str, Any]) -> dict[str, Any]:

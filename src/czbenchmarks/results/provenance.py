@@ -60,12 +60,8 @@ def sha256_of_file(path: Path, memory: Path | None = None) -> str:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     facts = [(file, file.stat()) for file in files]
     size = sum(stat.st_size for _, stat in facts)
-    identity: list[Any] = [
-        str(path.resolve()),
-        size,
-        max((stat.st_mtime_ns for _, stat in facts), default=0),
-        len(files),
-    ]
+    changes = "".join(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0" for file, stat in facts)
+    identity: list[Any] = [str(path.resolve()), size, hashlib.blake2b(os.fsencode(changes)).hexdigest()]
     known = _remembered(memory) if memory is not None and size >= _LARGE else {}
     entry = known.get(identity[0])
     if isinstance(entry, dict) and entry.get("identity") == identity and isinstance(entry.get("sha256"), str):
@@ -88,7 +84,7 @@ def sha256_of_file(path: Path, memory: Path | None = None) -> str:
 def _remembered(memory: Path) -> dict[str, Any]:
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -99,7 +95,10 @@ def _remember(memory: Path, identity: list[Any], found: str) -> None:
         memory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=memory.parent, suffix=".part", delete=False) as file:
             json.dump(content, file)
-        os.replace(file.name, memory)
+        try:
+            os.replace(file.name, memory)
+        except OSError:
+            os.unlink(file.name)
     except OSError:
         return  # a memory is a convenience: the next run hashes again
 
@@ -120,4 +119,4 @@ def sha256_of_array(value: Any) -> str:
 
 def sha256_of_names(names: pd.Index[Any]) -> str:
     """Return a SHA-256 of names and their order: what identifies cells that come from no file."""
-    return hashlib.sha256("\0".join(map(str, names)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([str(name) for name in names]).encode()).hexdigest()

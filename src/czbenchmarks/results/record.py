@@ -32,10 +32,23 @@ Number = Annotated[
 """A number that may be missing: NaN in memory, null in JSON."""
 
 
+def _plain(value: Any) -> Any:
+    """Return what JSON holds: a task of somebody's own may give NumPy's numbers."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
 class _Part(BaseModel):
     """A part of a record: it does not change, and says what it does not know by leaving it out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
 
 class Score(_Part):
@@ -99,18 +112,22 @@ class Score(_Part):
         results
             The same score under every seed.
         """
-        values = [result.value for result in results]
+        values = [result.value if math.isfinite(result.value) else math.nan for result in results]
         defined = [value for value in values if not math.isnan(value)]
-        shown = next((result for result in results if result.reason), results[0])
+        reasons = dict.fromkeys(
+            result.reason or (None if math.isfinite(result.value) else f"the value is {result.value}")
+            for result in results
+        )
+        known = next((result for result in results if math.isfinite(result.value)), results[0])
         score = cls(
             task=task,
             embedding=embedding,
             metric_type=results[0].metric_type.value,
             value=(defined[0] if len(values) == 1 else statistics.fmean(defined)) if defined else math.nan,
-            params=results[0].params or {},
-            reason=shown.reason,
-            counts=results[0].counts,
-            details=results[0].details,
+            params=_plain(known.params or {}),
+            reason="; ".join(reason for reason in reasons if reason) or None,
+            counts=known.counts,
+            details=_plain(known.details),
             n_values=len(defined),
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,
@@ -125,8 +142,8 @@ class Score(_Part):
 
     @property
     def key(self) -> str:
-        """What names the score within its record: metric and parameters."""
-        return f"{self.metric_type}({'_'.join(f'{name}-{value}' for name, value in sorted(self.params.items()))})"
+        """What names the score among those of its task and embedding: metric and parameters."""
+        return f"{self.metric_type}({', '.join(f'{name}={value!r}' for name, value in sorted(self.params.items()))})"
 
 
 class Failure(_Part):
@@ -242,7 +259,7 @@ class RunRecord(_Part):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     timestamp: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    czbenchmarks_version: str = __version__
+    czbenchmarks_version: str = Field(default_factory=lambda: __version__)
     environment: Dict[str, Any] = Field(default_factory=dict)
     run_specification: RunSpecification = Field(default_factory=RunSpecification)
     result_metrics: List[Score] = Field(default_factory=list)
@@ -261,12 +278,22 @@ class RunRecord(_Part):
         """Whether nothing failed and every score has a value under every seed."""
         return not self.failures and all(score.n_values == len(score.values_raw) for score in self.result_metrics)
 
-    def baseline_of(self, score: Score) -> Score | None:
-        """Return the baseline's score of the same metric and parameters; None if there is none."""
-        return self._baselines().get((score.task, score.key)) if score.embedding != BASELINE else None
+    def rows(self) -> list[tuple[tuple[str, str, int], Score, Score | None]]:
+        """Return every score with what is the same over embeddings, and with the baseline's score of it.
 
-    def _baselines(self) -> dict[tuple[str, str], Score]:
-        return {(one.task, one.key): one for one in self.result_metrics if one.embedding == BASELINE}
+        Returns
+        -------
+        Tuples of (task, metric and parameters, number among scores of the same ones), the score, and the baseline's;
+        None for the baseline itself and where it has none.
+        """
+        seen: Counter[tuple[str, str, str]] = Counter()
+        found = []
+        for score in self.result_metrics:
+            same = (score.task, score.embedding, score.key)
+            found.append(((score.task, score.key, seen[same]), score))
+            seen[same] += 1
+        baselines = {place: score for place, score in found if score.embedding == BASELINE}
+        return [(place, one, baselines.get(place) if one.embedding != BASELINE else None) for place, one in found]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per score.
@@ -280,22 +307,19 @@ class RunRecord(_Part):
         import pandas as pd
 
         several = any(len(score.values_raw) > 1 for score in self.result_metrics)
-        baselines = self._baselines()
+        names = {score.embedding for score in self.result_metrics}
         rows = []
-        seen: Counter[str] = Counter()
-        for score in self.result_metrics:
-            key = f"{score.task}|{score.embedding}|{score.key}"
-            seen[key] += 1
+        for (task, same, number), score, base in self.rows():
+            key = f"{task}|{score.embedding}|{same}{f'#{number + 1}' if number else ''}"
             row = {"task": score.task, "embedding": score.embedding, "metric": score.metric_type, "value": score.value}
             if several:
                 row |= {"value_std_dev": score.value_std_dev, "values_raw": list(score.values_raw)}
-            if baselines:
-                base = baselines.get((score.task, score.key)) if score.embedding != BASELINE else None
+            if len(names) > 1 and BASELINE in names:
                 value = base.value if base else math.nan
                 row |= {"baseline": value, "difference": score.value - value}
             row |= {"reason": score.reason, "note": (score.details or {}).get("note")}
             row |= {f"params.{name}": value for name, value in score.params.items()}
-            rows.append({**row, "key": key if seen[key] == 1 else f"{key}#{seen[key]}"})
+            rows.append({**row, "key": key})
         frame = pd.DataFrame(
             rows, columns=None if rows else ["task", "embedding", "metric", "value", "reason", "note", "key"]
         )
@@ -338,7 +362,7 @@ class RunRecord(_Part):
         ValueError
             If the file is no record, is damaged, or comes from a newer version.
         """
-        return cls.model_validate(_files.read(path, SCHEMA_VERSION, cls))
+        return _files.read(path, SCHEMA_VERSION, cls)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

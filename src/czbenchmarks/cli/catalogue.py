@@ -83,6 +83,8 @@ def _metrics() -> list[dict[str, Any]]:
                 "description": row.about,
                 "range": [_finite(bound) for bound in row.range],
                 "best": _finite(row.best),
+                "chance": row.chance,
+                "pitfalls": row.pitfalls,
                 "tags": list(row.tags),
                 "reference": row.reference,
             }

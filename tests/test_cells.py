@@ -239,6 +239,38 @@ def test_a_file_of_before_2020(adata, tmp_path):
     np.testing.assert_array_equal(cells.look_up("@obsm:X_pca"), adata.obsm["X_pca"])
 
 
+@pytest.fixture
+def file_of_2021(file):
+    """In anndata 0.7 a column of text is codes, which refer to the text in a group beside."""
+    with h5py.File(file, "a") as handle:
+        obs = handle["obs"]
+        text, codes = obs["cell_type/categories"][...], obs["cell_type/codes"][...]
+        del obs["cell_type"]
+        obs.attrs["encoding-version"] = "0.1.0"
+        obs["cell_type"] = codes
+        obs.create_dataset("__categories/cell_type", data=text, dtype=h5py.string_dtype())
+        obs["cell_type"].attrs["categories"] = obs["__categories/cell_type"].ref
+    return file
+
+
+def test_a_file_of_2021(adata, file_of_2021):
+    cells = Cells(file_of_2021)
+    for labels in (cells.look_up("cell_type"), cells.subset(np.arange(N)).look_up("@obs:cell_type")):
+        assert list(labels) == list(adata.obs["cell_type"])
+    assert list(Cells(file_of_2021).obs["cell_type"]) == list(adata.obs["cell_type"])
+
+
+@pytest.mark.parametrize("kind", ["reference", "path"])
+def test_categories_elsewhere_are_refused(file_of_2021, tmp_path, kind):
+    (tmp_path / "secret.bin").write_bytes(b"secret1secret2secret3")
+    with h5py.File(file_of_2021, "a") as handle:
+        secret = handle.create_dataset("secret", (3,), "S7", external=[(str(tmp_path / "secret.bin"), 0, 21)])
+        handle["obs/cell_type"].attrs["categories"] = secret.ref if kind == "reference" else "/secret"
+    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up("cell_type")):
+        with pytest.raises(ValueError, match=r"`data` must hold its data itself"):
+            ask(Cells(file_of_2021))
+
+
 ARRAYS = ["obsm/X_pca", "X/data", "X/indices", "X/indptr", "layers/dense", "obs/_index", "obs/cell_type/categories"]
 
 
@@ -352,6 +384,49 @@ def test_links_are_refused(file, tmp_path, kind):
             handle.create_dataset("obsm/X_pca", (N, 3), "f8", external=[(str(tmp_path / "secret.bin"), 0, N * 24)])
     with pytest.raises(ValueError, match="holds itself" if kind == "itself" else "must hold its data itself"):
         Cells(file).look_up("@obsm:X_pca")
+
+
+@pytest.mark.parametrize("attribute", ["column-order", "_index"])
+@pytest.mark.parametrize("place", ["/elsewhere/link/group", "beside/link/group"])
+def test_a_table_that_names_a_path_is_refused(adata, file, tmp_path, attribute, place):
+    """Names of columns are attributes, and anndata follows them, links in them as well."""
+    shutil.copy(file, tmp_path / "secret.h5ad")
+    with h5py.File(file, "a") as handle:
+        obs = handle["obs"]
+        target = h5py.ExternalLink(str(tmp_path / "secret.h5ad"), "/obs/cell_type")
+        handle.create_group("elsewhere")["link"] = target
+        handle.create_group("obs/beside")
+        handle["obs/beside/link"] = target
+        name = place.replace("group", "categories")
+        obs.attrs[attribute] = name if attribute == "_index" else np.array([name], dtype=object)
+    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up(name), lambda cells: cells.adata):
+        with pytest.raises(ValueError, match=r"`data` must hold its data (itself|where they belong)"):
+            ask(Cells(file))
+
+
+def test_a_zarr_table_that_names_a_path_is_refused(folder, tmp_path):
+    (folder / "obs/plain").mkdir()  # no group: a look at all members passes it
+    (folder / "obs/cell_type/codes").rename(tmp_path / "secret")
+    (folder / "obs/plain/link").symlink_to(tmp_path / "secret")
+    if (folder / "zarr.json").exists():
+        described = json.loads((folder / "obs/zarr.json").read_text())
+        described["attributes"]["column-order"] = ["plain/link"]
+        (folder / "obs/zarr.json").write_text(json.dumps(described))
+    else:
+        described = json.loads((folder / "obs/.zattrs").read_text()) | {"column-order": ["plain/link"]}
+        (folder / "obs/.zattrs").write_text(json.dumps(described))
+    shutil.rmtree(folder / "obs/cell_type")
+    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up("plain/link")):
+        with pytest.raises(ValueError, match=r"obs/plain/link of '.*' is a link"):
+            ask(Cells(folder))
+
+
+def test_a_column_whose_name_holds_a_slash(adata, file):
+    with h5py.File(file, "a") as handle:  # as anndata before 0.12 wrote it
+        handle.create_group("obs/G1")
+        handle.move("obs/cell_type", "obs/G1/S")
+        handle["obs"].attrs["column-order"] = np.array(["G1/S"], dtype=object)
+    assert list(Cells(file).look_up("G1/S")) == list(Cells(file).obs["G1/S"]) == list(adata.obs["cell_type"])
 
 
 def test_a_link_inside_a_zarr_folder_is_refused(folder, tmp_path):

@@ -4,6 +4,7 @@ import re
 import warnings
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,6 +181,68 @@ def test_names_that_look_like_numbers_stay_text(tmp_path, values):
         assert found.origin["aligned"] == "name"
 
 
+@pytest.mark.parametrize("heading", ["", "Cell ID", "cell_id", "# barcode", "CellID"])
+def test_some_numbered_columns_of_many(adata, tmp_path, values, heading):
+    mixed = pd.DataFrame(values, index=adata.obs_names, columns=[10, 672, 7157]).iloc[SHUFFLED]
+    mixed.to_csv(tmp_path / "x.csv", index_label=heading)
+    found = read_embedding(tmp_path / "x.csv", adata)
+    np.testing.assert_array_equal(found.value, values)
+    assert found.columns == ["10", "672", "7157"]
+    assert read_embedding(tmp_path / "x.csv", adata, any_length=True).value.shape == (N, 3)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_a_first_cell_that_counts_is_no_heading(adata, tmp_path, d):
+    first = np.arange(N * d).reshape(N, d)  # its first row is 0, 1, 2
+    pd.DataFrame(first, index=adata.obs_names).to_csv(tmp_path / "x.csv", header=False)
+    found = read_embedding(tmp_path / "x.csv", adata)
+    np.testing.assert_array_equal(found.value, first)
+    assert found.columns == [str(i) for i in range(d)]
+
+
+def test_names_that_are_numbers_are_no_dimension(tmp_path, values):
+    obs = pd.DataFrame({"a": range(N)}, index=[str(1000 + i) for i in range(N)])
+    names = [*obs.index[1:], "999"]  # most are known
+    pd.DataFrame(values, index=names).to_csv(tmp_path / "x.csv", index_label="plate")
+    with pytest.raises(ValueError, match=r"1 cell has no row \(1000\) and 1 row is of a cell not in the data \(999\)"):
+        read_embedding(tmp_path / "x.csv", obs)
+    pd.DataFrame(values, index=range(500, 500 + N)).to_csv(tmp_path / "y.csv", index_label="CellID")
+    with pytest.raises(ValueError, match="got none of its 12 names: '500' where the data have '1000'"):
+        read_embedding(tmp_path / "y.csv", obs)
+
+
+def test_a_long_line_of_headings(adata, tmp_path):
+    columns = [f"gene{i:020d}" for i in range(50_000)]  # more than a megabyte
+    wide = pd.DataFrame(np.resize([0.5, 1.5, 2.5], (N, 50_000)), index=adata.obs_names, columns=columns)
+    wide.iloc[SHUFFLED].to_csv(tmp_path / "x.csv")
+    found = read_embedding(tmp_path / "x.csv", adata)
+    np.testing.assert_array_equal(found.value, wide)
+    assert found.columns == columns
+
+
+def test_lines_end_in_three_ways(adata, tmp_path, values):
+    text = pd.DataFrame(values, index=adata.obs_names).iloc[SHUFFLED].to_csv(index_label='a "b"\nc')
+    for start, end in (("\n\n", "\n"), ("\n\n", "\r\n"), ("", "\r")):
+        (tmp_path / "x.csv").write_text((start + text).replace("\n", end), newline="")
+        np.testing.assert_array_equal(read_embedding(tmp_path / "x.csv", adata).value, values)
+
+
+def test_names_in_the_last_column_of_a_parquet_file(adata, tmp_path, values):
+    mixed = pd.DataFrame(values, columns=list("xyz"), index=adata.obs_names).iloc[SHUFFLED]
+    mixed.assign(cell=mixed.index).reset_index(drop=True).to_parquet(tmp_path / "x.parquet")
+    found = read_embedding(tmp_path / "x.parquet", adata)
+    np.testing.assert_array_equal(found.value, values)
+    assert (found.columns, found.origin["aligned"]) == (["x", "y", "z"], "name")
+
+
+def test_rows_turned_round_are_not_taken_by_position(adata, values):
+    turned = pd.DataFrame(values).iloc[::-1]  # its index is a range still
+    numbered = pd.DataFrame({"a": range(N)}, index=[str(i) for i in range(N)])
+    np.testing.assert_array_equal(read_embedding(turned, numbered).value, values)
+    with pytest.raises(ValueError, match=r"got none of its 12 names: '11' where the data have 'cell0'"):
+        read_embedding(turned, adata)
+
+
 def test_numbers_are_not_headings(adata, tmp_path):
     first = np.arange(N * 3).reshape(N, 3)  # its first row is 0, 1, 2
     np.savetxt(tmp_path / "x.csv", first, delimiter=",", fmt="%d")
@@ -324,6 +387,13 @@ def test_keys_and_colons(adata, tmp_path, values):
     (tmp_path / "x.docx").write_text("x")
     with pytest.raises(ValueError, match=r"must be a .npy, .npz, .csv, .* got '.*x.docx'; convert it"):
         read_embedding(tmp_path / "x.docx", adata)
+
+
+def test_a_link_in_place_of_an_array_is_refused(adata, file, tmp_path):
+    with h5py.File(tmp_path / "x.h5ad", "w") as handle:
+        handle["a"] = h5py.ExternalLink(str(file), "/obsm/X_pca")
+    with pytest.raises(ValueError, match=r"`embedding` must hold its data itself, /a of '.*x.h5ad' is a link"):
+        read_embedding(f"{tmp_path / 'x.h5ad'}:a", adata)
 
 
 def test_the_home_folder(adata, tmp_path, values, monkeypatch):

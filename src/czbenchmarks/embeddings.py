@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from . import _check
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
-from ._reading.stores import check_store, guard, is_array, opened
-from ._reading.tables import counts_rows, read_parquet, read_text_table, table_suffix
+from ._reading.stores import check_store, child, guard, is_array, opened
+from ._reading.tables import counts_rows, index_names, read_parquet, read_text_table, table_suffix
 from .cells import Cells
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def _read(source: Any, cells: Cells) -> _Raw:
     names, columns = None, None
     if hasattr(source, "columns") and hasattr(source, "index"):
         columns = [str(column) for column in source.columns]
-        if type(source.index).__name__ != "RangeIndex":
-            names = source.index
+        names = index_names(source)
     return _Raw(source, names, columns, origin, "embedding")
 
 
@@ -174,9 +173,11 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         if isinstance(root, dict):  # an array by itself
             guard(root[""], path, name)
             return _Raw(np.asarray(root[""][...]), None, None, origin, said)
-        if "obs" not in root and key is not None and key in root and is_array(root[key]):
-            guard(root[key], path, name)
-            return _Raw(np.asarray(root[key][...]), None, None, origin, said)
+        if "obs" not in root and key is not None and key in root:
+            array = child(root, key, path, name)
+            if is_array(array):
+                guard(array, path, name)
+                return _Raw(np.asarray(array[...]), None, None, origin, said)
     check_store(path, name)
     cells = Cells(path, name)
     if key is None or key == "X":

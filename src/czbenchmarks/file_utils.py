@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .datasets.cache import expanded
 from .datasets.fetching import fetch
 
 
@@ -21,4 +22,4 @@ def download_file_from_remote(
     make_unsigned_request
         Without effect: S3 is asked without credentials first, then with those of the environment.
     """
-    return str(fetch(remote_url, folder=None if cache_dir is None else Path(cache_dir).expanduser()))
+    return str(fetch(remote_url, folder=None if cache_dir is None else expanded(cache_dir)))

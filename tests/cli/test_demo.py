@@ -1,5 +1,6 @@
 """``czbenchmarks demo``: every task, three embeddings in the right order, and files that repeat every number."""
 
+import hashlib
 import json
 import math
 import os
@@ -80,7 +81,9 @@ def test_perfect_beats_pca_beats_shuffled(small):
 def test_files_are_those_named_and_nothing_half_written(small):
     records, here, folder = small
     names = {path.name for path in (here / folder).iterdir()}
-    assert names == set(json.loads((here / folder / demo.MANIFEST).read_text())["files"])
+    listed = json.loads((here / folder / demo.MANIFEST).read_text())["files"]
+    assert names == {demo.MANIFEST, *listed}
+    assert all(hashlib.sha256((here / folder / name).read_bytes()).hexdigest() == of for name, of in listed.items())
     for study in STUDIES:
         assert RunRecord.read(here / folder / study.record).to_dict() == records[study.name].to_dict()
         assert records[study.name].run_specification.random_seeds == [7]
@@ -117,10 +120,9 @@ def assert_commands_repeat(records, here, folder, monkeypatch, tasks):
         done = CliRunner().invoke(main, [*words, "-f", "json"])
         assert done.exit_code == 0, done.output
         [record] = [record for study in STUDIES if task in study.tasks for record in [records[study.name]]]
-        expected = {(s.task, s.embedding, s.key): s.value for s in record.result_metrics}
+        expected = {(s.task, s.embedding, s.metric_type, str(s.params)): s.value for s in record.result_metrics}
         for row in json.loads(done.stdout)["result_metrics"]:
-            params = "_".join(f"{name}-{value}" for name, value in sorted(row["params"].items()))
-            assert row["value"] == expected[row["task"], row["embedding"], f"{row['metric_type']}({params})"]
+            assert row["value"] == expected[row["task"], row["embedding"], row["metric_type"], str(row["params"])]
             repeated += 1
     assert repeated == sum(score.task in tasks for record in records.values() for score in record.result_metrics)
 
@@ -231,9 +233,9 @@ def test_what_a_killed_demo_left_is_taken(tmp_path):
         None,
         "{",
         "[]",
-        '{"what": "mine", "files": ["thesis.tex"]}',
+        '{"what": "mine", "files": {"thesis.tex": null}}',
         '{"what": "written by czbenchmarks demo", "files": "thesis.tex"}',
-        '{"what": "written by czbenchmarks demo", "files": ["../precious.txt", "a.txt"]}',
+        '{"what": "written by czbenchmarks demo", "files": {"../precious.txt": null, "a.txt": null}}',
     ],
 )
 def test_other_files_are_left_alone(tmp_path, manifest):
@@ -252,6 +254,88 @@ def test_other_files_are_left_alone(tmp_path, manifest):
     if manifest and "precious" in manifest:
         finish(folder)
         assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+class Killed(BaseException):
+    """Stands for a process that ends between two steps."""
+
+
+def moments(monkeypatch, folder, stop_at):
+    """Let the work on a folder end before its nth move, removal or writing of a file; return how many there were."""
+    seen = [0]
+
+    def counted(real):
+        def step(*arguments, **more):
+            seen[0] += 1
+            if seen[0] >= stop_at:  # a dead process cleans up nothing
+                raise Killed
+            return real(*arguments, **more)
+
+        return step
+
+    for owner, name in ((os, "replace"), (Path, "unlink"), (Path, "rmdir"), (Path, "mkdir"), (Path, "write_text")):
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+    return seen
+
+
+def write_all(folder, text, names=("a.txt", "b.txt")):
+    with demo.claimed(folder, [demo.MANIFEST, *names]):
+        for name in names:
+            write_whole(folder / name, lambda part: part.write_text(text))
+
+
+def whole(folder, text, names=("a.txt", "b.txt")):
+    """Say whether all files hold the text, those of an earlier demo beside them or not."""
+    kept = folder / ".earlier_demo"
+    places = [[folder] * len(names), [kept if (kept / name).exists() else folder for name in names]]
+    there = [[place / name for place, name in zip(one, names, strict=True)] for one in places]
+    return any(all(path.exists() and path.read_text() == text for path in paths) for paths in there)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_stopped_demo_gives_back_the_one_before(tmp_path, error):
+    write_all(tmp_path, "first")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(error), demo.claimed(tmp_path, [demo.MANIFEST, "a.txt", "c.txt"]):
+        (tmp_path / "a.txt").write_text("second")
+        raise error
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_demo_killed_at_any_moment_loses_nothing(tmp_path):
+    stop_at = 0
+    while True:
+        stop_at += 1
+        folder = tmp_path / str(stop_at)
+        write_all(folder, "first")
+        with pytest.MonkeyPatch.context() as patch:
+            moments(patch, folder, stop_at)
+            try:
+                write_all(folder, "second")
+                break
+            except Killed:
+                pass
+        assert whole(folder, "first") or whole(folder, "second"), stop_at
+        with pytest.raises(ZeroDivisionError), demo.claimed(folder, [demo.MANIFEST, "a.txt"]):
+            raise ZeroDivisionError
+        assert content(folder) == ["a.txt", "b.txt", demo.MANIFEST], stop_at
+        assert whole(folder, "first") or whole(folder, "second"), stop_at
+        write_all(folder, "third")
+        assert content(folder) == ["a.txt", "b.txt", demo.MANIFEST], stop_at
+        assert whole(folder, "third")
+    assert stop_at > 15
+
+
+def test_changed_files_are_not_overwritten(tmp_path):
+    write_all(tmp_path, "first")
+    (tmp_path / "b.txt").write_text("my notes")
+    with pytest.raises(ValueError, match=r"as the demo wrote them, .* changed \(b\.txt\); choose another, or move"):
+        write_all(tmp_path, "second")
+    assert (tmp_path / "b.txt").read_text() == "my notes"
+    assert (tmp_path / "a.txt").read_text() == "first"
+    (tmp_path / "b.txt").unlink()
+    write_all(tmp_path, "second")
+    assert whole(tmp_path, "second")
 
 
 def test_file_and_read_only_folder_are_refused(tmp_path, monkeypatch):

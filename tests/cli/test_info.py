@@ -114,6 +114,13 @@ def test_the_commands_work_as_they_are_printed(file):
     assert rows["perturbation_expression_prediction"]["reason"].startswith("uns lacks de_results_wilcoxon, control")
 
 
+def test_a_path_that_looks_like_options_stays_whole(adata, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = f"cells{'_' * 60} -u --labels x.h5ad"
+    adata.write_h5ad(path)
+    assert shlex.join(["-u", path]) in "\n".join(commands_in(run("info", path).stdout))
+
+
 def commands_in(text):
     """The commands in a printed page, put together where they were folded."""
     joined = text.replace(" \\\n", " ")
@@ -202,6 +209,10 @@ def test_columns_are_chosen_by_evidence():
     found, rows = chosen(cell_type=["a"] * (N - 1) + [None])
     assert found.labels is None
     assert "no column of obs names groups of cells" in rows["embedding"]["reason"]
+    _, rows = chosen(donor=two, batch=two, depth=np.arange(N) / 7)
+    said = "no column of obs looks like labels; name one with {} COLUMN if there is: donor, batch name groups of cells"
+    assert rows["embedding"]["reason"] == said.format("--input-labels")
+    assert rows["label_prediction"]["reason"] == said.format("--labels")
     _, rows = chosen(cell_type=np.resize([f"t{i}" for i in range(20)], N))
     assert "have 10 cells" in rows["label_prediction"]["reason"]
     assert rows["embedding"]["command"]

@@ -134,20 +134,18 @@ def test_what_must_be_interruptible_returns_and_raises_as_it_is():
 def test_ctrl_c_is_heard_in_leiden(flavor):
     """Igraph drops what its random source raises, and would go on."""
     code = f"""
-import os, signal, sys, threading, time
+import os, signal, threading
 import numpy as np
 from czbenchmarks.kernels.graph import connectivities, leiden
 from czbenchmarks.kernels.neighbors import exact_neighbors
 graph = connectivities(exact_neighbors(np.random.default_rng(0).normal(size=(2000, 10)), 15))
 leiden(graph, 0, n_iterations=1, flavor={flavor!r})  # imports
-started = time.monotonic()
-threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
-    leiden(graph, 0, n_iterations=3000, flavor={flavor!r})
+    leiden(graph, 0, n_iterations=100_000, flavor={flavor!r})  # hours
 except KeyboardInterrupt:
-    print(time.monotonic() - started, flush=True)
     os._exit(0)
+os._exit(1)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (found.returncode, found.stderr) == (0, "")
-    assert 0.2 <= float(found.stdout) < 2

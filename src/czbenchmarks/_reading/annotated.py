@@ -61,13 +61,15 @@ class Stored:
         return found
 
     def column(self, group: str, key: str) -> pd.Series[Any] | None:
-        """Return one column; None if there is none of that name."""
+        """Return one column; None if there is none of that name, or if it means nothing without the whole table."""
         import pandas as pd
 
         names = self.names(group)
         with self._table(group) as table:
             if key not in list(map(str, table.attrs["column-order"])):
                 return None
+            if "categories" in child(table, key, self.path, self.name).attrs:
+                return None  # before anndata 0.8 a column of text is codes, and its text elsewhere
             column: pd.Series[Any] = pd.Series(self._value(table, key), index=names, name=key)
             if self.path.is_dir() and missing_chunks_matter(table[key], column):
                 raise Refused(

@@ -108,11 +108,22 @@ def is_array(element: Any) -> bool:
 
 
 def child(group: Any, key: str, path: Path, name: str) -> Any:
-    """Return an element of a group; a link to another place is refused, since it may lead to any file."""
+    """Return an element of a group; a link to another place is refused, since it may lead to any file.
+
+    A name may hold a slash (the column ``G1/S``): the element is then in a group, which may be a link as well.
+    """
     where = f"{getattr(group, 'name', '')}/{key}".replace("//", "/")
+    parts = key.split("/")
     if hasattr(group, "file"):  # HDF5
         import h5py
 
+        if len(parts) > 1:
+            if "" in parts:
+                raise Refused(
+                    f"`{name}` must hold its data where they belong, {shown(path)} has them in {shown(key)}; "
+                    "write the file again."
+                )
+            return child(child(group, parts[0], path, name), "/".join(parts[1:]), path, name)
         link = group.get(key, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise Refused(
@@ -125,7 +136,8 @@ def child(group: Any, key: str, path: Path, name: str) -> Any:
                 "copy the data in."
             )
         return group[key]
-    if path.joinpath(*where.strip("/").split("/")).is_symlink():
+    place = path.joinpath(*where.strip("/").split("/"))
+    if any(one.is_symlink() for one in (place, *place.parents[: len(parts) - 1])):
         raise Refused(f"`{name}` must hold its data itself, {where} of {shown(path)} is a link; copy the data in.")
     return group[key]
 
@@ -133,7 +145,12 @@ def child(group: Any, key: str, path: Path, name: str) -> Any:
 def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset()) -> None:
     """Refuse an element of which a part is elsewhere, is not there, or would run code."""
     if is_array(element):
-        (_guard_hdf5 if hasattr(element, "file") else _guard_zarr)(element, path, name)
+        if not hasattr(element, "file"):
+            _guard_zarr(element, path, name)
+            return
+        _guard_hdf5(element, path, name)
+        if "categories" in element.attrs:  # before anndata 0.8: where the text of these codes is
+            guard(_referred(element, path, name), path, name, seen)
         return
     if hasattr(element, "file"):
         import h5py
@@ -142,8 +159,22 @@ def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset(
         if place in seen:
             raise Refused(f"`{name}` must be a tree, {element.name} of {shown(path)} holds itself; write it again.")
         seen |= {place}
-    for key in list(element):
+    named = [*element.attrs.get("column-order", ()), element.attrs.get("_index", "")]
+    for key in [*element, *(one for one in map(str, named) if "/" in one)]:  # a name of a table may be a path
         guard(child(element, key, path, name), path, name, seen)
+
+
+def _referred(array: Any, path: Path, name: str) -> Any:
+    """Return the element that holds a column's categories; a path in place of a reference could follow links."""
+    import h5py
+
+    reference = array.attrs["categories"]
+    if not isinstance(reference, h5py.Reference):
+        raise Refused(
+            f"`{name}` must hold its data itself, the categories of {_what(array)} of {shown(path)} are "
+            f"{shown(reference)}; write the file again."
+        )
+    return array.file[reference]
 
 
 def _what(array: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
-_INDEX = {"", "index", "unnamed: 0", "cell", "cells", "cell_id", "cell_name", "barcode", "barcodes", "obs_names", "id"}
-"""Headings of a first column that names cells even if the names are numbers."""
+_INDEX = {"", "index", "unnamed0", "id", "name", "names", "rownames", "obsid", "obsname", "obsnames", "barcode",
+          "barcodes", "cell", "cells", "cellid", "cellids", "cellname", "cellnames", "cellbarcode"}  # fmt: skip
+"""Headings of a first column that names cells even if the names are numbers; lower case, letters and digits only."""
+_LONGEST = 2**26
+"""Characters of a line of headings."""
 _MOST_ROWS = 1_000_000
 """Rows that a gzipped table may have beside a hundred per cell of the data: a row of little text takes much memory."""
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"]
@@ -56,14 +60,15 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
     suffix = table_suffix(path)
     regular(path, name, f"{suffix} file")
     separator = _SEPARATORS[suffix]
+    cells = frozenset(map(str, known))
     with reading(path, name, suffix):
-        first = _first_fields(path, name, separator)
+        first, rows = _first_row(path, name, separator)
         most = _MOST_ROWS + 100 * len(known)
-        header = _is_header(first, path, name)
-        frame = _frame(path, name, separator, first, header, most)
+        header = _is_header(first, cells, path, name)
+        frame = _frame(path, name, separator, len(first), rows if header else 0, most)
         if header and all(map(_is_number, first)) and len(frame) + 1 == len(known):
             header = False  # it counted the columns by chance: with it there is a row for every cell
-            frame = _frame(path, name, separator, first, header, most)
+            frame = _frame(path, name, separator, len(first), 0, most)
         headings = [field.strip() for field in first] if header else None
         if headings is not None and len(headings) == frame.shape[1] - 1:
             headings = ["", *headings]  # R writes no heading above the names
@@ -72,18 +77,18 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
                 f"`{name}` must have rows of equal length, {shown(path)} has {len(headings):,} headings and "
                 f"{frame.shape[1]:,} columns; write it again."
             )
-        return _split(frame, headings, path, name, known)
+        return _split(frame, headings, path, name, cells)
 
 
-def _frame(path: Path, name: str, separator: str, first: list[str], header: bool, most: int) -> pd.DataFrame:
-    """Read the rows: the first column as text, the others as what they are."""
+def _frame(path: Path, name: str, separator: str, width: int, skipped: int, most: int) -> pd.DataFrame:
+    """Read the rows after the first few: the first column as text, the others as what they are."""
     import pandas as pd
 
     options: dict[str, Any] = {
-        "skiprows": _lines_before_data(path, name) if header else 0,
+        "skiprows": skipped,
         "dtype": {0: str},  # names such as 001 stay what they are
         "keep_default_na": False,
-        "na_values": dict.fromkeys(range(1, len(first) + 1), _MISSING),
+        "na_values": dict.fromkeys(range(1, width + 1), _MISSING),
         "float_precision": "round_trip",  # the very numbers that were written
         "encoding": "utf-8-sig",
         "low_memory": False,
@@ -102,14 +107,13 @@ def _frame(path: Path, name: str, separator: str, first: list[str], header: bool
             ) from None
 
 
-def _split(frame: pd.DataFrame, headings: list[str] | None, path: Path, name: str, known: Any) -> Table:
+def _split(frame: pd.DataFrame, headings: list[str] | None, path: Path, name: str, cells: frozenset[str]) -> Table:
     """Tell the names of cells from the numbers."""
     text = frame[0].to_numpy(dtype=object)
     numeric = all(_is_number(value) or value in _MISSING for value in text)
-    is_index = headings is not None and headings[0].lower().lstrip("# ") in _INDEX
-    named = not numeric or is_index
+    named = not numeric or (headings is not None and _heads_names(headings[0]))
     if not named and frame.shape[1] > 1 and frame[0].is_unique:
-        named = bool(np.isin(text.astype(str), np.asarray(known, dtype=str)).all())
+        named = len(cells.intersection(text)) * 2 > min(len(cells), len(text))
     if not named and frame.shape[1] > 1 and len(text) > 2 and counts_rows(text):
         raise Refused(
             f"`{name}` must hold dimensions only, the first column of {shown(path)} counts the rows; "
@@ -151,6 +155,15 @@ def _kind(dtype: Any) -> str:
     return str(getattr(dtype, "kind", "O"))
 
 
+def index_names(frame: pd.DataFrame) -> Any:
+    """Return the index of a table; None if it is 0, 1, 2, … because nobody set it."""
+    import pandas as pd
+
+    index = frame.index
+    plain = isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
+    return None if plain else index
+
+
 def counts_rows(names: Any) -> bool:
     """Tell whether names are 0, 1, 2, … or 1, 2, 3, …: the numbers of the rows, by which nothing is found."""
     text = [str(value) for value in names[:1]]
@@ -168,23 +181,30 @@ def _is_number(text: object) -> bool:
     return "_" not in str(text)  # Python reads 1_000 as a number, nobody writes it
 
 
-def _is_header(fields: list[str], path: Path, name: str) -> bool:
-    """Tell whether the first line holds headings; a line of numbers does not, unless it counts the columns."""
-    rest = fields[1:]
+def _heads_names(heading: str) -> bool:
+    """Tell whether a heading is one of names: ``Cell ID`` and ``cell_id`` are."""
+    return re.sub(r"[\W_]+", "", heading.lower()) in _INDEX
+
+
+def _is_header(fields: list[str], cells: frozenset[str], path: Path, name: str) -> bool:
+    """Tell whether the first row holds headings; a row of numbers does not, unless it counts the columns."""
+    first, rest = fields[0].strip(), fields[1:]
     if all(_is_number(field) for field in fields):
         return counts_rows(fields)
-    if rest and all(_is_number(field) for field in rest) and not counts_rows(rest):
-        if fields[0].strip():
-            return False  # a cell and its numbers
-        raise Refused(
-            f"`{name}` must name its cells or its columns, the first row of {shown(path)} begins with nothing and "
-            "goes on with numbers; write headings or the missing name."
-        )
-    return True
+    if not rest or not all(_is_number(field) for field in rest):
+        return True
+    if first and first in cells:
+        return False  # a cell and its numbers
+    if first or all(field.strip().isdigit() for field in rest):
+        return _heads_names(first) or counts_rows(rest)  # some columns of many: cell,10,11,12
+    raise Refused(
+        f"`{name}` must name its cells or its columns, the first row of {shown(path)} begins with nothing and "
+        "goes on with numbers; write headings or the missing name."
+    )
 
 
-def _first_fields(path: Path, name: str, separator: str) -> list[str]:
-    """Return the first line that is not blank, cut at the separators."""
+def _first_row(path: Path, name: str, separator: str) -> tuple[list[str], int]:
+    """Return the first row that is not blank, and how many rows that makes with the blank ones."""
     with _bytes(path, name) as file:
         start = file.read(2**20)
     if not start.strip():
@@ -193,8 +213,9 @@ def _first_fields(path: Path, name: str, separator: str) -> list[str]:
         raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which is UTF-16; save it as UTF-8.")
     if b"\0" in start:
         raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which holds NUL bytes; write it again.")
-    text = start.decode("utf-8-sig", errors="replace")
-    fields = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=separator))
+    with io.TextIOWrapper(_bytes(path, name), "utf-8-sig", errors="replace", newline="") as text:
+        reader = csv.reader(iter(lambda: text.readline(_LONGEST), ""), delimiter=separator)
+        rows, fields = next((number, row) for number, row in enumerate(reader, 1) if row)
     if len(fields) == 1 and not _is_number(fields[0]):
         other = [mark for mark in ("\t", ";", ",", " ") if mark != separator and mark in fields[0]]
         seen = f", but has {_NAMES[other[0]]}" if other else ""
@@ -202,17 +223,7 @@ def _first_fields(path: Path, name: str, separator: str) -> list[str]:
             f"`{name}` must have columns separated by {_NAMES[separator]}, the first line of {shown(path)} has one "
             f"column{seen}; write it again or change the suffix (.csv: commas, .tsv: tabs)."
         )
-    return fields
-
-
-def _lines_before_data(path: Path, name: str) -> int:
-    """Return how many lines the headings take, blank lines before them included."""
-    with _bytes(path, name) as file:
-        text = file.read(2**20).decode("utf-8-sig", errors="replace")
-    body = text.lstrip("\r\n")
-    reader = csv.reader(io.StringIO(body))
-    next(reader)
-    return text[: len(text) - len(body)].count("\n") + reader.line_num
+    return fields, rows
 
 
 def _bytes(path: Path, name: str, most: int = _MOST_ROWS) -> Any:
@@ -256,7 +267,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def read_parquet(path: Path, name: str) -> Table:
-    """Read a parquet file; names are its index, or its first column if that is text."""
+    """Read a parquet file; names are its index, or its first or only column of text."""
     regular(path, name, ".parquet file")
     with path.open("rb") as file:
         magic = file.read(4)
@@ -270,10 +281,12 @@ def read_parquet(path: Path, name: str) -> Table:
         rows, columns = _parquet_shape(path)
         affordable(rows * columns * 8, path.stat().st_size, path, name, "the table")
         frame = pd.read_parquet(path)
-        names = None if isinstance(frame.index, pd.RangeIndex) else frame.index.astype(str).to_numpy(dtype=object)
-        if names is None and frame.shape[1] and _kind(frame.dtypes.iloc[0]) not in "fiub":
-            names = frame.iloc[:, 0].astype(str).to_numpy(dtype=object)
-            frame = frame.iloc[:, 1:]
+        names = index_names(frame)
+        text = [i for i, kind in enumerate(frame.dtypes) if _kind(kind) not in "fiub"]
+        if names is None and (text[:1] == [0] or len(text) == 1):  # whoever does not know pandas writes them last
+            names = frame.iloc[:, text[0]]
+            frame = frame.drop(columns=frame.columns[text[0]])
+        names = None if names is None else names.astype(str).to_numpy(dtype=object)
         if 0 in frame.shape:
             raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {frame.shape}.")
         headings = [str(column) for column in frame.columns]

@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -14,6 +16,7 @@ _GRACE = 1.0
 """Seconds in which temporary files can be removed."""
 
 _received: signal.Signals | None = None
+_undoing: list[Callable[[], None]] = []
 
 
 def take() -> None:
@@ -29,6 +32,22 @@ def take() -> None:
     os.set_blocking(mouth, False)
     signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
     threading.Thread(target=_insist, args=(ear,), daemon=True).start()
+
+
+@contextmanager
+def undone(undo: Callable[[], None]) -> Iterator[None]:
+    """Undo the work inside when a signal ends it, also where a library does not hear it in time.
+
+    Parameters
+    ----------
+    undo
+        Called from another thread, and perhaps once more by the work itself.
+    """
+    _undoing.append(undo)
+    try:
+        yield
+    finally:
+        _undoing.remove(undo)
 
 
 def received() -> bool:
@@ -62,6 +81,9 @@ def _insist(ear: int) -> None:
         number = os.read(ear, 1)[0]
         if number in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is not signal.SIG_IGN:
             time.sleep(_GRACE)
+            for undo in reversed(_undoing):
+                with suppress(Exception):
+                    undo()
             try:
                 os.write(2, (b"\x1b[?25h" if os.isatty(2) else b"") + b"Stopped.\n")  # a bar hides the cursor
             finally:

@@ -49,14 +49,14 @@ class Chosen:
         self._n = facts["n_cells"]
         columns = facts["obs"]
         self.time = _best(columns, _TIMES, lambda one: one["numeric"] and one["n_values"] >= 2 and not one["missing"])
-        self.batch = _best(columns, _BATCHES, lambda one: self._groups(one) and one is not self.time)
+        self.batch = _best(columns, _BATCHES, lambda one: self.groups(one) and one is not self.time)
         taken = [one for one in (self.time, self.batch) if one is not None]
-        self.labels = _best(columns, _LABELS, self._groups) or next(
+        self.labels = _best(columns, _LABELS, self.groups) or next(
             (
                 one
                 for one in columns
                 if one["kind"] == "text"
-                and self._groups(one)
+                and self.groups(one)
                 and one not in taken
                 and not _hits(one["name"], (*_BATCHES, *_SPECIES))
             ),
@@ -68,7 +68,7 @@ class Chosen:
         usable.sort(key=lambda key: any(word in key.lower() for word in _PICTURES))
         self.embedding = f"@obsm:{usable[0]}" if usable else "embedding.npy"
 
-    def _groups(self, one: dict[str, Any]) -> bool:
+    def groups(self, one: dict[str, Any]) -> bool:
         """Tell whether a column can name groups: two at least, of two cells on average, and none missing."""
         return one["kind"] != "numbers" and 2 <= one["n_values"] <= self._n / 2 and not one["missing"]
 
@@ -101,9 +101,14 @@ def _command(task: str, inputs: list[str], embeddings: list[str], options: list[
     return printable(shlex.join([*words, *options]))
 
 
-def _no_labels(facts: dict[str, Any]) -> str:
+def _no_labels(facts: dict[str, Any], chosen: Chosen, task: str) -> str:
     if not facts["obs"]:
         return "obs has no columns; add one with a label per cell"
+    if groups := [one["name"] for one in facts["obs"] if chosen.groups(one)]:
+        return (
+            f"no column of obs looks like labels; name one with {_labels_option(task)} COLUMN if there is: "
+            f"{listing(groups, 5)} {'names' if len(groups) == 1 else 'name'} groups of cells"
+        )
     return (
         "no column of obs names groups of cells (2 values at least, fewer than half the cells, none missing); "
         f"there are {listing([one['name'] for one in facts['obs']], 5)}"
@@ -116,7 +121,7 @@ def _labels_option(task: str) -> str:
 
 def _with_labels(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
     if chosen.labels is None:
-        return {"reason": _no_labels(facts)}
+        return {"reason": _no_labels(facts, chosen, task)}
     options = [_labels_option(task), chosen.labels["name"]]
     if task == "batch_integration":
         if chosen.batch is None:
@@ -141,7 +146,7 @@ def _over_time(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, 
 
 def _between_species(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
     if chosen.labels is None:
-        return {"reason": _no_labels(facts)}
+        return {"reason": _no_labels(facts, chosen, task)}
     options = ["--labels", chosen.labels["name"]]
     organism = facts["organism"]
     if organism is None or not organism["from"].startswith("column"):

@@ -9,8 +9,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +17,14 @@ import click
 
 from czbenchmarks.constants import RANDOM_SEED
 
+from ._demo_folder import MANIFEST, claimed
+
 if TYPE_CHECKING:
     from czbenchmarks.results import RunRecord
 
     from ._studies import Study
 
-MANIFEST = "demo.json"
 COMMANDS = "commands.sh"
-_WHAT = "written by czbenchmarks demo"
 _WIDTH = 100
 _PREPARING = 4
 """About how long cells and embeddings take, in the unit of a study's weight."""
@@ -96,7 +95,7 @@ def run(output: Path, random_seed: int = RANDOM_SEED, most_cells: int | None = N
     Parameters
     ----------
     output
-        The folder; refused if it holds anything but an earlier demo.
+        The folder; refused if it holds anything but an earlier demo, which is replaced when all is done.
     random_seed
         Seed of all draws.
     most_cells
@@ -124,61 +123,6 @@ def run(output: Path, random_seed: int = RANDOM_SEED, most_cells: int | None = N
     return records
 
 
-@contextmanager
-def claimed(folder: Path, names: Sequence[str]) -> Iterator[None]:
-    """Make a folder, or take that of an earlier demo; whatever stops the work, nothing half-done is left in it."""
-    from czbenchmarks._check import listing
-
-    from ._studies import write_whole
-
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`--output` must be a folder, got the file '{folder}'; choose another name.")
-    new = not folder.exists()
-    earlier = [] if new else _earlier(folder)
-    strange = [] if new else sorted({path.name for path in folder.iterdir()} - set(earlier))
-    if strange:
-        raise ValueError(
-            f"`--output` must be a new or empty folder or that of an earlier demo, got '{folder}', which holds other "
-            f"files ({listing(strange)}); choose another."
-        )
-    if not os.access(folder if not new else _existing(folder), os.W_OK):
-        raise ValueError(f"`--output` must be a folder that can be written, got '{folder}'; choose another.")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for name in set(earlier) - set(names):
-            (folder / name).unlink()
-        content = json.dumps({"what": _WHAT, "files": sorted(names)}, indent=1) + "\n"
-        write_whole(folder / MANIFEST, lambda part: part.write_text(content, encoding="utf-8"))
-        yield
-    except BaseException:
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        if new:
-            with suppress(OSError):  # somebody put something there meanwhile
-                folder.rmdir()
-        raise
-
-
-def _earlier(folder: Path) -> list[str]:
-    """Return the names of the files that a demo wrote there, unfinished ones of a killed demo included."""
-    try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return []
-    if not isinstance(content, dict) or content.get("what") != _WHAT or not isinstance(content.get("files"), list):
-        return []
-    listed = [MANIFEST, *map(str, content["files"])]
-    # What is there is compared with what is listed, never the other way round: a list might name files elsewhere.
-    there = [path.name for path in folder.iterdir() if path.is_file()]
-    parts = tuple(f".{Path(name).stem}." for name in listed)
-    return [name for name in there if name in listed or (name.startswith(parts) and ".part" in name)]
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest above it that exists."""
-    return folder if folder.exists() else _existing(folder.absolute().parent)
-
-
 def table(records: dict[str, RunRecord]) -> list[list[str]]:
     """Return the rows of the table: task and metric, data, best value, one value per embedding."""
     from czbenchmarks.metrics.types import MetricType, metrics_registry
@@ -199,6 +143,15 @@ def table(records: dict[str, RunRecord]) -> list[list[str]]:
                 values = [_mean([s for s in of_metric if s.embedding == name]) for name in EMBEDDINGS]
                 rows.append([f"  {metric}", _averaged(of_metric), f"{best[metric]:g}", *map(_number, values)])
     return rows
+
+
+def _narrow(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return the table without its second column, which goes below the first: it then fits into 80 columns."""
+    found = []
+    for name, about, *values in rows:
+        indent = " " * (len(name) - len(name.lstrip()) + 2)
+        found += [[name, *values], *([[indent + about, *("" for _ in values)]] if about else [])]
+    return columns[:1] + columns[2:], found
 
 
 def _mean(scores: list[Any]) -> float:
@@ -266,7 +219,7 @@ def _program() -> str:
 def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, seconds: float) -> None:
     """Print the table, what it means, where the files are, and what to type next."""
     from ._studies import EMBEDDINGS, STUDIES
-    from .output import print_table
+    from .output import print_table, table_width
 
     cells = {study.name: [one["n_cells"] for one in records[study.name].run_specification.data] for study in STUDIES}
     click.echo(
@@ -274,8 +227,10 @@ def print_demo(records: dict[str, RunRecord], folder: Path, random_seed: int, se
         f"{cells['species'][1]} mouse ones of the types they share\n"
         "(Baron et al. 2016, doi:10.1016/j.cels.2016.08.011), and simulated ones for time and perturbation."
     )
-    columns = ["Task and metric", "Cells", "Best", *EMBEDDINGS]
-    print_table(columns, table(records), numbers=["Best", *EMBEDDINGS])
+    columns, rows = ["Task and metric", "Cells", "Best", *EMBEDDINGS], table(records)
+    if table_width() < _WIDTH:
+        columns, rows = _narrow(columns, rows)
+    print_table(columns, rows, numbers=["Best", *EMBEDDINGS])
     click.echo(_NOTES)
     failed = [f"{one.task} of {one.embedding} failed: {one.reason}" for r in records.values() for one in r.failures]
     for line in failed:

@@ -303,10 +303,15 @@ def _print_tasks(tasks: list[dict[str, Any]]) -> None:
 
 def _folded(command: str) -> list[str]:
     """Break a command before its options where it is too long, so that it can be pasted as it stands."""
-    import re
+    import shlex
 
+    parts: list[list[str]] = [[]]
+    for word in shlex.split(command):
+        if word.startswith("-"):
+            parts.append([])
+        parts[-1].append(word)
     lines = [" "]
-    for part in re.split(r" (?=--?[a-z])", command):
+    for part in map(shlex.join, parts):
         if len(lines[-1]) + len(part) > 96 and lines[-1].strip():
             lines.append("     ")
         lines[-1] += f" {part}"

@@ -48,6 +48,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, number
     console.print(table)
 
 
+def table_width() -> int:
+    """Return how many columns `print_table` has."""
+    return _console().width
+
+
 def _console() -> Console:
     from rich.console import Console
 

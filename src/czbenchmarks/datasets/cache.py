@@ -12,13 +12,14 @@ import json
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from czbenchmarks import _progress, constants
 
@@ -32,6 +33,7 @@ PATIENCE = 120.0
 
 _LONGEST_STEM = 80
 _OURS = re.compile(r".+-[0-9a-f]{20}(\.[a-z0-9]{1,10}){0,2}(\.[0-9]+-[0-9a-f]{8})?\.part", re.DOTALL)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SECRET = re.compile(r"token|sig|secret|password|credential|auth|key", re.IGNORECASE)
 
 
@@ -40,7 +42,17 @@ def cache_folder() -> Path:
 
     It is read at every call and not made here.
     """
-    return Path(constants.DATASETS_CACHE_PATH).expanduser()
+    return expanded(constants.DATASETS_CACHE_PATH).absolute()
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with its ``~`` replaced by the home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"`~` must stand for the home folder of someone known, got {str(path)!r}; write the whole path."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -101,13 +113,21 @@ def shown(address: str) -> str:
     >>> shown("https://me:secret@example.org/cells.h5ad?token=abc&v=2")
     'https://example.org/cells.h5ad?token=...&v=2'
     """
-    parts = urlsplit(address)
+    parts = _split(address)
     query = parts.query
     if _SECRET.search(query):
         pairs = parse_qsl(query, keep_blank_values=True)
         query = urlencode([(name, "..." if _SECRET.search(name) else value) for name, value in pairs], safe="/:")
     text = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=""))
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _split(address: str) -> SplitResult:
+    """Split an address; a key of S3 is a path, whatever characters it has."""
+    if not address.lower().startswith("s3://"):
+        return urlsplit(address)
+    bucket, slash, key = address[len("s3://") :].partition("/")
+    return SplitResult("s3", bucket, slash + key, "", "")
 
 
 def digest(address: str) -> str:
@@ -123,7 +143,7 @@ def name_of(address: str) -> str:
     >>> name_of("https://example.org/a%2F../cells%20of%20mine.h5ad?version=2")
     'cells_of_mine-830e6774701aeb16f863.h5ad'
     """
-    path = unquote(urlsplit(address).path).rstrip("/")
+    path = unquote(_split(address).path).rstrip("/")
     last = re.split(r"[/\\]", path)[-1]
     found = re.search(r"(\.(?:csv|tsv|tar|json|txt)(?=\.(?:gz|bz2|xz|zst)$))?\.[A-Za-z0-9]{1,10}$", last)
     suffix = found.group().lower() if found and found.start() else ""
@@ -140,7 +160,8 @@ def info_of(file: Path) -> Info | None:
         return None
     kinds = {"address": str, "of": str, "size": int | None, "version": str | None, "sha256": str | None}
     fits = all(isinstance(getattr(info, name), kind) for name, kind in kinds.items())
-    return info if fits and f"-{info.of[:20]}" in file.name else None
+    ours = fits and _DIGEST.fullmatch(info.of) is not None and f"-{info.of[:20]}" in file.name
+    return info if ours else None
 
 
 def _info_path(file: Path) -> Path:
@@ -295,7 +316,7 @@ def _entries(folder: Path) -> Iterator[Entry]:
         except OSError:
             continue
         # A download that was killed before its first byte left an empty part.
-        if (info and not path.is_symlink()) or (part and status.st_size == 0):
+        if stat.S_ISREG(status.st_mode) and (info or (part and status.st_size == 0)):
             yield Entry(path, info.address if info else "", status.st_size, status.st_mtime, not part)
 
 

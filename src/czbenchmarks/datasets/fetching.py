@@ -85,7 +85,7 @@ def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None
         if info is not None:  # complete, of another content
             forget(target)
         while (part := claim(target)) is not None:
-            with part.file:
+            with part.file, _nothing_empty(part):
                 if complete(target) is None:
                     _fill(part, target, address, sha256)
                 else:  # finished by another process while we took the lock
@@ -133,6 +133,23 @@ def _check_sha256(sha256: str | None) -> str | None:
     return sha256.lower() if sha256 else None
 
 
+def check_content(path: Path, sha256: str) -> None:
+    """Refuse a local file of another content than expected.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        SHA-256 of its content in hexadecimal.
+    """
+    expected = _check_sha256(sha256)
+    if not path.is_file():
+        raise ValueError(f"`sha256` is that of a file, got the folder {path}; leave it out.")
+    if (got := _sha256(path)) != expected:
+        raise ValueError(f"{path} must have the SHA-256 {expected}, got {got}; it is not the file that was described.")
+
+
 def _holds(target: Path, info: Info, sha256: str) -> bool:
     """Say whether a downloaded file has the expected content; it is read once, then remembered."""
     if info.sha256 is None:
@@ -176,6 +193,17 @@ def _keeping(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _nothing_empty(part: Part) -> Iterator[None]:
+    """Remove a part that got no byte when the download fails."""
+    try:
+        yield
+    except BaseException:
+        if not part.file.seek(0, 2):
+            forget(part.path)
+        raise
+
+
 def _fill(part: Part, target: Path, address: str, sha256: str | None) -> None:
     """Download into a part and move it into place."""
     for attempt in (1, 2):
@@ -188,7 +216,6 @@ def _fill(part: Part, target: Path, address: str, sha256: str | None) -> None:
             break
         forget_content(part)
         if began_anew or attempt == 2:  # what was resumed may have been a mixture; this was not
-            forget(part.path)
             raise _wrong_content(address, str(sha256), str(got))
     known = info_of(part.path) or Info(shown(address), digest(address))
     remember(target, replace(known, size=part.file.seek(0, 2), sha256=got), part.path)
@@ -224,8 +251,6 @@ def _download(part: Part, target: Path, address: str) -> bool:
                     _copy(stream, part, report)
                 return anew
             except Refused as error:
-                if not part.file.seek(0, 2):
-                    forget(part.path)
                 raise RemoteStorageError(f"{shown(address)} cannot be downloaded: {error}; {_HELP}.") from error
             except Unreachable as error:
                 gained = part.file.seek(0, 2) - have >= _GAIN
@@ -242,8 +267,6 @@ _HELP = f"check the address, {_ELSEWHERE}"
 def _unreachable(part: Part, address: str, folder: Path, error: Unreachable) -> RemoteStorageError:
     have = part.file.seek(0, 2)
     kept = f"only {have:,} bytes of it are" if have else "it is not"
-    if not have:
-        forget(part.path)
     return RemoteStorageError(
         f"{shown(address)} could not be reached ({error}) and {kept} in the cache {folder}; "
         f"check the connection and try again, {_ELSEWHERE}."

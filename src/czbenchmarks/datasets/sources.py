@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 _PIECE = 1 << 18
+_REDIRECTS = 10
+_UNFIT = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+|%(?![0-9A-Fa-f]{2})")
+"""What no address holds as it is."""
 
 
 class Refused(Exception):
@@ -89,12 +92,10 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
     system = fsspec.filesystem(
         "http",
         skip_instance_cache=True,
+        encoded=True,  # by us: the library would quote anew what is quoted, which breaks signatures
         # trust_env: proxies. Some servers call a .gz file packed on the way, but packed is what it is.
         client_kwargs={"timeout": limits, "trust_env": True, "auto_decompress": not packed},
     )
-
-    # Nothing else is quoted anew: an address that is signed must stay as it is.
-    url = re.sub(r"[^!-~]+", lambda found: quote(found[0]), address)
 
     async def ask(start: int) -> Any:
         if response is not None:
@@ -103,7 +104,15 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
         headers = {"Accept-Encoding": "identity"}  # else lengths are those of packed bytes
         if start:
             headers |= {"Range": f"bytes={start}-", "If-Range": (version or "").partition(" ")[2]}
-        return await session.get(system.encode_url(url), headers=headers)
+        url = _quoted(address)
+        for _ in range(_REDIRECTS + 1):
+            answer = await session.get(system.encode_url(url), headers=headers, allow_redirects=False)
+            elsewhere = answer.headers.get("Location")
+            if answer.status not in (301, 302, 303, 307, 308) or not elsewhere:
+                return answer
+            answer.close()
+            url = _redirected(url, elsewhere)
+        raise Refused(f"the server sends on from address to address, more than {_REDIRECTS} times")
 
     async def read() -> bytes:
         pieces, length = [], 0
@@ -118,13 +127,14 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
         await system._session.close()
 
     response: Any = None
+    refused = (aiohttp.ClientResponseError, aiohttp.InvalidURL, ValueError)  # such an answer or address comes again
     failures = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
     try:
-        with _translated(aiohttp.InvalidURL, failures, answered=False):
+        with _translated(refused, failures, answered=False):
             response = sync(system.loop, ask, start)
         if start and response.status in (206, 416) and not _continues(response, start, version):
             start = 0  # the rest of something else than what we have
-            with _translated(aiohttp.InvalidURL, failures):
+            with _translated(refused, failures):
                 response = sync(system.loop, ask, start)
         if response.status == 200:
             start = 0
@@ -138,6 +148,27 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
     finally:
         with suppress(*failures):
             sync(system.loop, close)
+
+
+def _quoted(address: str) -> str:
+    """Return an address in the form that goes to the server; what is quoted already stays as it is."""
+    parts = urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    if not host.isascii():
+        name, colon, port = host.partition(":")
+        host = name.encode("idna").decode() + colon + port
+    path, query, user = (_UNFIT.sub(lambda found: quote(found[0]), text) for text in (parts.path, parts.query, user))
+    return urlunsplit((parts.scheme, user + at + host, path, query, ""))
+
+
+def _redirected(url: str, elsewhere: str) -> str:
+    """Return where the server sends us; a password goes with us on the same server only."""
+    to, here = urlsplit(urljoin(url, elsewhere)), urlsplit(url)
+    if to.scheme not in ("http", "https") or not to.netloc:
+        raise Refused(f"the server sends on to an address that is not on the web ({to.scheme}:)")
+    if (to.scheme, to.netloc) == (here.scheme, here.netloc.rpartition("@")[2]):
+        to = to._replace(netloc=here.netloc)
+    return _quoted(urlunsplit(to))
 
 
 def _reader(system: Any, read: Callable[[], Any], failures: Any) -> Callable[[], bytes]:
@@ -169,7 +200,8 @@ def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterat
 def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
         return "the connection was cut"
-    text = re.sub(r" ssl:\S+", "", " ".join(str(error).split()))
+    text = str(getattr(error, "message", error))  # of an answer that cannot be understood
+    text = re.sub(r" ssl:\S+", "", " ".join(text.split()))
     text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", text)  # no secrets
     return text.rstrip('."')[:200] or type(error).__name__
 

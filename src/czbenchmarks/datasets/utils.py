@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 from czbenchmarks import _check
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
-from .cache import cache_folder, shown
+from .cache import cache_folder, expanded, shown
 from .catalogue import catalogue
 from .dataset import Dataset
-from .fetching import fetch
+from .fetching import check_content, fetch
 from .single_cell_labeled import SingleCellLabeledDataset
 from .single_cell_perturbation import SingleCellPerturbationDataset
 from .types import Organism
 
 _NO_ARGUMENTS = ("about", "sha256")
 """Keys of an entry that say something about the file, not to the class, unless the class takes them."""
+
+_MOST_VALUES = 100_000
+"""Of a configuration file."""
 
 
 def list_available_datasets() -> dict[str, dict[str, str]]:
@@ -106,8 +110,10 @@ def open_custom_dataset(
     dataset_name, custom_dataset_config_path, custom_dataset_kwargs, cache_dir
         As there.
     """
+    if not isinstance(dataset_name, str):
+        raise TypeError(f"`dataset_name` must be text, got {_check.kind_of(dataset_name)}.")
     entries = catalogue()
-    listed = isinstance(dataset_name, str) and dataset_name in entries
+    listed = dataset_name in entries
     layers = [entries[dataset_name]] if listed else []
     if custom_dataset_config_path is not None:
         required = not custom_dataset_kwargs and not listed
@@ -126,7 +132,7 @@ def open_custom_dataset(
         if "path" in layer:
             description.pop("sha256", None)  # it was that of another file
         description |= layer
-    folder = None if cache_dir is None else Path(cache_dir).expanduser()
+    folder = None if cache_dir is None else expanded(cache_dir)
     return _made(dataset_name, description, folder)
 
 
@@ -158,13 +164,15 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
 
 def _local(path: str | Path, sha256: Any, folder: Path | None) -> Path:
     """Return the local file of a path or an address."""
+    if sha256 is not None and not isinstance(sha256, str):
+        raise TypeError(f"`sha256` must be text, got {_check.kind_of(sha256)}; put it in quotes.")
     if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
-        if sha256 is not None and not isinstance(sha256, str):
-            raise TypeError(f"`sha256` must be text, got {_check.kind_of(sha256)}; put it in quotes.")
         return fetch(path, sha256=sha256, folder=folder)
-    local = Path(path).expanduser()
+    local = expanded(path)
     if not local.exists():
         raise DatasetFileNotFoundError(f"Local dataset file not found at path: {local}")
+    if sha256 is not None:
+        check_content(local, sha256)
     return local
 
 
@@ -172,11 +180,13 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     """Return one entry of a YAML file, which may be missing if not required."""
     import yaml
 
-    file = Path(path).expanduser()
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`custom_dataset_config_path` must be the path of a YAML file, got {_check.kind_of(path)}.")
+    file = expanded(path)
     if not file.is_file():
         raise DatasetFileNotFoundError(f"Custom config file not found: {file}")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = _loaded(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.") from None
@@ -196,6 +206,28 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     return entry
 
 
+def _loaded(text: str) -> Any:
+    """Load YAML with the safe loader; a few aliases of aliases, which stand for billions of values, are refused."""
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        waiting, count = [root], 1
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, yaml.CollectionNode):
+                pairs = isinstance(node, yaml.MappingNode)
+                inner = [one for pair in node.value for one in pair] if pairs else node.value
+                waiting += inner
+                count += len(inner)
+            if count > _MOST_VALUES:
+                raise yaml.YAMLError(f"its aliases written out, it has more than {_MOST_VALUES:,} values")
+        return None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
 def _dataset_class(dataset_name: str, target: object) -> type[Dataset]:
     """Return the class that `target` names, among those that exist: nothing is imported."""
     found: dict[str, type[Dataset]] = {}
@@ -204,7 +236,8 @@ def _dataset_class(dataset_name: str, target: object) -> type[Dataset]:
         one = waiting.pop()
         waiting += one.__subclasses__()
         if not inspect.isabstract(one):
-            found |= {one.__name__: one, f"{one.__module__}.{one.__qualname__}": one}
+            for name in (one.__name__, f"{one.__module__}.{one.__qualname__}"):
+                found.setdefault(name, one)  # the newest is seen first: a notebook defines a class again and again
     for ours in (SingleCellLabeledDataset, SingleCellPerturbationDataset):
         # The short name is ours, whoever else uses it.
         found |= {ours.__name__: ours, f"czbenchmarks.datasets.{ours.__name__}": ours}

@@ -31,6 +31,7 @@ class Served:
     length: bool = True
     content_type: str = "application/octet-stream"
     encoding: str | None = None
+    redirect: str | None = None  # where else it is
     statuses: list[int] = field(default_factory=list)  # answered first, one per request
     cuts: list[int] = field(default_factory=list)  # offsets at which one connection after the other is cut
     hold_at: int | None = None  # nothing beyond this offset is sent before `go` is set
@@ -62,6 +63,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         served.requests.append(dict(self.headers))
         if served.statuses:
             self._answer(served.statuses.pop(0), b"no")
+            return
+        if served.redirect is not None:
+            self.send_response(302)
+            self.wfile.write(b"".join(self._headers_buffer) + f"Location: {served.redirect}\r\n".encode())
+            self._headers_buffer = []
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         self._serve(served)
 

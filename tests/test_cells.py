@@ -7,6 +7,7 @@ import warnings
 
 import anndata as ad
 import h5py
+import numcodecs
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import zarr
 
 from czbenchmarks.cells import Cells, reference_for
 from czbenchmarks.datasets import SingleCellLabeledDataset, SingleCellPerturbationDataset
+from czbenchmarks.embeddings import read_embedding
 
 N = 12
 
@@ -345,9 +347,64 @@ def test_indices_that_point_outside_are_refused(file, folder):
                 Cells(source).look_up(reference)
 
 
+@pytest.mark.parametrize("shards", [(4, 2), (8, 3), (8, 4), (12, 3)])
+def test_shards(tmp_path, shards):
+    values = np.random.default_rng(0).normal(size=(N, 3))
+    path = tmp_path / "x.zarr"
+    with ad.settings.override(zarr_write_format=3), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the format's future
+        ad.AnnData(values).write_zarr(path)
+        group = zarr.open_group(path, use_consolidated=False)
+        chunk = (4, 2) if shards[1] % 2 == 0 else (4, 3)
+        array = group.create_array("obsm/a", shape=(N, 3), chunks=chunk, shards=shards, dtype="f8")
+        array[...] = values
+        array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        blosc = group.create_array(
+            "obsm/b", shape=(N, 3), chunks=chunk, shards=shards, dtype="f8", compressors=zarr.codecs.BloscCodec()
+        )
+        blosc[...] = values
+    np.testing.assert_array_equal(Cells(path).look_up("@obsm:a"), values)
+    with pytest.raises(ValueError, match=r"blosc inside of shards or other codecs \(obsm/b of"):
+        Cells(path).look_up("@obsm:b")
+    files = chunks(path / "obsm/a/c")
+    files[-1].unlink()
+    with pytest.raises(ValueError, match=rf"complete, 1 of {len(files)} chunks of obsm/a of"):
+        Cells(path).look_up("@obsm:a")
+
+
+def test_blosc_under_another_codec(tmp_path):
+    """What the outer codec unpacks was not looked at, and blosc believes what it says of its length."""
+    values = np.random.default_rng(0).normal(size=(N, 3))
+    array = zarr.create_array(
+        tmp_path / "x.zarr",
+        data=values,
+        zarr_format=2,
+        filters=[numcodecs.Blosc()],
+        compressors=[numcodecs.GZip()],
+    )
+    assert array.shape == (N, 3)
+    with pytest.raises(ValueError, match=r"blosc inside of shards or other codecs"):
+        read_embedding(tmp_path / "x.zarr", pd.DataFrame({"a": range(N)}))
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_a_large_matrix_of_ones_is_no_damage(tmp_path, monkeypatch, form):
+    monkeypatch.setattr("czbenchmarks._reading.files.PLAIN", 2**16)  # in place of 268 MB
+    n, genes = 4000, 1000
+    ones = sp.csr_matrix(
+        (np.ones(n * genes // 2, "f4"), np.resize(np.arange(0, genes, 2), n * genes // 2), np.arange(n + 1) * 500),
+        shape=(n, genes),
+    )
+    with ad.settings.override(zarr_write_format=form), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the format's future
+        ad.AnnData(ones).write_zarr(tmp_path / "x.zarr")
+    stored = sum(file.stat().st_size for file in chunks(tmp_path / "x.zarr/X/data"))
+    assert stored * (1100 if form == 3 else 100) < ones.data.nbytes
+    assert Cells(tmp_path / "x.zarr").piece("X").sum() == n * genes / 2
+
+
 @pytest.mark.parametrize("array", ["obs/_index", "obs/a"])
 def test_a_pickled_zarr_array_is_not_read(tmp_path, array):
-    import numcodecs
 
     canary = tmp_path / "canary"
 

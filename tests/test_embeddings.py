@@ -235,6 +235,22 @@ def test_names_in_the_last_column_of_a_parquet_file(adata, tmp_path, values):
     assert (found.columns, found.origin["aligned"]) == (["x", "y", "z"], "name")
 
 
+def test_a_damaged_parquet_file_prints_nothing(adata, tmp_path, capsys, values):
+    pd.DataFrame(values, columns=list("xyz")).to_parquet(tmp_path / "x.parquet")
+    content = bytearray((tmp_path / "x.parquet").read_bytes())
+    refused = 0
+    for place in range(len(content) - 60, len(content) - 8):  # the end of the description
+        damaged = content.copy()
+        damaged[place] ^= 0x0F
+        (tmp_path / "y.parquet").write_bytes(damaged)
+        try:
+            read_embedding(tmp_path / "y.parquet", adata)
+        except ValueError:
+            refused += 1
+    assert refused
+    assert capsys.readouterr().out == ""
+
+
 def test_rows_turned_round_are_not_taken_by_position(adata, values):
     turned = pd.DataFrame(values).iloc[::-1]  # its index is a range still
     numbered = pd.DataFrame({"a": range(N)}, index=[str(i) for i in range(N)])

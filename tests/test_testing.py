@@ -270,3 +270,31 @@ def test_simulations_survive_a_file(tmp_path):
         back = ad.read_h5ad(path)
         assert (back.X != cells.X).nnz == 0
         assert back.uns["simulated"] == cells.uns["simulated"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.arange(12.0),
+        [str(i) for i in range(12)],
+        pd.Series(pd.Categorical.from_codes(range(12), [f"stage {i}" for i in range(12)], ordered=True)),
+        pd.Categorical.from_codes(range(12), list("lkjihgfedcba"), ordered=True),
+        list("abcdefghijkl"),
+    ],
+    ids=["numbers", "text of numbers", "stages", "against the alphabet", "alphabet"],
+)
+def test_ordered_labels_lie_in_their_order(labels):
+    x = perfect_embedding(labels, ordered=True, spread=0)
+    along = x.sum(axis=1) / np.sqrt(x.shape[1])
+    np.testing.assert_allclose(along, np.arange(12), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "much", None, True])
+@pytest.mark.parametrize("of", ["noise", "spread"])
+def test_amounts_are_checked(of, value):
+    with pytest.raises((TypeError, ValueError), match=rf"^`{of}` must be "):
+        simulate_time_course(20, 10, noise=value) if of == "noise" else perfect_embedding(["a", "b"], spread=value)
+
+
+def test_very_noisy_cells_are_counts():
+    assert np.isfinite(simulate_time_course(200, 30, 2, noise=1000).X.data).all()

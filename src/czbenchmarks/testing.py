@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _MARK = "simulated"
 _DEPTH_SPREAD = 0.3
 """Standard deviation of the logarithm of how many molecules of a cell are counted."""
+_MOST = 1000.0
+_MOST_LOG_MEAN = 15.0
+"""Beyond what is measured; it is reached where noise is very large."""
 
 
 def simulate_time_course(
@@ -62,6 +65,7 @@ def simulate_time_course(
     n_genes = _check.whole(n_genes, "n_genes", 1)
     n_times = _check.whole(n_times, "n_times", 2)
     n_batches = _check.whole(n_batches, "n_batches", 1)
+    noise = _amount(noise, "noise")
     rng = np.random.default_rng(_seed(random_seed))
     time = np.arange(n_cells) % n_times
     maturation = (time + noise * rng.normal(0, 0.5, n_cells)) / (n_times - 1)
@@ -73,6 +77,7 @@ def simulate_time_course(
     log_mean += np.outer(maturation, np.where(follows == 0, rng.normal(0, 1.5, n_genes), 0))
     for branch in (1, 2):
         log_mean += np.outer(past * (side == branch), np.where(follows == 1, rng.normal(0, 3, n_genes), 0))
+    log_mean = np.minimum(log_mean, _MOST_LOG_MEAN)
     branches = np.where(maturation <= 0.5, f"{_MARK}_trunk", np.char.add(f"{_MARK}_branch_", side.astype(str)))
     stage = np.where(maturation <= 0.25, "early", np.where(maturation <= 0.5, "middle", "late"))
     found = _cells(
@@ -186,7 +191,8 @@ def perfect_embedding(
     labels
         n labels.
     ordered
-        Put the labels in their order along a line instead, for times and stages.
+        Put the labels in their order along a line instead, for times and stages: that of an ordered categorical, else
+        of numbers (also those written as text), else of the alphabet.
     n_dimensions
         Dimensions; there are more if there are more labels.
     spread
@@ -205,7 +211,9 @@ def perfect_embedding(
     (0.0, 1.414)
     """
     found = _check.labels(labels, "labels")
-    n_labels = len(found.names)
+    codes = _ranks(labels, found.codes) if ordered else found.codes
+    n_labels = int(codes.max()) + 1
+    spread = _amount(spread, "spread")
     width = max(_check.whole(n_dimensions, "n_dimensions", 1), 1 if ordered else n_labels)
     rng = np.random.default_rng(_seed(random_seed))
     if ordered:
@@ -214,7 +222,7 @@ def perfect_embedding(
         # Turned at random, so that every dimension tells labels apart: classifiers bring dimensions to one scale, and
         # one that held nothing but the spread would count as much as the others.
         centres = np.linalg.qr(rng.normal(size=(width, n_labels)))[0].T
-    return (centres[found.codes] + rng.normal(0, spread, (len(found), width))).astype(np.float32)
+    return (centres[codes] + rng.normal(0, spread, (len(found), width))).astype(np.float32)
 
 
 def shuffled_embedding(embedding: Any, *, random_seed: int = RANDOM_SEED) -> Any:
@@ -273,6 +281,25 @@ def noise_embedding(n: int, d: int = 50, *, random_seed: int = RANDOM_SEED) -> N
     """
     shape = _check.whole(n, "n", 1), _check.whole(d, "d", 1)
     return np.random.default_rng(_seed(random_seed)).standard_normal(shape, dtype=np.float32)
+
+
+def _ranks(labels: Any, alphabetical: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the place of each label in the order that labels of this kind have."""
+    values = getattr(labels, "values", labels)
+    if getattr(values, "ordered", False):
+        return np.unique(values.codes, return_inverse=True)[1]
+    try:
+        return np.unique(_check.numbers(labels, "labels"), return_inverse=True)[1]
+    except (TypeError, ValueError):  # names
+        return alphabetical
+
+
+def _amount(value: float, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"`{name}` must be a number, got {value!r}.")
+    if not 0 <= value <= _MOST:
+        raise ValueError(f"`{name}` must be between 0 and {_MOST:g}, got {value}.")
+    return float(value)
 
 
 def _seed(random_seed: int) -> int:

@@ -39,7 +39,7 @@ def complete(line, code=START):
     ("line", "offered"),
     [
         ("czbenchmarks ", [name for section in COMMANDS.values() for name in section]),
-        ("czbenchmarks r", ["run"]),
+        ("czbenchmarks ru", ["run"]),
         ("czbenchmarks --q", ["--quiet"]),
         ("czbenchmarks -ll deb", ["debug"]),
         ("czbenchmarks list m", ["metrics"]),
@@ -63,7 +63,7 @@ def test_completing_a_command_imports_none():
         "try: main()\n"
         "finally: print([m for m in ('numpy', 'rich', 'czbenchmarks.cli.run') if m in sys.modules])"
     )
-    assert complete("czbenchmarks r", code) == ["plain,run", "[]"]
+    assert complete("czbenchmarks ru", code) == ["plain,run", "[]"]
 
 
 def items(found):
@@ -86,6 +86,11 @@ def test_completers_of_options():
     assert ("plain", name) in items(completion.complete_data_sets(context, option, name[:3]))
     assert items(completion.complete_anything(context, option, "batch_i")) == [("plain", "batch_integration")]
     assert items(completion.complete_anything(context, option, "./cells")) == [("file", "./cells")]
+
+
+def test_info_completes_what_it_takes():
+    assert complete("czbenchmarks info batch_i") == ["plain,batch_integration"]
+    assert complete("czbenchmarks info ./cel") == ["file,./cel"]
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)

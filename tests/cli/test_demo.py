@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -186,6 +187,22 @@ def test_printed_table(small, monkeypatch, capsys):
         assert done.exit_code == 0, done.output
 
 
+def test_table_on_a_narrow_terminal(small, monkeypatch, capsys):
+    monkeypatch.setattr("czbenchmarks.cli.output.table_width", lambda: 80)
+    monkeypatch.setenv("COLUMNS", "80")
+    demo.print_demo(small[0], small[2], 7, 12.3)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
+    start = next(i for i, line in enumerate(rows) if line.split()[:1] == ["clustering"])
+    assert rows[start + 1].strip() == "human pancreas, cell types"
+    assert rows[start + 2].split()[:2] == ["adjusted_rand_index", "1"]
+    wide = demo.table(small[0])
+    columns, narrow = demo._narrow(["Task and metric", "Cells", "Best", *EMBEDDINGS], wide)
+    widths = [max(map(len, column)) for column in zip(columns, *narrow, strict=True)]
+    assert sum(widths) + 3 * len(widths) <= 80
+    assert [row for row in narrow if any(row[1:])] == [row[:1] + row[2:] for row in wide if any(row[2:])]
+    assert {row[1] for row in wide} - {""} == {row[0].strip() for row in narrow} & {row[1] for row in wide}
+
+
 def test_mean_is_over_classifiers_and_pairs():
     class Score:
         def __init__(self, value, **params):
@@ -296,10 +313,48 @@ def whole(folder, text, names=("a.txt", "b.txt")):
 def test_a_stopped_demo_gives_back_the_one_before(tmp_path, error):
     write_all(tmp_path, "first")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(error), demo.claimed(tmp_path, [demo.MANIFEST, "a.txt", "c.txt"]):
-        (tmp_path / "a.txt").write_text("second")
-        raise error
+
+    def stopped():
+        with demo.claimed(tmp_path, [demo.MANIFEST, "a.txt", "c.txt"]):
+            (tmp_path / "a.txt").write_text("second")
+            raise error
+
+    with pytest.raises(error):
+        stopped()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+DEAF = """
+import time
+from pathlib import Path
+from czbenchmarks.cli import _signals, demo
+_signals.take()
+with demo.claimed(Path("demo"), [demo.MANIFEST, "a.txt", "human.h5ad"]):
+    Path("demo/a.txt").write_text("second")
+    Path("demo/.human.part.h5ad").write_text("half")
+    try:
+        print("ready", flush=True)
+        time.sleep(20)
+    except KeyboardInterrupt:  # as some libraries do
+        time.sleep(20)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("earlier", [True, False])
+def test_ctrl_c_that_a_library_does_not_hear(tmp_path, earlier):
+    folder = tmp_path / "demo"
+    if earlier:
+        write_all(folder, "first")
+    with subprocess.Popen([sys.executable, "-c", DEAF], cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert folder.exists() == earlier
+    if earlier:
+        assert content(folder) == ["a.txt", "b.txt", demo.MANIFEST]
+        assert whole(folder, "first")
 
 
 def test_a_demo_killed_at_any_moment_loses_nothing(tmp_path):

@@ -192,6 +192,13 @@ def chosen(n=N, obsm=(), **columns):
     return Chosen(facts), {row["task"]: row for row in suitable(facts, "x.h5ad")}
 
 
+def test_categories_that_are_numbers_can_be_labels():
+    found, _ = chosen(leiden=pd.Categorical(np.resize([1, 2, 3], N)), donor=pd.Categorical(np.resize([7.0, 8.0], N)))
+    assert (name_of(found.labels), name_of(found.batch)) == ("leiden", "donor")
+    kinds = [column_facts("x", pd.Series(pd.Categorical(one)))["kind"] for one in ([1, None], [0.5, 1], [True], ["1"])]
+    assert kinds == ["whole numbers", "numbers", "true/false", "text"]
+
+
 def name_of(column):
     return column and column["name"]
 

@@ -296,3 +296,9 @@ def test_a_table_in_a_file_is_plain_unless_asked(variables, coloured):
 def test_no_colour_wins():
     found = shell(f"NO_COLOR=1 FORCE_COLOR=1 {sys.executable} {SLOW} list tasks")
     assert re.search(r"\x1b\[[\d;]*[349]\d", found.stdout) is None
+
+
+@pytest.mark.parametrize("name", ["demo", "list", "info", "run", "cache", "completion"])
+def test_every_command_s_help_has_an_example(name):
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert f"  czbenchmarks {name}" in done.stdout or f"$(czbenchmarks {name}" in done.stdout

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from czbenchmarks.datasets import cache as cache_module
-from czbenchmarks.datasets.cache import Info, cache_folder, claim, complete, entries, info_of, name_of, remove, shown
+from czbenchmarks.datasets.cache import (
+    Info,
+    cache_folder,
+    claim,
+    complete,
+    digest,
+    entries,
+    info_of,
+    name_of,
+    remember,
+    remove,
+    shown,
+)
 from czbenchmarks.datasets.fetching import fetch
 
 
@@ -137,3 +149,27 @@ def test_what_is_being_downloaded_is_kept(cache):
         assert part.path.exists()
     assert remove(entry)
     assert remove(entry), "gone is gone"
+
+
+def test_only_files_are_listed_and_cleaned(cache):
+    name = name_of("https://example.org/cells.h5ad")
+    info = Info("https://example.org/cells.h5ad", digest("https://example.org/cells.h5ad"), 3)
+    (cache / name).mkdir(parents=True)
+    remember(cache / name, info)
+    (cache / f"{name}.part").mkdir()
+    (cache / "my-cells.h5ad").write_text("mine")
+    remember(cache / "my-cells.h5ad", Info("", ""))
+    assert entries() == []
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/cells", "~nobody-of-this-name"])
+def test_a_home_that_is_not_there(monkeypatch, folder):
+    monkeypatch.setenv("CZBENCHMARKS_CACHE", folder)
+    with pytest.raises(ValueError, match=rf"`~` must stand for the home folder of .*, got '{folder}'; write"):
+        cache_folder()
+
+
+def test_a_relative_folder_is_that_of_the_moment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CZBENCHMARKS_CACHE", "cells")
+    assert cache_folder() == tmp_path / "cells"

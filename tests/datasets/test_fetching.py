@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from czbenchmarks.datasets import cache as cache_module
 from czbenchmarks.datasets import fetching
 from czbenchmarks.datasets.cache import entries, name_of
 from czbenchmarks.datasets.fetching import fetch, is_remote
+from czbenchmarks.datasets.sources import _quoted
 from czbenchmarks.exceptions import DatasetFileNotFoundError, RemoteStorageError
 
 MEBIBYTE = 1 << 20
@@ -68,6 +70,92 @@ def test_spaces_and_letters_of_any_script_in_an_address(web, served_file, cache)
     path = fetch(f" {web.host}/a b/\u00e9%2F.h5ad?x= +\n")
     assert path.read_bytes() == CONTENT
     assert fetch(f"{web.host}/a b/\u00e9%2F.h5ad?x= +") == path
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("/a%2Fb/it%27s%7E.h5ad?sig=a%2Bb%2Fc%3D%20d+e%27", None),  # signed: as it is
+        ("/a/../b.h5ad", None),
+        ("/a//b/./c.h5ad", None),
+        ("/..%2f..%2fetc.h5ad", None),
+        ("/100%.h5ad?x=%", "/100%25.h5ad?x=%25"),
+        ('/a"b|c{d}.h5ad#part', "/a%22b%7Cc%7Bd%7D.h5ad"),
+    ],
+)
+def test_the_server_is_asked_for_the_very_address(web, served_file, cache, address, asked):
+    web.serve(asked or address, served_file(CONTENT))
+    path = fetch(web.host + address)
+    assert path.read_bytes() == CONTENT
+    assert path.parent == cache
+
+
+def test_a_redirect_is_followed_as_it_is(web, served_file, cache):
+    target = web.serve("/store/x%27y.h5ad?sig=a%2Fb%27%2B", served := served_file(CONTENT))
+    address = web.serve("/cells.h5ad", served_file(b"", redirect=target))
+    assert fetch(address).read_bytes() == CONTENT
+    web.serve("/a/relative.h5ad", served_file(b"", redirect="../store/x%27y.h5ad?sig=a%2Fb%27%2B"))
+    assert fetch(f"{web.host}/a/relative.h5ad").read_bytes() == CONTENT
+    web.serve("/store/a%20%C3%A9.h5ad", served)
+    web.serve("/odd.h5ad", served_file(b"", redirect="/store/a \u00e9.h5ad"))
+    assert fetch(f"{web.host}/odd.h5ad").read_bytes() == CONTENT
+
+
+def test_a_password_stays_on_its_server(web, served_file, cache):
+    here, elsewhere = served_file(CONTENT), served_file(CONTENT)
+    web.serve("/here.h5ad", here)
+    web.serve("/elsewhere.h5ad", elsewhere)
+    web.serve("/1.h5ad", served_file(b"", redirect=f"{web.host}/here.h5ad"))
+    web.serve("/2.h5ad", served_file(b"", redirect=f"{web.host}/elsewhere.h5ad".replace("127.0.0.1", "localhost")))
+    for name in ("1", "2"):
+        fetch(f"{web.host}/{name}.h5ad".replace("//", "//me:hush@"))
+    assert here.requests[0]["Authorization"] == "Basic bWU6aHVzaA=="
+    assert "Authorization" not in elsewhere.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "words"),
+    [
+        ("file:///etc/passwd", r"sends on to an address that is not on the web \(file:\)"),
+        ("ftp://127.0.0.1/cells.h5ad", r"not on the web \(ftp:\)"),
+        ("/loop.h5ad", r"sends on from address to address, more than 10 times"),
+        ("http://a..b/cells.h5ad", r"label empty or too long"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere(web, served_file, cache, redirect, words):
+    address = web.serve("/loop.h5ad", served := served_file(b"", redirect=redirect))
+    with pytest.raises(RemoteStorageError, match=rf"cannot be downloaded: .*{words}"):
+        fetch(address)
+    assert len(served.requests) == (11 if redirect == "/loop.h5ad" else 1), "trying again is of no use"
+    assert os.listdir(cache) == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"encoding": "br"}, {"etag": "a\r\nContent-Length: -5"}],
+)
+def test_an_answer_that_cannot_be_understood(web, served_file, cache, how):
+    address = web.serve("/cells.h5ad", served := served_file(CONTENT, **how))
+    with pytest.raises(
+        RemoteStorageError, match=r"cannot be downloaded: the server's answer cannot be understood \("
+    ) as caught:
+        fetch(address)
+    assert "\n" not in str(caught.value)
+    assert "message=" not in str(caught.value)
+    assert len(served.requests) == 1
+    assert os.listdir(cache) == []
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300, "xn--", "\u2028"])
+def test_a_host_that_cannot_be(cache, host):
+    with pytest.raises(RemoteStorageError, match=r"cannot be downloaded: .*; check the address") as caught:
+        fetch(f"http://{host}/cells.h5ad")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(cache) == []
+
+
+def test_a_host_in_another_script(cache):
+    assert _quoted("http://m\u00fcnchen.de:81/\u00e9") == "http://xn--mnchen-3ya.de:81/%C3%A9"
 
 
 def test_another_query_is_another_file(web, served_file, cache):
@@ -342,6 +430,7 @@ def test_a_full_disk(web, served_file, cache, monkeypatch):
         RemoteStorageError, match=r"must have room for the download, got: 0.0 GB free, .*CZBENCHMARKS_CACHE"
     ):
         fetch(address)
+    assert os.listdir(cache) == []
     monkeypatch.undo()
     monkeypatch.setenv("CZBENCHMARKS_CACHE", str(cache))
     real, left = fetching._copy, [1]
@@ -362,6 +451,29 @@ def test_a_full_disk(web, served_file, cache, monkeypatch):
     assert len(served.requests) == 2, "a full disk is no matter of the connection"
     monkeypatch.setattr(fetching, "_copy", real)
     assert fetch(address).read_bytes() == CONTENT
+
+
+LIMITED = """
+import resource, sys
+from czbenchmarks.datasets.fetching import fetch
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+try:
+    fetch(sys.argv[1])
+except ValueError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(fetch(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_limit_on_file_sizes(web, served_file, cache):
+    address = web.serve("/cells.h5ad", served := served_file(CONTENT))
+    done = subprocess.run([sys.executable, "-c", LIMITED, address], capture_output=True, text=True, check=True)
+    refused, path = done.stdout.splitlines()
+    assert "must have room for the download, got: File too large; set CZBENCHMARKS_CACHE" in refused
+    assert Path(path).read_bytes() == CONTENT
+    assert "Range" in served.requests[-1]
 
 
 def test_progress_is_in_bytes_and_counts_no_byte_twice(web, served_file, cache, quick, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from czbenchmarks.datasets import fetching
 from czbenchmarks.datasets.cache import entries
 from czbenchmarks.datasets.fetching import fetch
-from czbenchmarks.datasets.sources import Refused, Unreachable, _public, opened
+from czbenchmarks.datasets.sources import Refused, Unreachable, _public, _regional, opened
 from czbenchmarks.exceptions import RemoteStorageError
 
 CONTENT = np.random.default_rng(0).bytes(2_500_000)
@@ -137,10 +137,35 @@ def test_where_a_public_object_is(monkeypatch):
     assert _public("s3://cells/b.h5ad") == "http://host:1/cells/b.h5ad"
 
 
+def test_where_another_region_is():
+    assert _regional("https://s3.amazonaws.com/my.cells/a%20b", "eu-west-1") == (
+        "https://s3.eu-west-1.amazonaws.com/my.cells/a%20b"
+    )
+    assert _regional("https://s3.amazonaws.com/my.cells/a", None) is None
+    assert _regional("https://s3.amazonaws.com/my.cells/a", "evil.org/") is None
+    assert _regional("https://example.org/a", "eu-west-1") is None
+
+
 def test_a_name_no_bucket_can_have(s3):
     with pytest.raises(RemoteStorageError, match=r"cannot be downloaded: .*[Bb]ucket name") as caught:
         fetch("s3://no_bucket!/cells.h5ad")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("acl", ["public-read", "private"])
+@pytest.mark.parametrize(
+    "key",
+    ["a+b", "a%2Bb", "100%", "a#b", "a?b=c&d", "it's (1)!*~", "a//b", "a/../b", "./c", "\u00e9\u65e5", 'q"\\[x]{y}|^`'],
+)
+def test_any_key(s3, monkeypatch, key, acl):
+    if acl == "private":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
+    s3.put_object(Bucket="cells", Key=f"{acl}/{key}.h5ad", Body=key.encode(), ACL=acl)
+    path = fetch(f"s3://cells/{acl}/{key}.h5ad")
+    assert path.read_bytes() == key.encode()
+    assert path.suffix == ".h5ad"
+    assert [entry.address for entry in entries()] == [f"s3://cells/{acl}/{key}.h5ad"]
 
 
 def test_a_space_in_a_key(s3):

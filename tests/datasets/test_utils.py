@@ -239,3 +239,68 @@ def test_a_class_that_takes_a_checksum_gets_it(kwargs):
     data = open_custom_dataset("mine", None, given)
     assert isinstance(data, Dataset)
     assert data.sha256 == digest
+
+
+def alias_bomb(merged):
+    lines = ["a: &a {k: 1}"]
+    for inner, outer in zip("abcdefghij", "bcdefghijk", strict=True):
+        several = ", ".join([f"*{inner}"] * 9)
+        lines.append(f"{outer}: &{outer} " + (f"{{<<: [{several}]}}" if merged else f"[{several}]"))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("key", ["organism", "_target_", "path", "label_column_key", "<<"])
+def test_aliases_of_aliases_are_refused(tmp_path, kwargs, key):
+    entry = {**kwargs, "_target_": "SingleCellLabeledDataset", "organism": "HUMAN", key: "*k"}
+    text = "\n    ".join(f"{name}: {value}" for name, value in entry.items())
+    file = tmp_path / "config.yaml"
+    file.write_text(f"{alias_bomb(key == '<<')}\ndatasets:\n  mine:\n    {text}\n")
+    with pytest.raises(ValueError, match=r"its aliases written out, it has more than 100,000 values") as caught:
+        load_custom_dataset("mine", str(file))
+    assert len(str(caught.value)) < 1000
+    file.write_text("datasets: &all\n  mine: *all\n")
+    with pytest.raises(ValueError, match="more than 100,000 values"):
+        load_custom_dataset("mine", str(file))
+
+
+def test_an_alias_is_fine(tmp_path, kwargs):
+    file = tmp_path / "config.yaml"
+    text = "\n    ".join(f"{name}: {value}" for name, value in {**kwargs, "organism": "HUMAN"}.items())
+    file.write_text(f"datasets:\n  one: &one\n    {text}\n  two:\n    <<: *one\n")
+    assert load_custom_dataset("two", str(file)).organism is Organism.HUMAN
+
+
+def test_a_class_defined_again_is_the_new_one(kwargs):
+    def define(version):
+        class Again(SingleCellLabeledDataset):
+            """As a cell of a notebook that is run twice."""
+
+            number = version
+
+        return Again
+
+    kept = [define(1), define(2)]
+    loaded = open_custom_dataset("mine", custom_dataset_kwargs={**kwargs, "_target_": "Again"})
+    assert type(loaded) is kept[1]
+
+
+def test_the_checksum_of_a_local_file_is_compared(kwargs):
+    content = Path(kwargs["path"]).read_bytes()
+    good = {**kwargs, "sha256": hashlib.sha256(content).hexdigest()}
+    assert open_custom_dataset("mine", custom_dataset_kwargs=good).path == Path(kwargs["path"])
+    with pytest.raises(ValueError, match=rf"must have the SHA-256 {'0' * 64}, got {good['sha256']}; it is not"):
+        open_custom_dataset("mine", custom_dataset_kwargs={**kwargs, "sha256": "0" * 64})
+    with pytest.raises(TypeError, match="`sha256` must be text, got int; put it in quotes"):
+        open_custom_dataset("mine", custom_dataset_kwargs={**kwargs, "sha256": 0})
+    folder = {**kwargs, "path": str(Path(kwargs["path"]).parent), "sha256": "0" * 64}
+    with pytest.raises(ValueError, match="`sha256` is that of a file, got the folder"):
+        open_custom_dataset("mine", custom_dataset_kwargs=folder)
+
+
+def test_names_and_paths_of_the_wrong_kind(kwargs):
+    with pytest.raises(TypeError, match="`dataset_name` must be text, got list"):
+        open_custom_dataset(["mine"], custom_dataset_kwargs=kwargs)
+    with pytest.raises(TypeError, match="`custom_dataset_config_path` must be the path of a YAML file, got int"):
+        open_custom_dataset("mine", 3)
+    with pytest.raises(ValueError, match="`~` must stand for the home folder of someone known"):
+        open_custom_dataset("mine", custom_dataset_kwargs={**kwargs, "path": "~nobody-of-this-name/cells.h5ad"})

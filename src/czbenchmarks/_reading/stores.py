@@ -23,6 +23,9 @@ from .files import Refused, affordable, existing, reading, shown
 _MAY_BE_ZERO = ("obs", "var", "uns", "varm", "obsp", "varp", "raw")
 """Groups in which a whole chunk of zeros is nothing strange, or no concern."""
 
+_DENSITY_OF_ZARR = 1 / 33_000
+"""zstd packs a block of 131,072 equal bytes into four; the values of a binarised matrix are such blocks."""
+
 H5AD = "an .h5ad file or .zarr folder"
 
 
@@ -178,7 +181,7 @@ def _referred(array: Any, path: Path, name: str) -> Any:
 
 
 def _what(array: Any) -> str:
-    return _check.printable(str(getattr(array, "name", "") or "the array").lstrip("/"))
+    return _check.printable((getattr(array, "name", "") or "").lstrip("/") or "the array")
 
 
 def _guard_hdf5(array: Any, path: Path, name: str) -> None:
@@ -189,7 +192,7 @@ def _guard_hdf5(array: Any, path: Path, name: str) -> None:
         return
     stored = array.id.get_storage_size()
     affordable(math.prod(array.shape) * array.dtype.itemsize, stored, path, name, what)
-    if array.chunks is not None and not _few_chunks(array):
+    if array.chunks is not None:
         expected = math.prod(math.ceil(n / step) for n, step in zip(array.shape, array.chunks, strict=True))
         incomplete = array.id.get_num_chunks() < expected
     else:
@@ -200,28 +203,30 @@ def _guard_hdf5(array: Any, path: Path, name: str) -> None:
         )
 
 
-def _few_chunks(array: Any) -> bool:
-    """Tell whether chunks cannot be counted: by HDF5 before 1.10.5."""
-    return not hasattr(array.id, "get_num_chunks")
-
-
 def _guard_zarr(array: Any, path: Path, name: str) -> None:
     what = _what(array)
-    codecs = [*(array.filters or ()), *_compressors(array)]
-    if any("pickle" in str(getattr(codec, "codec_id", codec)).lower() for codec in codecs):
+    codecs = [
+        str(getattr(codec, "codec_id", codec)).lower() for codec in (*(array.filters or ()), *_compressors(array))
+    ]
+    if any("pickle" in codec for codec in codecs):
         raise Refused(
             f"`{name}` must not be pickled, {what} of {shown(path)} is, and reading it would run code; write it again."
         )
     if not math.prod(array.shape):
         return
     text = array.dtype.kind not in "biufc"
-    if codecs and "blosc" in str(getattr(codecs[-1], "codec_id", codecs[-1])).lower():
+    if any("blosc" in codec for codec in codecs):
+        if getattr(array, "shards", None) or any("blosc" in codec for codec in codecs[:-1]):
+            raise Refused(
+                f"`{name}` must be such that damage is seen, which blosc inside of shards or other codecs ({what} of "
+                f"{shown(path)}) is not; write it with zstd."
+            )
         _guard_blosc(array, path, name, what, text)
     claimed = math.prod(array.shape) * array.dtype.itemsize
-    affordable(claimed, _stored(array, path), path, name, what)
+    affordable(claimed, _stored(array, path), path, name, what, _DENSITY_OF_ZARR)
     if (text or what.split("/")[0] not in _MAY_BE_ZERO) and missing_chunks(array):
         raise Refused(
-            f"`{name}` must be complete, {missing_chunks(array):,} of {array.nchunks:,} chunks of {what} of "
+            f"`{name}` must be complete, {missing_chunks(array):,} of {_grid(array):,} chunks of {what} of "
             f"{shown(path)} are missing; copy the folder again, or, if they hold zeros, write it with zarr's "
             "option write_empty_chunks."
         )
@@ -259,9 +264,19 @@ def _stored(array: Any, path: Path) -> int:
     return sum(file.stat().st_size for file in _files(array, path))
 
 
+def _grid(array: Any) -> int:
+    """Return how many chunks, or shards of chunks, make a zarr array."""
+    steps = getattr(array, "shards", None) or array.chunks
+    return math.prod(math.ceil(n / step) for n, step in zip(array.shape, steps, strict=True))
+
+
 def missing_chunks(array: Any) -> int:
-    """Return how many chunks of a zarr array are not there."""
-    return int(array.nchunks) - int(array.nchunks_initialized) if array.shape else 0
+    """Return how many chunks, or shards of chunks, of a zarr array are not there."""
+    if not array.shape:
+        return 0
+    shards = getattr(array, "shards", None) or array.chunks
+    in_one = math.prod(shard // chunk for shard, chunk in zip(shards, array.chunks, strict=True))
+    return _grid(array) - int(array.nchunks_initialized) // in_one  # zarr counts the chunks of a shard beyond the edge
 
 
 def missing_chunks_matter(column: Any, values: Any) -> bool:
@@ -288,7 +303,7 @@ def missing_chunks_matter(column: Any, values: Any) -> bool:
         used = values.cat.remove_unused_categories().cat.categories
         if len(used) < len(values.cat.categories):
             return True
-    if all(int(array.nchunks) == missing_chunks(array) for array in arrays if missing_chunks(array)):
+    if all(_grid(array) == missing_chunks(array) for array in arrays if missing_chunks(array)):
         return False
     codes, _ = pd.factorize(values)
     changes = int(np.count_nonzero(np.diff(codes)))

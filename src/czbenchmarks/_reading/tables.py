@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -275,7 +276,8 @@ def read_parquet(path: Path, name: str) -> Table:
         raise Refused(
             f"`{name}` must be a .parquet file, got {shown(path)}, which is not one; write it with to_parquet."
         )
-    with reading(path, name, ".parquet"):
+    # fastparquet prints what it finds damaged
+    with reading(path, name, ".parquet"), contextlib.redirect_stdout(io.StringIO()):
         import pandas as pd
 
         rows, columns = _parquet_shape(path)

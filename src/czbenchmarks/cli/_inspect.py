@@ -61,12 +61,11 @@ def column_facts(name: str, column: pd.Series[Any]) -> dict[str, Any]:
     import pandas as pd
 
     present = column.dropna()
+    dtype = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
     kind = {"b": "true/false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}.get(
-        getattr(column.dtype, "kind", "O"), "text"
+        getattr(dtype, "kind", "O"), "text"
     )
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        kind = "text" if column.cat.categories.dtype.kind not in "iufb" else "numbers"
-    elif kind == "numbers" and len(present) and (present.to_numpy(dtype=float) % 1 == 0).all():
+    if kind == "numbers" and len(present) and (present.to_numpy(dtype=float) % 1 == 0).all():
         kind = "whole numbers"
     try:
         counted = present.value_counts()

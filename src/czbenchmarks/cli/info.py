@@ -12,6 +12,8 @@ import click
 from czbenchmarks import _check
 from czbenchmarks._check import printable
 
+from .completion import complete_anything
+
 _EXAMPLES = """\b
 Examples:
   czbenchmarks info cells.h5ad
@@ -23,7 +25,7 @@ What exists under the name is shown first if it is a file, then if it is a task,
 
 
 @click.command("info", epilog=_EXAMPLES)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_anything)
 @click.option(
     "-f",
     "--format",

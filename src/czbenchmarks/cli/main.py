@@ -37,6 +37,9 @@ COMMANDS = {
         ),
         "run": ("czbenchmarks.cli.run:run_command", "Score your embedding of the cells, also beside a baseline."),
     },
+    "Earlier runs": {
+        "results": ("czbenchmarks.cli.results:results_command", "Show what earlier runs gave, one or many."),
+    },
     "Set-up": {
         "cache": ("czbenchmarks.cli.cache:cache_command", "List or delete the data sets that were downloaded."),
         "completion": (

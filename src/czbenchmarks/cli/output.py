@@ -13,6 +13,7 @@ import click
 from .progress import note, printable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from czbenchmarks.results import RunRecord, Score
@@ -75,10 +76,7 @@ def print_record(record: RunRecord, output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
     elif output_format == "csv":
-        frame = record.to_frame()
-        if "values_raw" in frame:
-            frame["values_raw"] = [";".join(map(str, values)) for values in frame["values_raw"]]
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(as_csv(record.to_frame()), nl=False)
     elif output_format == "markdown":
         title, columns, rows, numbers = _grid(record)
         click.echo(f"**{_escaped(title)}**\n" if title else "", nl=bool(title))
@@ -101,6 +99,14 @@ def print_record(record: RunRecord, output_format: str) -> None:
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
         click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """Write a table of scores as CSV; the values of several seeds are one field, separated by semicolons."""
+    if "values_raw" in frame:
+        raw = [";".join(map(str, values)) if isinstance(values, list) else "" for values in frame["values_raw"]]
+        frame = frame.assign(values_raw=raw)
+    return str(frame.to_csv(index=False))
 
 
 def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]]:

@@ -41,7 +41,13 @@ class _Tasks(click.Group):
             formatter.write_dl([(key, task.summary) for key, task in TASK_REGISTRY.summaries().items()])
 
 
-@click.group("run", cls=_Tasks, invoke_without_command=True, subcommand_metavar="TASK [OPTIONS]")
+@click.group(
+    "run",
+    cls=_Tasks,
+    invoke_without_command=True,
+    subcommand_metavar="TASK [OPTIONS]",
+    epilog="\b\nExample:\n  czbenchmarks run clustering -u cells.h5ad -c embedding.npy --input-labels cell_type",
+)
 @click.pass_context
 def run_command(context: click.Context) -> None:
     """Score embeddings, or a task's baseline, on your data.
@@ -127,6 +133,13 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             is_flag=True,
             help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
         ),
+        *_scoring_options(info),
+        *_result_options(),
+    ]
+
+
+def _scoring_options(info: TaskInfo) -> list[click.Parameter]:
+    return [
         click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(info)),
         click.Option(
             ["-r", "--random-seed"],
@@ -136,6 +149,11 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
             f"[default: {RANDOM_SEED}]",
         ),
+    ]
+
+
+def _result_options() -> list[click.Parameter]:
+    return [
         click.Option(
             ["output_format", "-f", "--format"],
             type=click.Choice(["table", "json", "csv", "markdown"]),
@@ -150,6 +168,13 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             shell_complete=complete_files,
             help="Also write the record: scores, options, hashes of the data, versions, seconds.",
         ),
+        click.Option(
+            ["--store"],
+            metavar="FILE",
+            envvar="CZBENCHMARKS_STORE",
+            shell_complete=complete_files,
+            help="Also add the record to a store, one file for many runs; czbenchmarks results lists them.",
+        ),
     ]
 
 
@@ -163,6 +188,7 @@ def _run(
     random_seed: tuple[int, ...],
     output_format: str,
     output: str | None,
+    store: str | None,
     **given: Any,
 ) -> int:
     """Score and print; the exit status tells whether every score has a value."""
@@ -182,12 +208,15 @@ def _run(
         raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
     from czbenchmarks._evaluate import evaluate
     from czbenchmarks._sources import named
+    from czbenchmarks.results import Store
     from czbenchmarks.results._files import check_target
 
     from .output import print_record
 
-    if output is not None:
-        check_target(output)  # before the work, not after it
+    if output is not None:  # before the work, not after it
+        check_target(output)
+    if store is not None:
+        Store(store).check()
     data = [*map(_of_catalogue, dataset_key), *map(_data_set, user_dataset)]
     several = len(data) > 1
     embeddings = [list(cell_representation)] if several else cell_representation
@@ -203,6 +232,8 @@ def _run(
     try:
         if output is not None:
             record.write(output)
+        if store is not None:
+            Store(store).add(record)
     finally:  # what cannot be written is printed at least
         print_record(record, output_format)
     return 0 if record.complete else 1

@@ -185,7 +185,7 @@ def _keeping(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))  # Windows knows no quota
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", None))  # Windows knows no quota
         what = "have room for the download" if full else "be a folder that you may write to"
         raise RemoteStorageError(
             f"The cache {folder} must {what}, got: {error.strerror or error}; set CZBENCHMARKS_CACHE to another folder"

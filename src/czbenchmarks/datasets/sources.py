@@ -100,19 +100,10 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
     async def ask(start: int) -> Any:
         if response is not None:
             response.close()
-        session = await system.set_session()
         headers = {"Accept-Encoding": "identity"}  # else lengths are those of packed bytes
         if start:
             headers |= {"Range": f"bytes={start}-", "If-Range": (version or "").partition(" ")[2]}
-        url = _quoted(address)
-        for _ in range(_REDIRECTS + 1):
-            answer = await session.get(system.encode_url(url), headers=headers, allow_redirects=False)
-            elsewhere = answer.headers.get("Location")
-            if answer.status not in (301, 302, 303, 307, 308) or not elsewhere:
-                return answer
-            answer.close()
-            url = _redirected(url, elsewhere)
-        raise Refused(f"the server sends on from address to address, more than {_REDIRECTS} times")
+        return await _answer(system, address, headers)
 
     async def read() -> bytes:
         pieces, length = [], 0
@@ -150,6 +141,19 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
             sync(system.loop, close)
 
 
+async def _answer(system: Any, address: str, headers: dict[str, str]) -> Any:
+    """Ask for an address, and where the server sends us."""
+    session, url = await system.set_session(), _quoted(address)
+    for _ in range(_REDIRECTS + 1):
+        answer = await session.get(system.encode_url(url), headers=headers, allow_redirects=False)
+        elsewhere = answer.headers.get("Location") or _regional(url, answer.headers.get("x-amz-bucket-region"))
+        if answer.status not in (301, 302, 303, 307, 308) or not elsewhere:
+            return answer
+        answer.close()
+        url = _redirected(url, elsewhere)
+    raise Refused(f"the server sends on from address to address, more than {_REDIRECTS} times")
+
+
 def _quoted(address: str) -> str:
     """Return an address in the form that goes to the server; what is quoted already stays as it is."""
     parts = urlsplit(address)
@@ -169,6 +173,14 @@ def _redirected(url: str, elsewhere: str) -> str:
     if (to.scheme, to.netloc) == (here.scheme, here.netloc.rpartition("@")[2]):
         to = to._replace(netloc=here.netloc)
     return _quoted(urlunsplit(to))
+
+
+def _regional(url: str, region: str | None) -> str | None:
+    """Return where an object is that S3 has in another region; for a bucket in the path it says no more than that."""
+    here = "https://s3.amazonaws.com/"
+    if not url.startswith(here) or not re.fullmatch(r"[a-z0-9-]+", region or ""):
+        return None
+    return f"https://s3.{region}.amazonaws.com/{url[len(here) :]}"
 
 
 def _reader(system: Any, read: Callable[[], Any], failures: Any) -> Callable[[], bytes]:
@@ -200,8 +212,10 @@ def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterat
 def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
         return "the connection was cut"
-    text = str(getattr(error, "message", error))  # of an answer that cannot be understood
-    text = re.sub(r" ssl:\S+", "", " ".join(text.split()))
+    message = getattr(error, "message", None)
+    if isinstance(message, str):
+        return f"the server's answer cannot be understood ({' '.join(message.split())[:200]})"
+    text = re.sub(r" ssl:\S+", "", " ".join(str(error).split()))
     text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", text)  # no secrets
     return text.rstrip('."')[:200] or type(error).__name__
 

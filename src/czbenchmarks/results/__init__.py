@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from .record import Failure as Failure
     from .record import RunRecord as RunRecord
     from .record import Score as Score
+    from .store import Store as Store
 
 _RECORD = "czbenchmarks.results.record"
-__getattr__, __dir__, __all__ = lazy_exports(__name__, {"RunRecord": _RECORD, "Score": _RECORD, "Failure": _RECORD})
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {"RunRecord": _RECORD, "Score": _RECORD, "Failure": _RECORD, "Store": "czbenchmarks.results.store"},
+)

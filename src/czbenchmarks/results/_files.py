@@ -82,24 +82,33 @@ def read(path: str | Path, newest: int, model: type[Model]) -> Model:
     if not file.is_file():
         raise DatasetFileNotFoundError(f"A record must be an existing file, got '{file}', which does not exist.")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"A record must be a readable file, got '{file}': {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"A record must be JSON, got '{file}', which is not ({error}); write it again.") from None
+    return parse(text, str(file), newest, model)
+
+
+def parse(text: str, of: str, newest: int, model: type[Model]) -> Model:
+    """Return a record of some text in the newest layout, checked; `of` says where the text is from."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"A record must be JSON, got '{of}', which is not ({error}); write it again.") from None
     if not isinstance(content, dict) or not isinstance(content.get("result_metrics"), list):
-        raise ValueError(f"A record must hold `result_metrics`, got '{file}' without; it is no record of a run.")
+        raise ValueError(f"A record must hold `result_metrics`, got '{of}' without; it is no record of a run.")
     version = content.get("schema_version", 0)
     if not isinstance(version, int) or isinstance(version, bool) or version < 0:
-        raise ValueError(f"`schema_version` of a record must be a whole number, got {version!r} in '{file}'.")
+        raise ValueError(f"`schema_version` of a record must be a whole number, got {version!r} in '{of}'.")
     if version > newest:
         raise ValueError(
-            f"'{file}' must be a record of schema version {newest} or older, got version {version}; "
+            f"'{of}' must be a record of schema version {newest} or older, got version {version}; "
             "upgrade cz-benchmarks to read it."
         )
     lacking = [name for name in ("timestamp", "czbenchmarks_version") if not isinstance(content.get(name), str)]
     if lacking:
-        raise ValueError(f"A record must be complete, '{file}' is without {' and '.join(lacking)}; write it again.")
+        raise ValueError(f"A record must be complete, '{of}' is without {' and '.join(lacking)}; write it again.")
     try:
         for step in range(version, newest):
             content = _UPGRADES[step](content)
@@ -107,9 +116,9 @@ def read(path: str | Path, newest: int, model: type[Model]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"A record must be complete, '{file}' is not ({place}: {first['msg']}).") from None
+        raise ValueError(f"A record must be complete, '{of}' is not ({place}: {first['msg']}).") from None
     except (KeyError, TypeError, AttributeError):
-        raise ValueError(f"A record must be complete, '{file}' is not; write it again.") from None
+        raise ValueError(f"A record must be complete, '{of}' is not; write it again.") from None
 
 
 def _from_0(old: dict[str, Any]) -> dict[str, Any]:

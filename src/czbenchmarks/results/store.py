@@ -1,0 +1,171 @@
+"""The store: records of many runs in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._files import expanded, parse
+from .record import SCHEMA_VERSION, RunRecord
+
+_APPLICATION = 0x637A626D  # "czbm": marks an SQLite file as a store
+_TABLE = """CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL, tasks TEXT NOT NULL, embeddings TEXT NOT NULL,
+    data TEXT NOT NULL, scores INTEGER NOT NULL, complete INTEGER NOT NULL, record TEXT NOT NULL)"""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One line of a store's list.
+
+    Attributes
+    ----------
+    id
+        Number of the run in the store, from 1.
+    timestamp
+        When it ended.
+    tasks
+        Keys of the tasks.
+    embeddings
+        Names of what was scored.
+    data
+        Names or paths of the data sets.
+    scores
+        Number of scores.
+    complete
+        Whether every score has a value.
+    """
+
+    id: int
+    timestamp: str
+    tasks: str
+    embeddings: str
+    data: str
+    scores: int
+    complete: bool
+
+
+class Store:
+    """Records of many runs in one file. Nothing is opened or made before it is used.
+
+    Parameters
+    ----------
+    path
+        The file; `add` makes it.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> store = Store(os.path.join(tempfile.mkdtemp(), "runs.db"))
+    >>> store.add(RunRecord(timestamp="2026-01-01T00:00:00+00:00"))
+    1
+    >>> [run.timestamp for run in store.runs()], len(store.get(1).result_metrics)
+    (['2026-01-01T00:00:00+00:00'], 0)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = expanded(path)
+
+    def check(self) -> None:
+        """Refuse a place where no store can be.
+
+        Raises
+        ------
+        ValueError
+            If the folder does not exist or the file is something else.
+        """
+        with self._opened(make=True):
+            pass
+
+    def add(self, record: RunRecord) -> int:
+        """Store a record and return its number; all of it is there or nothing."""
+        specification = record.run_specification
+        data = [str(facts.get("name") or facts.get("path") or facts.get("source")) for facts in specification.data]
+        row = (
+            record.timestamp,
+            ", ".join(specification.tasks),
+            ", ".join(dict.fromkeys(score.embedding for score in record.result_metrics)),
+            ", ".join(data),
+            len(record.result_metrics),
+            record.complete,
+            json.dumps(record.to_dict(), allow_nan=False),
+        )
+        with self._opened(make=True) as connection:
+            cursor = connection.execute(
+                "INSERT INTO runs (timestamp, tasks, embeddings, data, scores, complete, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            connection.commit()
+            return int(cursor.lastrowid or 0)
+
+    def runs(self) -> list[StoredRun]:
+        """Return what is stored, oldest first."""
+        with self._opened() as connection:
+            connection.row_factory = sqlite3.Row
+            rows = connection.execute(
+                "SELECT id, timestamp, tasks, embeddings, data, scores, complete FROM runs ORDER BY id"
+            ).fetchall()
+        return [StoredRun(**{**dict(row), "complete": bool(row["complete"])}) for row in rows]
+
+    def get(self, number: int) -> RunRecord:
+        """Return a record.
+
+        Parameters
+        ----------
+        number
+            Its number in the store.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that number.
+        """
+        with self._opened() as connection:
+            known = [one for (one,) in connection.execute("SELECT id FROM runs ORDER BY id")]
+            row = (
+                connection.execute("SELECT record FROM runs WHERE id = ?", (number,)).fetchone()
+                if number in known
+                else None
+            )
+        if row is None:
+            there = f"it holds {min(known)} to {max(known)}" if known else "it is empty"
+            raise ValueError(f"A run must be in '{self.path}', got number {number}; {there}.")
+        return parse(row[0], f"run {number} of {self.path}", SCHEMA_VERSION, RunRecord)
+
+    @contextmanager
+    def _opened(self, make: bool = False) -> Iterator[sqlite3.Connection]:
+        if self.path.exists():
+            if not self.path.is_file():
+                raise ValueError(f"The store must be a file, got '{self.path}', which is something else.")
+        elif not make:
+            raise ValueError(f"The store must exist, got '{self.path}'; make it with run --store.")
+        elif not self.path.parent.is_dir():
+            raise ValueError(f"The store must go to an existing folder, got '{self.path.parent}'; make it first.")
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
+                self._mark(connection, make)
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"The store must be an SQLite file that you may use, got '{self.path}' ({error}); choose another."
+            ) from None
+
+    def _mark(self, connection: sqlite3.Connection, make: bool) -> None:
+        """Make a new file a store; refuse another program's."""
+        [[mark]] = connection.execute("PRAGMA application_id")
+        [[tables]] = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+        if mark == _APPLICATION:
+            return
+        if tables or not make:
+            raise ValueError(f"The store must be one of czbenchmarks, got '{self.path}', another program's file.")
+        connection.execute("BEGIN IMMEDIATE")  # two processes may begin a store at once
+        [[tables]] = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+        if not tables:
+            connection.execute(_TABLE)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.commit()

@@ -1,0 +1,83 @@
+"""``czbenchmarks results``: what ``run`` kept is shown as ``run`` showed it."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from czbenchmarks.cli.main import main
+from czbenchmarks.datasets.utils import open_dataset
+
+
+def run(*words, **more):
+    return CliRunner().invoke(main, ["-q", *(str(word) for word in words)], **more)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Two runs in a store, the first also as a file, and what was printed."""
+    folder = tmp_path_factory.mktemp("runs")
+    cells = open_dataset("baron_pancreas_human").path
+    np.save(folder / "noise.npy", np.random.default_rng(0).normal(size=(812, 4)))
+    words = ["-u", cells, "-c", folder / "noise.npy", "--store", folder / "runs.db"]
+    first = run("run", "embedding", *words, "-o", folder / "first.json")
+    second = run("run", "embedding", *words, "--labels", "donor", "-r", 1, "-r", 2)
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    return folder, [first.stdout, second.stdout]
+
+
+def test_show_prints_what_run_printed(kept):
+    folder, printed = kept
+    for number in (1, 2):
+        assert run("results", "show", number, "--store", folder / "runs.db").stdout == printed[number - 1]
+    assert run("results", "show", folder / "first.json").stdout == printed[0]
+    shown = run("results", "show", "1", "-f", "json", env={"CZBENCHMARKS_STORE": str(folder / "runs.db")})
+    assert json.loads(shown.stdout) == json.loads((folder / "first.json").read_text())
+
+
+def test_list(kept):
+    folder, _ = kept
+    table = run("results", "list", "--store", folder / "runs.db").stdout
+    assert table.count("embedding") == 2
+    rows = json.loads(run("results", "list", "--store", folder / "runs.db", "-f", "json").stdout)
+    assert [(row["id"], row["embeddings"], row["scores"]) for row in rows] == [(1, "noise", 1), (2, "noise", 1)]
+
+
+def test_export_is_one_table(kept):
+    folder, _ = kept
+    table = pd.read_csv(io.StringIO(run("results", "export", "--store", folder / "runs.db").stdout))
+    assert list(table["run"]) == [1, 2]
+    assert list(table.columns[:6]) == ["run", "timestamp", "task", "embedding", "metric", "value"]
+    assert table.columns[-1] == "key"
+    files = json.loads(run("results", "export", folder / "first.json", "-f", "json").stdout)
+    assert files == [json.loads((folder / "first.json").read_text())]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["show", "1"], "--store FILE"),
+        (["show", "none.json"], "does not exist"),
+        (["export"], "At least one run"),
+        (["list"], "Missing option '--store'"),
+        (["list", "--store", "none.db"], "must exist"),
+        (["shwo"], "No such command"),
+    ],
+)
+def test_bad_usage_is_one_line(words, says, monkeypatch):
+    monkeypatch.delenv("CZBENCHMARKS_STORE", raising=False)
+    result = run("results", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bad_store_is_refused_before_the_work(kept, monkeypatch):
+    folder, _ = kept
+    monkeypatch.setattr("czbenchmarks._evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
+    result = run("run", "embedding", "-u", "cells.h5ad", "-c", "@X", "--store", folder / "noise.npy")
+    assert result.exit_code == 2
+    assert "must be an SQLite file" in result.stderr

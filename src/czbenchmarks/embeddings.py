@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from . import _check
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
+from ._reading.parquet import read_parquet
 from ._reading.stores import check_store, child, guard, is_array, opened
-from ._reading.tables import counts_rows, index_names, read_parquet, read_text_table, table_suffix
+from ._reading.tables import counts_rows, index_names, read_text_table, table_suffix
 from .cells import Cells
 
 if TYPE_CHECKING:

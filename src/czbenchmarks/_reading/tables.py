@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import gzip
 import io
@@ -135,7 +134,7 @@ def _split(frame: pd.DataFrame, headings: list[str] | None, path: Path, name: st
 
 def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: str) -> NDArray[np.float64]:
     """Return the values of a table, refusing text and what is missing."""
-    wrong = [str(column) for column, kind in zip(columns, frame.dtypes, strict=True) if _kind(kind) not in "fiub"]
+    wrong = [str(column) for column, kind in zip(columns, frame.dtypes, strict=True) if not is_number(kind)]
     if wrong:
         raise Refused(
             f"`{name}` must hold numbers beside the names of cells, {shown(path)} has text in "
@@ -152,8 +151,9 @@ def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: s
     return values
 
 
-def _kind(dtype: Any) -> str:
-    return str(getattr(dtype, "kind", "O"))
+def is_number(dtype: Any) -> bool:
+    """Tell whether a column's type is one of real numbers or truth values."""
+    return getattr(dtype, "kind", "O") in "fiub"
 
 
 def index_names(frame: pd.DataFrame) -> Any:
@@ -265,43 +265,3 @@ class _Unpacked(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def read_parquet(path: Path, name: str) -> Table:
-    """Read a parquet file; names are its index, or its first or only column of text."""
-    regular(path, name, ".parquet file")
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"PAR1":
-        raise Refused(
-            f"`{name}` must be a .parquet file, got {shown(path)}, which is not one; write it with to_parquet."
-        )
-    # fastparquet prints what it finds damaged
-    with reading(path, name, ".parquet"), contextlib.redirect_stdout(io.StringIO()):
-        import pandas as pd
-
-        rows, columns = _parquet_shape(path)
-        affordable(rows * columns * 8, path.stat().st_size, path, name, "the table")
-        frame = pd.read_parquet(path)
-        names = index_names(frame)
-        text = [i for i, kind in enumerate(frame.dtypes) if _kind(kind) not in "fiub"]
-        if names is None and (text[:1] == [0] or len(text) == 1):  # whoever does not know pandas writes them last
-            names = frame.iloc[:, text[0]]
-            frame = frame.drop(columns=frame.columns[text[0]])
-        names = None if names is None else names.astype(str).to_numpy(dtype=object)
-        if 0 in frame.shape:
-            raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {frame.shape}.")
-        headings = [str(column) for column in frame.columns]
-        return Table(all_numbers(frame, headings, path, name), names, headings)
-
-
-def _parquet_shape(path: Path) -> tuple[int, int]:
-    try:
-        import pyarrow.parquet as engine  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        import fastparquet
-
-        file = fastparquet.ParquetFile(str(path))
-        return int(file.count()), len(file.columns)
-    found = engine.read_metadata(path)
-    return int(found.num_rows), int(found.num_columns)

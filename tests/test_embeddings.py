@@ -60,7 +60,14 @@ def test_a_missing_file_is_caught_as_either(adata, tmp_path):
     with pytest.raises(FileNotFoundError, match="which does not exist"):
         read_embedding(tmp_path / "none.npy", adata)
     with pytest.raises(ValueError, match="which does not exist"):
-        read_embedding("X_pca", adata)
+        read_embedding("X_nothing", adata)
+
+
+@pytest.mark.parametrize("form", ["{}", "obsm:{}"])
+def test_a_key_without_its_sign_is_recognised(adata, form):
+    [key] = adata.obsm
+    with pytest.raises(ValueError, match=f"Did you mean '@obsm:{key}'"):
+        read_embedding(form.format(key), adata)
 
 
 def test_damaged_npy_files_are_one_sentence(adata, tmp_path):

@@ -551,6 +551,51 @@ def test_the_baseline_of_the_cells_that_are_left(adata):
     assert record.result_metrics[1].value == whole.result_metrics[0].value
 
 
+def test_a_file_that_names_no_cells_is_said_to(adata, tmp_path):
+    table = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names).rename(columns=str)
+    table.to_csv(tmp_path / "bare.csv", index=False)
+    table.to_csv(tmp_path / "named.csv")
+    np.save(tmp_path / "array.npy", table.to_numpy())
+    given = {name: tmp_path / name for name in ("bare.csv", "named.csv", "array.npy")}
+    said = evaluate(given, adata, "embedding", labels="cell_type").warnings
+    assert said == ["bare.csv names no cells, so its rows were taken in the order of the data"]
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_an_embedding_that_is_the_same_for_all_cells_is_said_to(adata, form):
+    ones = np.ones((N, 3))
+    record = evaluate({"flat": form(ones), "model": "@obsm:X_model"}, adata, "embedding", labels="cell_type")
+    assert record.warnings == ["flat has the same values for every cell, so its scores say nothing of a model"]
+
+
+def test_counts_of_the_baseline_may_lie_in_a_layer(adata, caplog):
+    logged = adata.copy()
+    logged.layers["counts"] = adata.X.copy()
+    logged.X = np.log1p(adata.X.toarray())
+    options = {"labels": "cell_type", "baseline": True, "baseline_n_pcs": 5}
+    want = evaluate(None, adata, "embedding", **options)
+    record = evaluate(None, logged, "embedding", baseline_expression="@layers:counts", **options)
+    assert (values(record), record.warnings) == (values(want), [])
+    assert record.run_specification.baseline["embedding"]["expression"] == "@layers:counts"
+    record = evaluate(None, logged, "embedding", **options)
+    assert values(record) != values(want)
+    [said] = record.warnings
+    assert "does not look like counts" in said
+    assert caplog.text == ""
+    with pytest.raises(ValueError, match="Did you mean 'counts'"):
+        evaluate(None, logged, "embedding", baseline_expression="@layers:count", **options)
+    with pytest.raises(ValueError, match="Did you mean 'baseline'"):
+        evaluate("@obsm:X_model", adata, "embedding", compute_baseline=True)
+
+
+def test_a_record_equals_what_was_written(adata, tmp_path):
+    from czbenchmarks.results import RunRecord
+
+    record = evaluate("@obsm:X_model", adata, "embedding")
+    assert RunRecord.read(record.write(tmp_path / "run.json")) == record
+    assert record != evaluate("@obsm:X_model", adata, "embedding", random_seed=1)
+
+
 def test_tables_are_aligned_by_name(adata):
     table = pd.DataFrame(adata.obsm["X_model"], index=adata.obs_names)
     want = values(evaluate(table, adata, THREE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -33,6 +34,7 @@ def evaluate(
     *,
     random_seed: int | Iterable[int] = RANDOM_SEED,
     baseline: bool = False,
+    baseline_expression: str = "@X",
     allow_missing_cells: bool = False,
     **options: Any,
 ) -> RunRecord:
@@ -55,6 +57,8 @@ def evaluate(
         Seed of everything the tasks draw; several give the mean, the deviation and the raw values of every score.
     baseline
         Score the tasks' baseline too.
+    baseline_expression
+        Where the data hold the counts that the baseline is made of: ``@X`` or ``@layers:KEY``.
     allow_missing_cells
         Score the cells that both the data and every embedding with cell names have, and record how many were left
         out; otherwise a missing cell is an error.
@@ -104,7 +108,8 @@ def evaluate(
         plans, failures = plan_all(wanted, cells)
         embeddings = represent_all(found, kept)
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
-    run = _Run(seeds, found, embeddings, cells, _Baselines(cells, most) if baseline else None, clock)
+    baselines = _Baselines(cells, most, baseline_expression) if baseline else None
+    run = _Run(seeds, found, embeddings, cells, baselines, clock)
     with _asking_for([one for several in embeddings.values() for one in several], most):
         scores = run.score(plans, failures, only_one=len(wanted) == 1)
     with clock.phase("hashing"):
@@ -112,7 +117,11 @@ def evaluate(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
             data=[data_facts(one, used) for one, used in zip(everything, cells, strict=True)],
             embeddings={name: embedding_facts(found[name], several) for name, several in embeddings.items()},
-            baseline={plan.key: plan.baseline_input.model_dump() for plan in plans} if baseline else None,
+            baseline={
+                plan.key: {**plan.baseline_input.model_dump(), "expression": baseline_expression} for plan in plans
+            }
+            if baseline
+            else None,
             random_seeds=seeds,
             allow_missing_cells=allow_missing_cells,
         )
@@ -123,7 +132,10 @@ def evaluate(
         runtime_metrics=RuntimeMetrics(
             elapsed_time_secs=clock.elapsed, max_memory_mib=_max_memory_mib(), phases=clock.phases
         ),
-        warnings=_warnings(plans, scores, everything, cells, found),
+        warnings=[
+            *_warnings(plans, scores, everything, cells, found, embeddings),
+            *(baselines.notes if baselines else []),
+        ],
         failures=failures,
     )
 
@@ -159,6 +171,27 @@ def _seeds(given: Any) -> list[int]:
 
 
 @contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """Collect what the making of a baseline warns of, in place of the log: it belongs to the record."""
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = f"{record.getMessage().rstrip('.')}; where the data hold counts is told by baseline_expression"
+            if text not in notes:
+                notes.append(text)
+
+    logger, collector = logging.getLogger("czbenchmarks.tasks.utils"), Collector(logging.WARNING)
+    propagated = logger.propagate
+    logger.addHandler(collector)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = propagated
+
+
+@contextmanager
 def _asking_for(representations: list[Representation], most: int) -> Iterator[None]:
     """Let one search of neighbours serve every task; a representation of the caller's is as before afterwards."""
     before = [one.max_neighbors for one in representations]
@@ -174,9 +207,11 @@ def _asking_for(representations: list[Representation], most: int) -> Iterator[No
 class _Baselines:
     """Baselines of one run; tasks that make the same one share it."""
 
-    def __init__(self, cells: list[Cells], max_neighbors: int) -> None:
+    def __init__(self, cells: list[Cells], max_neighbors: int, expression: str) -> None:
+        self.notes: list[str] = []
         self._cells = cells
         self._max_neighbors = max_neighbors
+        self._expression = expression
         self._made: dict[tuple[Any, str, int], list[Representation]] = {}
 
     def of(self, plan: Plan, seed: int) -> list[Representation]:
@@ -189,8 +224,11 @@ class _Baselines:
             found = []
             for one in self._cells:
                 # A task without a baseline says so; expression is not read for that.
-                expression = None if isinstance(plan.baseline_input, NoBaselineInput) else one.piece("X")
-                made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
+                expression = None
+                if not isinstance(plan.baseline_input, NoBaselineInput):
+                    expression = one.look_up(self._expression)
+                with _noted(self.notes):
+                    made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
                 found.append(represent(made, BASELINE, keep_sparse=True))
                 found[-1].max_neighbors = self._max_neighbors
             self._made[key] = found
@@ -280,6 +318,7 @@ def _warnings(
     everything: list[Cells],
     cells: list[Cells],
     found: Mapping[str, list[Found]],
+    embeddings: Mapping[str, list[Representation]],
 ) -> list[str]:
     """Say what defaults chose and what was left out."""
     said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
@@ -293,6 +332,10 @@ def _warnings(
         strange = sum(one.missing_from_data for one in several)
         if strange:
             said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
+        if any(one.names_no_cells for one in several):
+            said.append(f"{name} names no cells, so its rows were taken in the order of the data")
+        if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
+            said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
     for score in scores:
         counts = score.counts or {}
         if counts.get("labels_left_out"):
@@ -303,6 +346,14 @@ def _warnings(
                 f"({counts['left_out']:,} cells)"
             )
     return list(dict.fromkeys(said))
+
+
+def _same_everywhere(values: Any) -> bool:
+    first = values[:1]
+    if hasattr(values, "toarray"):
+        first = first.toarray()
+        return bool((values.max(axis=0).toarray() == first).all() and (values.min(axis=0).toarray() == first).all())
+    return bool((values[-1] == first).all() and (values == first).all())
 
 
 def _max_memory_mib() -> float | None:

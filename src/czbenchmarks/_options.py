@@ -115,6 +115,7 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
         )
     for option in options:
         if option not in known:
+            known |= {"baseline", "baseline_expression", "random_seed", "allow_missing_cells"}
             raise ValueError(_check.unknown("Option", option, known, f"belongs to none of {', '.join(found)}"))
     return found
 

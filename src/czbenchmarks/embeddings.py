@@ -54,6 +54,12 @@ class Found:
     origin: dict[str, Any]
     columns: list[str] | None = None
 
+    @property
+    def names_no_cells(self) -> bool:
+        """Whether it is a file that could name its cells and does not."""
+        suffixes = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".h5ad", ".zarr")
+        return self.origin["aligned"] == "position" and str(self.origin.get("path", "")).lower().endswith(suffixes)
+
 
 @dataclass(frozen=True)
 class _Raw:
@@ -134,6 +140,8 @@ def _from_path(source: str | Path, cells: Cells) -> _Raw:
         origin["address"] = str(text)
     if key is not None:
         origin["key"] = key
+    if not path.exists():
+        _hint_at_obsm(str(source), cells)
     existing(path, name, f"{_FORMATS} file or a reference such as @obsm:KEY")
     suffix = path.suffix.lower()
     said = _check.printable(source)
@@ -152,6 +160,16 @@ def _from_path(source: str | Path, cells: Cells) -> _Raw:
             f"`{name}` must be a {_FORMATS} file or a reference such as @obsm:KEY, got {shown(path)}; convert it."
         )
     return _Raw(table.values, table.names, table.columns, origin, said)
+
+
+def _hint_at_obsm(text: str, cells: Cells) -> None:
+    """Refuse what is no file but the key of an embedding in the data."""
+    key = text.removeprefix("obsm:")
+    try:
+        cells.piece("obsm", key)
+    except (ValueError, TypeError):
+        return
+    raise ValueError(f"`embedding` must be a file or a reference, got {text!r}. Did you mean '@obsm:{key}'?")
 
 
 def split_key(source: str | Path) -> tuple[str | Path, str | None]:

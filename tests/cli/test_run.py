@@ -276,6 +276,7 @@ TWO = ["-u", "human.h5ad", "-u", "mouse.h5ad"]
 BOTH = [*TWO, "-c", "human.npy", "-c", "mouse.npy"]
 BAD = [
     ("task unknown", ["clusterng", *GOOD], "Did you mean 'clustering'?"),
+    ("no options", ["clustering", "human.h5ad", "human.npy"], "name your cells with -u and the embedding with -c"),
     ("option unknown", ["clustering", *GOOD, "--n-iteration", "3"], "'--n-iteration'. Did you mean '--n-iterations'?"),
     ("not a number", ["clustering", *GOOD, "--n-iterations", "many"], "'many' is not a valid integer"),
     ("out of range", ["clustering", *GOOD, "--n-iterations", "0"], "`n_iterations` must be a positive integer"),

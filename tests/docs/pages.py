@@ -155,8 +155,6 @@ FILES: dict[str, Callable[[Path], None]] = {
     "mouse.h5ad": cells_file("mouse"),
     "cells.csv": shuffled_table,
     "embedding.npy": lambda path: np.save(path, embedded("human").obsm["X_model"]),
-    "human.npy": lambda path: np.save(path, embedded("human").obsm["X_model"]),
-    "mouse.npy": lambda path: np.save(path, embedded("mouse").obsm["X_model"]),
 }
 
 

@@ -95,6 +95,13 @@ def test_a_make_target_in_a_sentence_exists():
     assert wanted <= set(targets)
 
 
+def test_files_of_the_demo_in_a_sentence_are_written_by_it():
+    from czbenchmarks.cli._studies import STUDIES
+
+    written = {file for study in STUDIES for file in study.files}
+    assert {"demo/human.h5ad", "demo/human_pca.npy"} <= inline("demo/") <= {f"demo/{file}" for file in written}
+
+
 def test_the_checker_can_fail():
     close = Close(0.01)
     assert close.check_output("a  0.50 b\n", "a 0.505\nb")

@@ -46,7 +46,7 @@ def test_agree_with_the_twins_and_scikit_learn(seed):
 def test_units_and_counts(metric):
     labels = pd.Series(["b", "a", "b"], index=["x", "y", "z"])
     found = metric(labels, [5, 5, 7])
-    assert found.counts == {"used": 3, "left_out": 0}
+    assert found.counts == {"used": 3, "left_out": 0, "labels": 2, "clusters": 2}
     assert found.units.kind == "cell"
     assert found.units.ids.tolist() == ["x", "y", "z"]
     assert found.units.values is None

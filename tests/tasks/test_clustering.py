@@ -22,7 +22,7 @@ def test_published_values(cells, run_twice):
     ]
     for result in results:
         assert result.params == {}
-        assert result.counts == {"used": 300, "left_out": 0}
+        assert result.counts == {"used": 300, "left_out": 0, "labels": 3, "clusters": 7}
         assert result.units.ids.tolist() == list(range(300))
 
 

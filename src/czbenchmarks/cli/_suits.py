@@ -153,9 +153,7 @@ def _between_species(task: str, facts: dict[str, Any], chosen: Chosen, source: s
         ours = organism["name"] if organism else "THIS_SPECIES"
         options += ["--organisms", ours, "--organisms", "OTHER_SPECIES"]
     if task == "cross-species_label_prediction":
-        donor = _best(facts["obs"], ("donor", "sample", "patient", "individual", "subject"), lambda one: True)
-        usable = donor is not None and donor is not chosen.labels and donor["n_values"] >= 2 and not donor["missing"]
-        options += ["--sample-ids", donor["name"]] if usable and donor else ["--aggregation-method", "none"]
+        options += ["--aggregation-method", "none"]
     here = chosen.embedding
     other = here if here.startswith("@") else "other.npy"
     return {

@@ -88,6 +88,8 @@ def _is_data(name: str) -> bool:
 def _task(key: str) -> dict[str, Any]:
     from czbenchmarks.tasks._registry import TASK_REGISTRY
 
+    from .options import has_baseline
+
     info = TASK_REGISTRY.get_task_info(key)
     return {
         "kind": "task",
@@ -96,6 +98,7 @@ def _task(key: str) -> dict[str, Any]:
         "description": info.description,
         "data_sets": "several" if info.requires_multiple_datasets else "one",
         "fields": [_field(field) for field in info.task_params.values()],
+        "has_baseline": has_baseline(key),
         "baseline_fields": [_field(field) for field in info.baseline_params.values()],
         "metrics": _metrics_of(key),
     }
@@ -201,7 +204,7 @@ def _print_task(found: dict[str, Any]) -> None:
     ]
     print_table(["Option", "What it is"], rows)
     if not found["baseline_fields"]:
-        click.echo("Its baseline has no options, or it has none.")
+        click.echo("It has no baseline." if not found["has_baseline"] else "Its baseline has no options.")
     click.echo(f"How to run it: czbenchmarks run {found['name']} --help")
 
 

@@ -47,6 +47,20 @@ def task_options(info: TaskInfo) -> list[click.Parameter]:
     ]
 
 
+def has_baseline(task: str) -> bool:
+    """Tell whether a task has a baseline.
+
+    Parameters
+    ----------
+    task
+        Its key.
+    """
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.task import NoBaselineInput
+
+    return not issubclass(TASK_REGISTRY.get_task_class(task).baseline_model, NoBaselineInput)
+
+
 def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Parameter:
     kind = field_kind(field.type)
     spellings = [name, *([ALIASES[name]] if name in ALIASES else [])]

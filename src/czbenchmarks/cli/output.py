@@ -176,5 +176,5 @@ def _number(value: float, beside: float = 0.0) -> str:
     """Write a number; one beside another with no more decimals than that."""
     if math.isnan(value):
         return "none"
-    usual = value == 0 or 1e-3 <= max(abs(value), abs(beside)) < 1e5
+    usual = value == 0 or 1e-4 <= max(abs(value), abs(beside)) < 1e5
     return f"{value:.4f}" if usual else f"{value:.2e}"

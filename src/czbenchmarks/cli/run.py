@@ -41,6 +41,20 @@ class _Tasks(click.Group):
             formatter.write_dl([(key, task.summary) for key, task in TASK_REGISTRY.summaries().items()])
 
 
+class _TaskCommand(click.Command):
+    """The command of one task."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words; say what to do with files that no option names."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            hint = "name your cells with -u and the embedding with -c"
+            raise click.UsageError(f"{error.message.rstrip('.')}; {hint}.", ctx) from None
+
+
 @click.group(
     "run",
     cls=_Tasks,
@@ -82,7 +96,7 @@ def _task_command(name: str) -> click.Command:
         inputs = f"-u '{described}' \\\n    -c predicted.npy"
     # The backspace keeps click from breaking the lines elsewhere.
     example = f"\b\nczbenchmarks run {info.name} \\\n    {inputs}{options}"
-    return click.Command(
+    return _TaskCommand(
         info.name,
         callback=run,
         params=[*_common_options(info), *task_options(info)],
@@ -94,11 +108,15 @@ def _task_command(name: str) -> click.Command:
 
 
 def _baseline_help(info: TaskInfo) -> str:
+    from .options import has_baseline
+
     if info.baseline_params:
         return "Score a baseline too, or alone: the principal components of the counts in X (variable genes, logged)."
+    if not has_baseline(info.name):
+        return "This task has no baseline."
     if info.name == "label_prediction":
         return "Score a baseline too, or alone: the expression in X itself, all genes."
-    return "Score the task's baseline too, if it has one."
+    return "Score the task's baseline too, or alone."
 
 
 def _common_options(info: TaskInfo) -> list[click.Parameter]:
@@ -139,7 +157,15 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
 
 
 def _scoring_options(info: TaskInfo) -> list[click.Parameter]:
+    from .options import has_baseline
+
+    expression = click.Option(
+        ["--baseline-expression"],
+        metavar="REFERENCE",
+        help="Where the data hold the counts that the baseline is made of: @X or @layers:KEY. [default: @X]",
+    )
     return [
+        *([expression] if has_baseline(info.name) else []),
         click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(info)),
         click.Option(
             ["-r", "--random-seed"],
@@ -199,7 +225,7 @@ def _run(
             raise click.UsageError(f"{flag} must name something, got an empty text.")
     if not cell_representation and not compute_baseline:
         raise click.UsageError("An embedding or the baseline is needed; pass -c EMBEDDING or -B.")
-    options = {
+    options: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in given.items()
         if value not in (None, ())

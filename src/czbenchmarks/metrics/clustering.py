@@ -64,7 +64,7 @@ def _agreement(score: Callable[..., float], labels_true: Any, labels_pred: Any) 
     true = labels(labels_true, "labels_true")
     predicted = labels(labels_pred, "labels_pred", len(true))
     units = Units("cell", true.ids, columns={"label": true.codes, "cluster": predicted.codes})
-    counts = {"used": len(true), "left_out": 0}
+    counts = {"used": len(true), "left_out": 0, "labels": len(true.names), "clusters": len(predicted.names)}
     if len(true.names) == len(predicted.names) == 1:
         return Measurement(math.nan, "labels and clusters hold one group each", units, counts)
     return Measurement(float(score(true.codes, predicted.codes)), None, units, counts)

@@ -48,6 +48,12 @@ def _plain(value: Any) -> Any:
 class _Part(BaseModel):
     """A part of a record: it does not change, and says what it does not know by leaving it out."""
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what is stored: a score without a value equals itself, and what is in memory only counts not."""
+        return type(self) is type(other) and self.model_dump(mode="json") == other.model_dump(mode="json")
+
+    __hash__ = None  # type: ignore[assignment]
+
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
 

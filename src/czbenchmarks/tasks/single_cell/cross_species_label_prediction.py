@@ -221,7 +221,7 @@ def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTas
         if method != "none":
             raise ValueError(
                 f"`sample_ids` is required for aggregation_method={method!r}: pass one list of sample or donor names "
-                "per data set, or aggregation_method='none' to classify single cells."
+                "per data set (--sample-ids COLUMN), or aggregation_method='none' to classify single cells."
             )
         return [_DataSet(x.array, y, None) for x, y in zip(embeddings, labels, strict=True)]
     if len(given) != len(embeddings):

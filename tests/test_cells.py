@@ -276,8 +276,14 @@ def test_categories_elsewhere_are_refused(file_of_2021, tmp_path, kind):
 ARRAYS = ["obsm/X_pca", "X/data", "X/indices", "X/indptr", "layers/dense", "obs/_index", "obs/cell_type/categories"]
 
 
+def place_of(folder, array):
+    """Return where an array of text lies: since anndata 0.13 its values are an array beside a mask."""
+    return f"{array}/values" if (folder / array / "values").exists() else array
+
+
 @pytest.mark.parametrize("array", ARRAYS)
 def test_a_missing_chunk_is_not_zeros(folder, array):
+    array = place_of(folder, array)
     (chunk,) = chunks(folder / array)
     chunk.unlink()
     reference = {"obsm": "@obsm:X_pca", "X": "@X", "layers": "@layers:dense", "obs": "cell_type"}[array.split("/")[0]]
@@ -416,6 +422,7 @@ def test_a_pickled_zarr_array_is_not_read(tmp_path, array):
     with ad.settings.override(zarr_write_format=2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ad.AnnData(np.ones((2, 2), "f4"), pd.DataFrame({"a": [1, 2]}, index=["x", "y"])).write_zarr(path)
+    array = place_of(path, array)
     metadata = path / array / ".zarray"
     described = json.loads(metadata.read_text())
     described.update(filters=[{"id": "pickle"}], compressor=None)

@@ -176,7 +176,8 @@ def _noted(notes: list[str]) -> Iterator[None]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = f"{record.getMessage().rstrip('.')}; where the data hold counts is told by baseline_expression"
+            hint = "name the counts with baseline_expression (--baseline-expression @layers:KEY)"
+            text = f"{record.getMessage().rstrip('.')}; {hint}"
             if text not in notes:
                 notes.append(text)
 

@@ -256,6 +256,7 @@ def main(page: Path) -> None:
         # anndata 0.13 sets them; pandas 3.1 warns of that
         options = "The '(future.infer_string|mode.chained_assignment)' option"
         warnings.filterwarnings("ignore", options, DeprecationWarning)
+        warnings.filterwarnings("ignore", "The 'fastparquet' engine is deprecated")
         warnings.filterwarnings("ignore", "Writing zarr v2 data will no longer be the default", UserWarning)
         shown = Page(page, Path(folder))
         os.environ.update(shown.environment)

@@ -9,11 +9,15 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .files import Refused, affordable, reading, regular, shown
 from .tables import Table, all_numbers, index_names, is_number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHILD = """
 import sys
@@ -73,11 +77,9 @@ def _write_plainly(path: str, name: str, target: str) -> int:
 def _decode(path: Path, name: str) -> Table:
     # fastparquet prints what it finds damaged
     with reading(path, name, ".parquet"), contextlib.redirect_stdout(io.StringIO()):
-        import pandas as pd
-
         rows, columns = _shape(path)
         affordable(rows * columns * 8, path.stat().st_size, path, name, "the table")
-        frame = pd.read_parquet(path)
+        frame = _frame(path)
         names = index_names(frame)
         text = [i for i, kind in enumerate(frame.dtypes) if not is_number(kind)]
         if names is None and (text[:1] == [0] or len(text) == 1):  # whoever does not know pandas writes them last
@@ -88,6 +90,16 @@ def _decode(path: Path, name: str) -> Table:
             raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {frame.shape}.")
         headings = [str(column) for column in frame.columns]
         return Table(all_numbers(frame, headings, path, name), names, headings)
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if find_spec("pyarrow") is not None:
+        import pandas as pd
+
+        return pd.read_parquet(path, engine="pyarrow")
+    import fastparquet
+
+    return fastparquet.ParquetFile(str(path)).to_pandas()
 
 
 def _shape(path: Path) -> tuple[int, int]:

@@ -111,11 +111,11 @@ def _baseline_help(info: TaskInfo) -> str:
     from .options import has_baseline
 
     if info.baseline_params:
-        return "Score a baseline too, or alone: the principal components of the counts in X (variable genes, logged)."
+        return "Score a baseline too, or alone: the principal components of the counts (variable genes, logged)."
     if not has_baseline(info.name):
         return "This task has no baseline."
     if info.name == "label_prediction":
-        return "Score a baseline too, or alone: the expression in X itself, all genes."
+        return "Score a baseline too, or alone: the expression itself, all genes."
     return "Score the task's baseline too, or alone."
 
 

@@ -44,7 +44,7 @@ types: dev
 
 docs: dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
-	$(BIN)/python -m pytest -n auto tests/docs
+	$(BIN)/python -m pytest -n auto tests/docs -m long
 	@echo "The site is in docs/_build/html/index.html."
 
 lock: dev

@@ -267,6 +267,12 @@ def test_a_shorter_file_under_the_old_mark(web, served_file, cache, once):
     assert fetch(address).read_bytes() == served.content
 
 
+def test_another_length_under_the_old_mark(web, served_file, cache, once):
+    served, address = cut_once(web, served_file, 1_200_000)
+    served.content = some(2_400_000, seed=1)
+    assert fetch(address).read_bytes() == served.content
+
+
 def test_a_resumed_mixture_is_found_by_its_checksum_and_downloaded_anew(web, served_file, cache, once):
     served, address = cut_once(web, served_file, 1_200_000)
     served.content = some(2_500_000, seed=1)  # the server lies: same mark, other bytes

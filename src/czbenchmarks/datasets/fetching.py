@@ -241,6 +241,9 @@ def _download(part: Part, target: Path, address: str) -> bool:
                 have, info = 0, None
             try:
                 with opened(address, have, info.version if info else None) as stream:
+                    if stream.start and info and info.size not in (None, stream.size):
+                        forget_content(part)  # another file under the same mark: from the beginning
+                        continue
                     if stream.start == 0:
                         anew = True
                         forget_content(part)

@@ -1,0 +1,333 @@
+"""The inner loops over pairs of cells, compiled by numba on first use and kept on disk.
+
+Distances are sums of squared differences, never the matrix product |x|^2 + |y|^2 - 2xy: nothing cancels, so the
+relative error of every distance is a few roundings whatever the offset, and on tiles that stay in the cache the sums
+are as fast as the product. A tile is some rows against `TILE` columns, whose coordinates are turned so that the
+processor works on neighbouring columns at once.
+
+All compiled code on pairs is in this file: numba keeps the result until the function's own file changes, not those it
+calls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+TILE = 128
+ROWS = 64
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _turn(points, start, stop, turned):  # type: ignore[no-untyped-def]
+    for j in range(start, stop):
+        for k in range(points.shape[1]):
+            turned[k, j - start] = points[j, k]
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _squared(rows, start, stop, turned, m, tile):  # type: ignore[no-untyped-def]
+    """Fill ``tile[i - start, :m]`` with squared distances of rows to the turned columns."""
+    d = rows.shape[1]
+    for i in range(start, stop):
+        out = tile[i - start]
+        for j in range(m):
+            out[j] = 0
+        k = 0
+        while k + 8 <= d:  # eight coordinates a pass: the running sum is loaded and stored once for them
+            x0, x1, x2, x3 = rows[i, k], rows[i, k + 1], rows[i, k + 2], rows[i, k + 3]
+            x4, x5, x6, x7 = rows[i, k + 4], rows[i, k + 5], rows[i, k + 6], rows[i, k + 7]
+            y0, y1, y2, y3 = turned[k], turned[k + 1], turned[k + 2], turned[k + 3]
+            y4, y5, y6, y7 = turned[k + 4], turned[k + 5], turned[k + 6], turned[k + 7]
+            for j in range(m):
+                a, b, c, e = x0 - y0[j], x1 - y1[j], x2 - y2[j], x3 - y3[j]
+                f, g, h, q = x4 - y4[j], x5 - y5[j], x6 - y6[j], x7 - y7[j]
+                out[j] += ((a * a + b * b) + (c * c + e * e)) + ((f * f + g * g) + (h * h + q * q))
+            k += 8
+        while k < d:
+            x0 = rows[i, k]
+            y0 = turned[k]
+            for j in range(m):
+                a = x0 - y0[j]
+                out[j] += a * a
+            k += 1
+
+
+@njit(fastmath=True, **_OPTIONS)
+def _sum(values, start, stop):  # type: ignore[no-untyped-def]
+    total = values[0] * 0
+    for j in range(start, stop):
+        total += values[j]
+    return total
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to_columns, to_rows):  # type: ignore[no-untyped-def]
+    """Add the distances in a tile to the sums of its rows by column group and, if `both`, the other way round."""
+    running = np.zeros(m, dtype=tile.dtype)
+    group = 0
+    while bounds[group + 1] <= first:
+        group += 1
+    for i in range(start, stop):
+        values = tile[i - start]
+        if root:
+            for j in range(m):
+                values[j] = np.sqrt(values[j])
+        else:
+            for j in range(m):
+                values[j] *= factor
+        low = 0
+        g = group
+        while low < m:
+            high = min(m, bounds[g + 1] - first)
+            to_columns[i, g] += _sum(values, low, high)
+            low = high
+            g += 1
+        if both:
+            for j in range(m):
+                running[j] += values[j]
+            if i + 1 == stop or row_groups[i + 1] != row_groups[i]:
+                for j in range(m):
+                    to_rows[first + j, row_groups[i]] += running[j]
+                    running[j] = 0
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def add_group_sums(rows, row_groups, points, bounds, root, factor, diagonal, to_columns, to_rows):  # type: ignore[no-untyped-def]
+    """Add up distances of rows to groups of points and of points to groups of rows.
+
+    Parameters
+    ----------
+    rows
+        a x d, one floating type throughout.
+    row_groups
+        Group of every row, from 0, in order.
+    points
+        b x d, ordered by group.
+    bounds
+        Borders of the groups of points: group g is ``points[bounds[g]:bounds[g + 1]]``.
+    root
+        Sum distances; else `factor` times their squares.
+    factor
+        See `root`.
+    diagonal
+        Rows and points are the same: each pair is computed once and added to one of the two.
+    to_columns
+        a x groups of points, double; added to.
+    to_rows
+        b x groups of rows, double; added to. Without columns if it is not wanted.
+    """
+    a, d = rows.shape
+    b = len(points)
+    both = to_rows.shape[1] > 0
+    tile = np.empty((ROWS, TILE), dtype=rows.dtype)
+    turned = np.empty((d, TILE), dtype=rows.dtype)
+    for first in range(0, b, TILE):
+        m = min(TILE, b - first)
+        _turn(points, first, first + m, turned)
+        end = first if diagonal else a
+        for start in range(0, end, ROWS):
+            stop = min(start + ROWS, end)
+            _squared(rows, start, stop, turned, m, tile)
+            _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to_columns, to_rows)
+        if diagonal:
+            for start in range(first, first + m, ROWS):
+                stop = min(start + ROWS, first + m)
+                _squared(rows, start, stop, turned, m, tile)
+                _add(tile, start, stop, row_groups, first, m, bounds, root, factor, False, to_columns, to_rows)
+
+
+@njit(**_OPTIONS)
+def _part(values, places, at, low, high, pivot, equal):  # type: ignore[no-untyped-def]
+    """Move what is below the pivot (or `equal` to it) to the front; return where the rest begins."""
+    border = low
+    for j in range(low, high):  # without a branch, which the processor would guess wrong every other time
+        value, place = values[at, j], places[at, j]
+        values[at, j], places[at, j] = values[at, border], places[at, border]
+        values[at, border], places[at, border] = value, place
+        border += value <= pivot if equal else value < pivot
+    return border
+
+
+@njit(**_OPTIONS)
+def _pivot(values, at, low, high, wanted):  # type: ignore[no-untyped-def]
+    """Return a value that has roughly `wanted` of the range below it, from nine of them."""
+    few = np.empty(9, dtype=values.dtype)
+    for i in range(9):
+        value = values[at, low + (high - low - 1) * i // 8]
+        j = i
+        while j > 0 and few[j - 1] > value:
+            few[j] = few[j - 1]
+            j -= 1
+        few[j] = value
+    return few[min(8, (wanted * 9) // (high - low) + 1)]
+
+
+@njit(**_OPTIONS)
+def _shrink(values, places, at, count, keep):  # type: ignore[no-untyped-def]
+    """Keep the `keep` smallest candidates of a row, or some more; return how many, and what no other is below."""
+    low, high = 0, count
+    threshold = values.dtype.type(np.inf)
+    while high > keep + keep // 8:
+        pivot = _pivot(values, at, low, high, keep - low)
+        border = _part(values, places, at, low, high, pivot, False)
+        if border >= keep:
+            high, threshold = border, pivot
+        elif border > low:
+            low = border
+        else:  # the pivot is the least; there may be many of it
+            low = _part(values, places, at, low, high, pivot, True)
+            if low >= keep:
+                return keep, pivot
+    return high, threshold
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _collect(tile, at, m, first, values, places, row, count, threshold):  # type: ignore[no-untyped-def]
+    """Append the columns nearer than the threshold to a row's candidates; return how many there are now."""
+    for low in range(0, m, 16):
+        high = min(low + 16, m)
+        some = 0
+        for j in range(low, high):
+            some += tile[at, j] < threshold
+        if some:  # written without a branch, which the processor would guess wrong
+            for j in range(low, high):
+                values[row, count] = tile[at, j]
+                places[row, count] = first + j
+                count += tile[at, j] < threshold
+    return count
+
+
+@njit(fastmath=True, **_OPTIONS)
+def _exact(points, row, other):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for k in range(points.shape[1]):
+        difference = np.float64(points[row, k]) - np.float64(points[other, k])
+        total += difference * difference
+    return total
+
+
+@njit(**_OPTIONS)
+def _later(x, i, y, j):  # type: ignore[no-untyped-def]
+    return x > y or (x == y and i > j)
+
+
+@njit(**_OPTIONS)
+def _sift(keys, ids, root, count):  # type: ignore[no-untyped-def]
+    """Restore the heap (latest entry on top) below `root`."""
+    while True:
+        child = 2 * root + 1
+        if child >= count:
+            return
+        if child + 1 < count and _later(keys[child + 1], ids[child + 1], keys[child], ids[child]):
+            child += 1
+        if not _later(keys[child], ids[child], keys[root], ids[root]):
+            return
+        keys[root], keys[child] = keys[child], keys[root]
+        ids[root], ids[child] = ids[child], ids[root]
+        root = child
+
+
+@njit(**_OPTIONS)
+def _sort(keys, ids, count):  # type: ignore[no-untyped-def]
+    """Sort the first `count` entries by (key, id), in place."""
+    for root in range(count // 2 - 1, -1, -1):
+        _sift(keys, ids, root, count)
+    for last in range(count - 1, 0, -1):
+        keys[0], keys[last] = keys[last], keys[0]
+        ids[0], ids[last] = ids[last], ids[0]
+        _sift(keys, ids, 0, last)
+
+
+@njit(**_OPTIONS)
+def _search_fully(points, names, row, ranges, k, keys, ids):  # type: ignore[no-untyped-def]
+    """Fill the first k keys and ids with a row's nearest points, all distances in double precision."""
+    count = 0
+    for r in range(len(ranges)):
+        for j in range(ranges[r, 0], ranges[r, 1]):
+            key = -1.0 if j == row else _exact(points, row, j)
+            if count < k:
+                keys[count] = key
+                ids[count] = names[j]
+                count += 1
+                if count == k:
+                    for root in range(k // 2 - 1, -1, -1):
+                        _sift(keys, ids, root, k)
+            elif _later(keys[0], ids[0], key, names[j]):
+                keys[0] = key
+                ids[0] = names[j]
+                _sift(keys, ids, 0, k)
+    _sort(keys, ids, k)
+
+
+@njit(**_OPTIONS)
+def nearest(points, names, start, stop, ranges, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
+    """Find the k nearest points of consecutive points, the point itself first, then by (distance, name).
+
+    Parameters
+    ----------
+    points
+        n x d.
+    names
+        Number of every point, which settles ties and is written.
+    start, stop
+        The points whose neighbours are wanted; memory grows with their number.
+    ranges
+        r x 2 borders of the points to search, at least k; `start` to `stop` is among them.
+    k, keep
+        How many are wanted, and how many candidates are kept in the precision of `points`, more than k.
+    slack
+        Relative error of a squared distance in that precision, at most.
+    indices, distances
+        (stop - start) x k, written.
+
+    Returns
+    -------
+    How many rows were searched again because their candidates might have missed a neighbour.
+    """
+    d = points.shape[1]
+    rows = stop - start
+    room = 2 * keep + TILE + 1
+    tile = np.empty((ROWS, TILE), dtype=points.dtype)
+    turned = np.empty((d, TILE), dtype=points.dtype)
+    values = np.empty((rows, room), dtype=points.dtype)
+    places = np.empty((rows, room), dtype=np.int32)
+    counts = np.zeros(rows, dtype=np.int64)
+    thresholds = np.full(rows, np.inf, dtype=points.dtype)
+    for r in range(len(ranges)):
+        for first in range(ranges[r, 0], ranges[r, 1], TILE):
+            m = min(TILE, ranges[r, 1] - first)
+            _turn(points, first, first + m, turned)
+            for low in range(0, rows, ROWS):
+                high = min(low + ROWS, rows)
+                _squared(points, start + low, start + high, turned, m, tile)
+                for i in range(low, high):
+                    count = _collect(tile, i - low, m, first, values, places, i, counts[i], thresholds[i])
+                    if count >= room - TILE:
+                        count, thresholds[i] = _shrink(values, places, i, count, keep)
+                    counts[i] = count
+    keys = np.empty(room, dtype=np.float64)
+    ids = np.empty(room, dtype=np.int32)
+    again = 0
+    for i in range(rows):
+        row = start + i
+        count = counts[i]
+        if count > keep:
+            count, thresholds[i] = _shrink(values, places, i, count, keep)
+        own = False
+        for c in range(count):
+            place = places[i, c]
+            own = own or place == row
+            keys[c] = -1.0 if place == row else _exact(points, row, place)
+            ids[c] = names[place]
+        _sort(keys, ids, count)
+        # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide.
+        if not own or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
+            again += 1
+            _search_fully(points, names, row, ranges, k, keys, ids)
+        keys[0] = 0.0
+        for c in range(k):
+            indices[i, c] = ids[c]
+            distances[i, c] = np.sqrt(keys[c])
+    return again

@@ -165,10 +165,9 @@ def _pivot(values, at, low, high, wanted):  # type: ignore[no-untyped-def]
 
 
 @njit(**_OPTIONS)
-def _shrink(values, places, at, count, keep):  # type: ignore[no-untyped-def]
+def _shrink(values, places, at, count, keep, threshold):  # type: ignore[no-untyped-def]
     """Keep the `keep` smallest candidates of a row, or some more; return how many, and what no other is below."""
     low, high = 0, count
-    threshold = values.dtype.type(np.inf)
     while high > keep + keep // 8:
         pivot = _pivot(values, at, low, high, keep - low)
         border = _part(values, places, at, low, high, pivot, False)
@@ -199,13 +198,27 @@ def _collect(tile, at, m, first, values, places, row, count, threshold):  # type
     return count
 
 
-@njit(fastmath=True, **_OPTIONS)
-def _exact(points, row, other):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for k in range(points.shape[1]):
-        difference = np.float64(points[row, k]) - np.float64(points[other, k])
-        total += difference * difference
-    return total
+@njit(**_OPTIONS)
+def _exact(rows, row, points, place):  # type: ignore[no-untyped-def]
+    """Return a squared distance in double precision; without fastmath, so that it rounds alike wherever it is used."""
+    d = points.shape[1]
+    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+    k = 0
+    while k + 4 <= d:
+        a = np.float64(rows[row, k]) - np.float64(points[place, k])
+        b = np.float64(rows[row, k + 1]) - np.float64(points[place, k + 1])
+        c = np.float64(rows[row, k + 2]) - np.float64(points[place, k + 2])
+        e = np.float64(rows[row, k + 3]) - np.float64(points[place, k + 3])
+        s0 += a * a
+        s1 += b * b
+        s2 += c * c
+        s3 += e * e
+        k += 4
+    while k < d:
+        a = np.float64(rows[row, k]) - np.float64(points[place, k])
+        s0 += a * a
+        k += 1
+    return (s0 + s1) + (s2 + s3)
 
 
 @njit(**_OPTIONS)
@@ -241,93 +254,93 @@ def _sort(keys, ids, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**_OPTIONS)
-def _search_fully(points, names, row, ranges, k, keys, ids):  # type: ignore[no-untyped-def]
+def _search_fully(rows, row, own, points, names, ranges, k, keys, ids):  # type: ignore[no-untyped-def]
     """Fill the first k keys and ids with a row's nearest points, all distances in double precision."""
     count = 0
     for r in range(len(ranges)):
-        for j in range(ranges[r, 0], ranges[r, 1]):
-            key = -1.0 if j == row else _exact(points, row, j)
+        for place in range(ranges[r, 0], ranges[r, 1]):
+            key = -1.0 if place == own else _exact(rows, row, points, place)
             if count < k:
                 keys[count] = key
-                ids[count] = names[j]
+                ids[count] = names[place]
                 count += 1
                 if count == k:
                     for root in range(k // 2 - 1, -1, -1):
                         _sift(keys, ids, root, k)
-            elif _later(keys[0], ids[0], key, names[j]):
+            elif _later(keys[0], ids[0], key, names[place]):
                 keys[0] = key
-                ids[0] = names[j]
+                ids[0] = names[place]
                 _sift(keys, ids, 0, k)
     _sort(keys, ids, k)
 
 
 @njit(**_OPTIONS)
-def nearest(points, names, start, stop, ranges, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
-    """Find the k nearest points of consecutive points, the point itself first, then by (distance, name).
+def nearest(rows, owns, points, names, ranges, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
+    """Find the k nearest points of every row, the row itself first, then by (distance, name).
 
     Parameters
     ----------
+    rows
+        r x d; memory grows with r.
+    owns
+        Which point each row is, -1 if it is none of them.
     points
-        n x d.
+        n x d, of the same type.
     names
         Number of every point, which settles ties and is written.
-    start, stop
-        The points whose neighbours are wanted; memory grows with their number.
     ranges
-        r x 2 borders of the points to search, at least k; `start` to `stop` is among them.
+        Borders of the points to search, one pair a line: at least k points, those that are rows among them.
     k, keep
         How many are wanted, and how many candidates are kept in the precision of `points`, more than k.
     slack
         Relative error of a squared distance in that precision, at most.
     indices, distances
-        (stop - start) x k, written.
+        r x k, written.
 
     Returns
     -------
     How many rows were searched again because their candidates might have missed a neighbour.
     """
-    d = points.shape[1]
-    rows = stop - start
+    n_rows, d = rows.shape
     room = 2 * keep + TILE + 1
     tile = np.empty((ROWS, TILE), dtype=points.dtype)
     turned = np.empty((d, TILE), dtype=points.dtype)
-    values = np.empty((rows, room), dtype=points.dtype)
-    places = np.empty((rows, room), dtype=np.int32)
-    counts = np.zeros(rows, dtype=np.int64)
-    thresholds = np.full(rows, np.inf, dtype=points.dtype)
+    values = np.empty((n_rows, room), dtype=points.dtype)
+    places = np.empty((n_rows, room), dtype=np.int32)
+    counts = np.zeros(n_rows, dtype=np.int64)
+    thresholds = np.full(n_rows, np.inf, dtype=points.dtype)
     for r in range(len(ranges)):
         for first in range(ranges[r, 0], ranges[r, 1], TILE):
             m = min(TILE, ranges[r, 1] - first)
             _turn(points, first, first + m, turned)
-            for low in range(0, rows, ROWS):
-                high = min(low + ROWS, rows)
-                _squared(points, start + low, start + high, turned, m, tile)
-                for i in range(low, high):
-                    count = _collect(tile, i - low, m, first, values, places, i, counts[i], thresholds[i])
+            for start in range(0, n_rows, ROWS):
+                stop = min(start + ROWS, n_rows)
+                _squared(rows, start, stop, turned, m, tile)
+                for i in range(start, stop):
+                    count = _collect(tile, i - start, m, first, values, places, i, counts[i], thresholds[i])
                     if count >= room - TILE:
-                        count, thresholds[i] = _shrink(values, places, i, count, keep)
+                        count, thresholds[i] = _shrink(values, places, i, count, keep, thresholds[i])
                     counts[i] = count
     keys = np.empty(room, dtype=np.float64)
     ids = np.empty(room, dtype=np.int32)
     again = 0
-    for i in range(rows):
-        row = start + i
+    for i in range(n_rows):
         count = counts[i]
         if count > keep:
-            count, thresholds[i] = _shrink(values, places, i, count, keep)
-        own = False
+            count, thresholds[i] = _shrink(values, places, i, count, keep, thresholds[i])
+        missing = owns[i] >= 0
         for c in range(count):
             place = places[i, c]
-            own = own or place == row
-            keys[c] = -1.0 if place == row else _exact(points, row, place)
+            if place == owns[i]:
+                missing = False
+            keys[c] = -1.0 if place == owns[i] else _exact(rows, i, points, place)
             ids[c] = names[place]
         _sort(keys, ids, count)
         # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide.
-        if not own or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
+        if missing or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
             again += 1
-            _search_fully(points, names, row, ranges, k, keys, ids)
-        keys[0] = 0.0
+            _search_fully(rows, i, owns[i], points, names, ranges, k, keys, ids)
         for c in range(k):
             indices[i, c] = ids[c]
-            distances[i, c] = np.sqrt(keys[c])
+            distances[i, c] = np.sqrt(max(keys[c], 0.0))
     return again

@@ -1,8 +1,7 @@
-"""Euclidean distances in blocks; an n x n matrix is never held.
+"""The precision in which distances are computed.
 
-Distances come from the matrix product |x|^2 + |y|^2 - 2xy in double precision. The product cancels when both norms are
-large against the distance. So each block is first moved to its own mean, whereby an offset of the whole embedding
-changes nothing, and pairs that are still much nearer to each other than to that mean are computed from differences.
+Distances are sums of squared differences (see ``compiled``), so nothing cancels and single precision is enough
+wherever the coordinates themselves fit in it. Those that do not are worked on in double precision.
 """
 
 from __future__ import annotations
@@ -10,30 +9,52 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1024
-_CANCELLED = 1e-7  # of the norms: below it, less than nine digits of the squared distance are left
-_VALUES = 1 << 22  # coordinates held at a time, 32 MB: an "embedding" may be 20,000 genes wide
+Floats = NDArray[np.floating]
+
+_USUAL = (1e-12, 1e12)  # largest magnitudes whose squares stay far from overflow and underflow in single precision
 
 
-def columns_at_a_time(d: int) -> int:
-    """Return how many points of d coordinates a block compares its rows with."""
-    return min(8 * BLOCK, max(1, 2 * _VALUES // d))
+def in_working_precision(X: Floats) -> tuple[Floats, float]:
+    """Return coordinates as rows of float32 if they fit exactly, else of float64, and the unit they are in.
+
+    Parameters
+    ----------
+    X
+        n x d, finite.
+
+    Returns
+    -------
+    Contiguous n x d points (`X` itself where nothing had to change), and a power of two: ``X = points * unit``.
+    """
+    largest = float(np.abs(X).max(initial=0.0))
+    unit = 1.0
+    if largest > 0 and not _USUAL[0] < largest < _USUAL[1]:
+        unit = 2.0 ** float(np.clip(np.ceil(np.log2(largest)), -1000, 1000))  # a power of two: dividing rounds nothing
+        X = X.astype(np.float64) / unit
+    if X.dtype == np.float32:
+        return np.ascontiguousarray(X), unit
+    if X.dtype.itemsize <= 4:  # half precision
+        return np.ascontiguousarray(X, dtype=np.float32), unit
+    single = X.astype(np.float32)
+    fits = all((single[low : low + _ROWS] == X[low : low + _ROWS]).all() for low in range(0, len(X), _ROWS))
+    return np.ascontiguousarray(single if fits else X, dtype=np.float32 if fits else np.float64), unit
 
 
-def block_distances(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the distances between two sets of points, ``len(rows) x len(columns)``, in double precision."""
-    centre = rows.mean(axis=0)
-    rows = rows - centre
-    columns = columns - centre
-    squared = rows @ columns.T
-    squared *= -2.0
-    norms = np.einsum("ij,ij->i", rows, rows)[:, None] + np.einsum("ij,ij->i", columns, columns)
-    squared += norms
-    norms *= _CANCELLED
-    row, column = np.nonzero(squared < norms)
-    pairs = max(1, _VALUES // rows.shape[1])
-    for start in range(0, len(row), pairs):
-        i, j = row[start : start + pairs], column[start : start + pairs]
-        difference = rows[i] - columns[j]
-        squared[i, j] = np.einsum("pd,pd->p", difference, difference)
-    return np.sqrt(squared, out=squared)
+_ROWS = 4096
+
+
+def unit_vectors(X: Floats) -> Floats:
+    """Return the rows divided by their length, n x d, as ``float64``.
+
+    Parameters
+    ----------
+    X
+        n x d, finite, no row of zeros.
+    """
+    scaled = X / np.abs(X).max(axis=1, keepdims=True).astype(np.float64)  # no overflow, whatever the unit
+    return scaled / np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
+
+
+def relative_slack(d: int, dtype: np.dtype[np.floating]) -> float:
+    """Return a bound on the relative error of a squared distance of `d` coordinates, generously."""
+    return float(np.finfo(dtype).eps) * (2.0 * d + 16.0)

@@ -1,30 +1,27 @@
-"""Exact nearest neighbours, repeatable to the bit.
+"""Nearest neighbours, repeatable to the bit: exact, or among the cells of near clusters.
 
-A library search (faiss, flat) in single precision only *proposes* candidates, a few more than asked for. Their
-distances are computed again in double precision and sorted by (distance, index), the cell itself first. A row whose
-candidates might miss a neighbour (the proposal's last distance does not clear the k-th exact one by more than single
-precision's rounding) is redone over all cells. So neither the library's rounding nor its threads reach the result.
+Candidates are collected in the precision of the coordinates, a few more than asked for. Their distances are computed
+again in double precision and sorted by (distance, index), the cell itself first. A cell whose candidates might miss a
+neighbour (the distance beyond which nothing was kept does not clear the k-th exact one by more than rounding) is
+searched again over all cells in double precision. So neither rounding nor threads reach the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .distances import Floats, in_working_precision, relative_slack
 from .parallel import map_blocks, ranges
 
-Floats = NDArray[np.floating]
+Search = Literal["exact", "approximate", "given"]
 
-_MARGIN = 16
-_BLOCK = 512  # rows proposed at a time
-_VALUES = 1 << 22  # coordinates gathered at a time, 32 MB
-_FULL_PAIRS = 1 << 19
-
-
-_Proposer = Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float64]]]
+_MARGIN = 8  # candidates more than asked for
+_BLOCK = 128  # rows searched at a time
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,19 @@ class Neighbors:
     Attributes
     ----------
     indices
-        n x k, ``int64``; column 0 is the cell itself.
+        n x k, ``int32``; column 0 is the cell itself.
     distances
         n x k Euclidean distances, ``float64``; column 0 is 0.
+    search
+        ``"exact"``, ``"approximate"``, or ``"given"`` by the user.
+    recall
+        Share of the true neighbours among those of an approximate search, measured on a sample.
     """
 
-    indices: NDArray[np.int64]
+    indices: NDArray[np.int32]
     distances: NDArray[np.float64]
+    search: Search = "exact"
+    recall: float | None = None
 
     @property
     def k(self) -> int:
@@ -49,7 +52,17 @@ class Neighbors:
 
     def first(self, k: int) -> Neighbors:
         """Return the same lists cut to `k` entries."""
-        return self if k == self.k else Neighbors(self.indices[:, :k], self.distances[:, :k])
+        if k == self.k:
+            return self
+        return Neighbors(self.indices[:, :k], self.distances[:, :k], self.search, self.recall)
+
+    def facts(self) -> dict[str, Any]:
+        """Say how the neighbours were found, for the details of a result; nothing if they are exact."""
+        if self.search == "exact":
+            return {}
+        if self.recall is None:
+            return {"neighbors": self.search}
+        return {"neighbors": self.search, "neighbors_recall": round(self.recall, 4)}
 
 
 def exact_neighbors(X: Floats, k: int) -> Neighbors:
@@ -62,91 +75,55 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
     k
         1 to n.
     """
-    n = X.shape[0]
-    if k == 1:
-        return Neighbors(np.arange(n, dtype=np.int64)[:, None], np.zeros((n, 1)))
-    exact = np.ascontiguousarray(X, dtype=np.float64)
-    candidates = min(n, k + _MARGIN)
-    propose = _proposer(exact, candidates) if candidates < n else None
-    indices = np.empty((n, k), dtype=np.int64)
-    distances = np.empty((n, k))
+    points, unit = in_working_precision(X)
+    cells = np.arange(len(points), dtype=np.int32)
+    everything = np.array([[0, len(points)]])
+    jobs = [(slice(*block), everything) for block in ranges(len(points), _BLOCK)]
+    return search(points, cells, points, cells, jobs, k, unit)
 
-    def work(block: tuple[int, int]) -> None:
-        start, stop = block
-        rows = np.arange(start, stop)
-        if propose is None:
-            redo = rows
-        else:
-            listed, clear = propose(start, stop)
-            squared = np.empty(listed.shape)
-            for low, high in ranges(len(rows), max(1, _VALUES // (candidates * exact.shape[1]))):
-                squared[low:high] = _squared_to(exact, rows[low:high], listed[low:high])
-            order, kth = _order(listed, squared, rows, k)
-            indices[start:stop] = np.take_along_axis(listed, order, axis=1)
-            distances[start:stop] = np.sqrt(np.take_along_axis(squared, order, axis=1))
-            redo = rows[~(kth < clear) | (indices[start:stop, 0] != rows)]
-        for low, high in ranges(len(redo), max(1, _FULL_PAIRS // n)):
-            part = redo[low:high]
-            indices[part], distances[part] = _full_rows(exact, part, k)
 
-    map_blocks(work, ranges(n, _BLOCK), "nearest neighbours")
+def search(
+    rows: Floats,
+    owns: NDArray[np.int32],
+    points: Floats,
+    names: NDArray[np.int32],
+    jobs: Sequence[tuple[slice, NDArray[np.int64]]],
+    k: int,
+    unit: float = 1.0,
+    what: str = "nearest neighbours",
+) -> Neighbors:
+    """Find the `k` nearest points of rows, block by block, each among points of its own.
+
+    Parameters
+    ----------
+    rows, points
+        r x d and n x d, of one type; see ``in_working_precision``.
+    owns
+        Which point each row is; -1 if it is none.
+    names
+        Index of every point in the result, which settles ties.
+    jobs
+        Rows, and the ranges of points they are compared with (borders, one pair a line), their own among them.
+    k
+        At most the number of points in any job.
+    unit
+        What distances are multiplied by.
+    what
+        What is done, for who shows progress.
+    """
+    from .compiled import nearest
+
+    indices = np.empty((len(rows), k), dtype=np.int32)
+    distances = np.empty((len(rows), k))
+    slack = relative_slack(points.shape[1], points.dtype)
+
+    def visit(job: tuple[slice, NDArray[np.int64]]) -> None:
+        part, borders = job
+        nearest(
+            rows[part], owns[part], points, names, borders, k, k + _MARGIN, slack, indices[part], distances[part]
+        )
+        if unit != 1.0:
+            distances[part] *= unit
+
+    map_blocks(visit, jobs, what, cost=lambda job: float((job[1][:, 1] - job[1][:, 0]).sum()))
     return Neighbors(indices, distances)
-
-
-def _proposer(exact: Floats, candidates: int) -> _Proposer:
-    """Return a function of a row range: candidate lists, and the squared distance below which they are complete."""
-    import faiss
-
-    mean = exact.mean(axis=0)
-    # One common factor keeps single precision away from overflow and underflow, whatever the unit of the embedding.
-    scale = float(np.maximum(exact.max(axis=0) - mean, mean - exact.min(axis=0)).max()) or 1.0
-    single: NDArray[np.float32] = np.empty(exact.shape, dtype=np.float32)
-    for low, high in ranges(len(exact), max(1, _VALUES // exact.shape[1])):
-        single[low:high] = (exact[low:high] - mean) / scale
-    index = faiss.IndexFlatL2(single.shape[1])
-    index.add(single)
-    norms = np.einsum("ij,ij->i", single, single, dtype=np.float64)
-    # |computed - true| of |x|^2 + |y|^2 - 2xy in single precision, sums over d terms included, generously.
-    rounding = 4.0 * np.finfo(np.float32).eps * (np.sqrt(single.shape[1]) + 8.0)
-    largest = float(norms.max())
-
-    def propose(start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        faiss.omp_set_num_threads(1)
-        found, listed = index.search(single[start:stop], candidates)
-        clear = found[:, -1].astype(np.float64) - rounding * (norms[start:stop] + largest)
-        return listed.astype(np.int64, copy=False), clear * scale * scale
-
-    return propose
-
-
-def _squared_to(exact: Floats, rows: NDArray[np.int64], listed: NDArray[np.int64]) -> NDArray[np.float64]:
-    difference = exact[listed]
-    difference -= exact[rows][:, None, :]
-    return np.einsum("rcd,rcd->rc", difference, difference)
-
-
-def _order(
-    listed: NDArray[np.int64], squared: NDArray[np.float64], rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Order candidates by (self first, distance, index); return the first k and the k-th squared distance."""
-    key = squared.copy()
-    key[listed == rows[:, None]] = -1.0
-    by_index = np.argsort(listed, axis=1)
-    order = np.take_along_axis(
-        by_index, np.argsort(np.take_along_axis(key, by_index, axis=1), axis=1, kind="stable"), axis=1
-    )[:, :k]
-    return order, np.take_along_axis(squared, order[:, -1:], axis=1)[:, 0]
-
-
-def _full_rows(exact: Floats, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return neighbours of `rows` among all cells, without a proposal."""
-    squared = np.empty((len(rows), exact.shape[0]))
-    for low, high in ranges(len(exact), max(1, _VALUES // exact.shape[1])):
-        for position, row in enumerate(rows):
-            difference = exact[low:high] - exact[row]
-            squared[position, low:high] = np.einsum("cd,cd->c", difference, difference)
-    squared[np.arange(len(rows)), rows] = -1.0
-    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-    found = np.take_along_axis(squared, order, axis=1)
-    found[:, 0] = 0.0
-    return order, np.sqrt(found)

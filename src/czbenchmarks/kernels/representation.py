@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .neighbors import Neighbors, exact_neighbors
+
+# Exact search takes four times as long for twice the cells: half a minute for so many on two cores.
+EXACT_UP_TO = 200_000
 
 
 class Representation:
@@ -24,13 +27,32 @@ class Representation:
     max_neighbors
         The largest number of neighbours (the cell itself included) anyone will ask for, if known: asking for fewer
         first then costs no second search.
+    neighbors
+        Neighbours of the n cells, to be used instead of a search.
+    search
+        ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 200,000 cells.
     """
 
-    def __init__(self, values: Any, max_neighbors: int = 0) -> None:
+    def __init__(
+        self,
+        values: Any,
+        max_neighbors: int = 0,
+        *,
+        neighbors: Neighbors | None = None,
+        search: Literal["auto", "exact", "approximate"] = "auto",
+    ) -> None:
+        if search not in ("auto", "exact", "approximate"):
+            raise ValueError(f"`search` must be 'auto', 'exact' or 'approximate', got {search!r}.")
+        if neighbors is not None and len(neighbors.indices) != values.shape[0]:
+            raise ValueError(
+                f"`neighbors` must be of the embedding's {values.shape[0]:,} cells, got those of "
+                f"{len(neighbors.indices):,}."
+            )
         self.values = values
         self.max_neighbors = max_neighbors
+        self.search = search
         self._dense: NDArray[np.floating] | None = None
-        self._neighbors: Neighbors | None = None
+        self._neighbors = neighbors
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -59,9 +81,33 @@ class Representation:
             return self._dense
 
     def neighbors(self, k: int) -> Neighbors:
-        """Return the `k` nearest cells of every cell, itself first; at most all `n`."""
+        """Return the `k` nearest cells of every cell, itself first; at most all `n`.
+
+        Parameters
+        ----------
+        k
+            Entries per cell, itself included.
+
+        Raises
+        ------
+        ValueError
+            If neighbours were given and hold fewer.
+        """
         k = min(k, self.n)
         with self._lock:
-            if self._neighbors is None or self._neighbors.k < k:
-                self._neighbors = exact_neighbors(self.array, min(max(k, self.max_neighbors), self.n))
-            return self._neighbors.first(k)
+            found = self._neighbors
+            if found is not None and found.search == "given" and found.k < k:
+                raise ValueError(
+                    f"`neighbors` must hold {k:,} cells per cell, itself included, got {found.k:,}; compute as many "
+                    f"(scanpy.pp.neighbors(adata, n_neighbors={k})) or leave it out."
+                )
+            if found is None or found.k < k:
+                found = self._neighbors = self._found(min(max(k, self.max_neighbors), self.n))
+            return found.first(k)
+
+    def _found(self, k: int) -> Neighbors:
+        if self.search == "approximate" or (self.search == "auto" and self.n > EXACT_UP_TO):
+            from .approximate import approximate_neighbors
+
+            return approximate_neighbors(self.array, k)
+        return exact_neighbors(self.array, k)

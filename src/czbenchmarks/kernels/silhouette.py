@@ -1,66 +1,249 @@
-"""Silhouette of every cell, exact, in blocks.
+"""Silhouette of every cell, exact, in blocks; or of some cells, against all.
 
-Cells are ordered by group, so that the sum of a cell's distances to a group is one slice of its row. Sums are taken in
-double precision: a group may hold a million distances. Memory is two blocks per thread.
+Cells are ordered by group and cut into blocks of whole small groups or of parts of a large one, so that what a block
+adds to another is a few sums per cell. Each pair of blocks is visited once and serves both. Sums are taken in double
+precision: a group may hold a million distances. Memory is a few numbers per cell and one pair of blocks per thread,
+also where there are as many groups as cells.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .distances import BLOCK, block_distances, columns_at_a_time
-from .parallel import map_blocks, ranges
+from .distances import Floats, in_working_precision, unit_vectors
+from .parallel import map_blocks
+
+Codes = NDArray[np.int64]
+Other = Literal["nearest", "furthest", "mean_other"]
+Distance = Literal["euclidean", "cosine"]
+
+_BLOCK = 1024
+_LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
+_MANY = 100_000
+_SOME = 256  # rows of a sample at a time
 
 
-def silhouette_samples(X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (b - a) / max(a, b) for every cell; a: mean distance within its group, b: to the nearest other group.
+def silhouette_samples(
+    X: Floats,
+    codes: Codes,
+    *,
+    within: Codes | None = None,
+    rows: Codes | None = None,
+    distance: Distance = "euclidean",
+    other: Other = "nearest",
+) -> NDArray[np.float64]:
+    """Return (b - a) / max(a, b) of cells; a: mean distance to its own group, b: to another.
 
     Parameters
     ----------
     X
-        n x d.
+        n x d; for the cosine distance without rows of zeros.
     codes
-        Group of every cell, 0 to the number of groups - 1, each occurring; at least two groups.
+        Group of every cell, 0 to the number of groups - 1.
+    within
+        Cells are compared only with cells of the same value (batches within each label), 0 to the number of values -
+        1; each value must hold at least two groups. By default all cells with all.
+    rows
+        Cells wanted, by default all. They are compared with all cells.
+    distance
+        ``"euclidean"``, or ``"cosine"``: 1 - cosine.
+    other
+        What b is: the mean distance to the ``"nearest"`` or ``"furthest"`` other group, or ``"mean_other"``: to all
+        cells of all other groups.
 
     Returns
     -------
-    n values in [-1, 1]; 0 for the only cell of a group, and where all distances are 0.
+    One value in [-1, 1] for each of `rows`; 0 for the only cell of a group, and where all distances are 0.
     """
-    order = np.argsort(codes, kind="stable")
-    groups = codes[order]
-    sizes = np.bincount(codes)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    points = np.ascontiguousarray(X[order], dtype=np.float64)
-    n = len(points)
-    values = np.empty(n)
-
-    def work(block: tuple[int, int]) -> None:
-        start, stop = block
-        sums = np.zeros((stop - start, len(sizes)))
-        for low, high in ranges(n, columns_at_a_time(points.shape[1])):
-            distances = block_distances(points[start:stop], points[low:high])
-            own = np.arange(max(start, low), min(stop, high))
-            distances[own - start, own - low] = 0.0  # a cell's distance to itself, free of rounding
-            first, last = groups[low], groups[high - 1]
-            edges = np.maximum(starts[first : last + 1], low) - low
-            sums[:, first : last + 1] += np.add.reduceat(distances, edges, axis=1)
-        values[start:stop] = _from_sums(sums, groups[start:stop], sizes)
-
-    map_blocks(work, ranges(n, BLOCK), "silhouette")
-    result = np.empty(n)
-    result[order] = values
-    return result
+    outer = np.zeros(len(codes), dtype=np.int64) if within is None else within
+    order = np.lexsort((codes, outer))
+    points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
+    layout = _Layout(outer[order], codes[order], _BLOCK if len(codes) < _MANY else _LARGE_BLOCK)
+    pairs = _Pairs(points[order], layout, root=distance == "euclidean", other=other)
+    if rows is None:
+        result = np.empty(len(codes))
+        result[order] = pairs.of_all()
+        return result
+    place = np.empty(len(codes), dtype=np.int64)
+    place[order] = np.arange(len(codes))
+    return pairs.of_some(place[rows])
 
 
-def _from_sums(sums: NDArray[np.float64], own: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    rows = np.arange(len(own))
-    within = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
-    means = sums / sizes
-    means[rows, own] = np.inf
-    nearest = means.min(axis=1)
-    larger = np.maximum(within, nearest)
-    with np.errstate(invalid="ignore"):
-        values = np.where(larger > 0, (nearest - within) / larger, 0.0)
-    values[sizes[own] == 1] = 0.0
-    return values
+@dataclass(frozen=True)
+class _Block:
+    """Consecutive cells: whole groups, or a part of one."""
+
+    start: int
+    stop: int
+    first: int  # its first group
+    bounds: Codes  # borders of its groups, from 0
+    whole: bool  # its groups are whole
+    last: bool  # no later block has cells of its last group
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def groups(self) -> slice:
+        return slice(self.first, self.first + len(self.bounds) - 1)
+
+
+class _Layout:
+    """Cells ordered by section (which is compared within itself) and group, and cut into blocks.
+
+    Parameters
+    ----------
+    outer, codes
+        Section and group of every cell, in that order.
+    size
+        Cells of a block, about.
+    """
+
+    def __init__(self, outer: Codes, codes: Codes, size: int) -> None:
+        starts = np.flatnonzero(np.r_[True, (outer[1:] != outer[:-1]) | (codes[1:] != codes[:-1])])
+        self.starts = np.r_[starts, len(codes)]
+        self.sizes = np.diff(self.starts)
+        self.group = np.repeat(np.arange(len(starts)), self.sizes)  # of every cell
+        section = outer[starts]
+        self.total = np.bincount(section, weights=self.sizes).astype(np.int64)[section]  # cells of a group's section
+        borders = np.r_[0, np.flatnonzero(np.diff(section)) + 1, len(starts)].tolist()
+        self.sections = [self._cut(*border, size) for border in zip(borders[:-1], borders[1:], strict=True)]
+
+    def _cut(self, group: int, end: int, size: int) -> list[_Block]:
+        blocks: list[_Block] = []
+        while group < end:
+            start, cells = int(self.starts[group]), int(self.sizes[group])
+            if cells > size:
+                edges = np.linspace(start, start + cells, -(-cells // size) + 1).astype(np.int64).tolist()
+                blocks += [
+                    _Block(low, high, group, np.array([0, high - low]), False, high == edges[-1])
+                    for low, high in zip(edges[:-1], edges[1:], strict=True)
+                ]
+                group += 1
+                continue
+            after = min(end, max(group + 1, int(np.searchsorted(self.starts, start + size, side="right")) - 1))
+            bounds = self.starts[group : after + 1] - start
+            blocks.append(_Block(start, start + int(bounds[-1]), group, bounds, True, True))
+            group = after
+        return blocks
+
+
+class _Sums:
+    """What is known of some cells' distances to groups, added block by block in order."""
+
+    def __init__(self, group: Codes, layout: _Layout, other: Other) -> None:
+        self.group, self.layout, self.other = group, layout, other
+        self.own = np.zeros(len(group))
+        self.partial = np.zeros(len(group))  # to the large group that is being added part by part
+        self.chosen = np.full(len(group), {"nearest": np.inf, "furthest": -np.inf, "mean_other": 0.0}[other])
+
+    def add(self, cells: slice, sums: NDArray[np.float64], block: _Block) -> None:
+        """Add the sums of some cells to the groups of a block: cells x groups."""
+        mine = self.group[cells] - block.first
+        if not block.whole:
+            self.own[cells] += np.where(mine == 0, sums[:, 0], 0.0)
+            self.partial[cells] += sums[:, 0]
+            if not block.last:
+                return
+            sums = self.partial[cells].copy()[:, None]
+            self.partial[cells] = 0.0
+        rows = np.flatnonzero((mine >= 0) & (mine < sums.shape[1]))
+        if self.other == "mean_other":
+            sums[rows, mine[rows]], own = 0.0, sums[rows, mine[rows]]
+            self.chosen[cells] += sums.sum(axis=1)
+        else:
+            nearest = self.other == "nearest"
+            means = sums / self.layout.sizes[block.groups]
+            own = sums[rows, mine[rows]]
+            means[rows, mine[rows]] = np.inf if nearest else -np.inf
+            better = means.min(axis=1) if nearest else means.max(axis=1)
+            (np.minimum if nearest else np.maximum)(self.chosen[cells], better, out=self.chosen[cells])
+        if block.whole:
+            self.own[cells][rows] = own
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the silhouettes, once all blocks were added."""
+        size = self.layout.sizes[self.group]
+        within = self.own / np.maximum(size - 1, 1)
+        to_other = self.chosen
+        if self.other == "mean_other":
+            to_other = to_other / (self.layout.total[self.group] - size)
+        larger = np.maximum(within, to_other)
+        with np.errstate(invalid="ignore"):
+            values = np.where(larger > 0, (to_other - within) / larger, 0.0)
+        values[size == 1] = 0.0
+        return values
+
+
+class _Pairs:
+    """All pairs of cells, block by block."""
+
+    def __init__(self, points: Floats, layout: _Layout, *, root: bool, other: Other) -> None:
+        self.points, self.layout, self.root, self.other = points, layout, root, other
+
+    def of_all(self) -> NDArray[np.float64]:
+        """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""
+        found = _Sums(self.layout.group, self.layout, self.other)
+        pairs = [(a, b) for blocks in self.layout.sections for i, a in enumerate(blocks) for b in blocks[i:]]
+        results: dict[int, Any] = {}
+        position = 0
+        lock = threading.Lock()
+
+        def visit(i: int) -> None:
+            nonlocal position
+            a, b = pairs[i]
+            sums = self._between(self.points[a.start : a.stop], self.layout.group[a.start : a.stop] - a.first, b, a)
+            with lock:  # sums are added in the order of the pairs, whoever is done first
+                results[i] = sums
+                while position in results:
+                    a, b = pairs[position]
+                    forth, back = results.pop(position)
+                    found.add(slice(a.start, a.stop), forth, b)
+                    if a is not b:
+                        found.add(slice(b.start, b.stop), back, a)
+                    position += 1
+
+        map_blocks(visit, range(len(pairs)), "silhouette", cost=lambda i: pairs[i][0].size * float(pairs[i][1].size))
+        return found.values()
+
+    def of_some(self, rows: Codes) -> NDArray[np.float64]:
+        """Return the silhouette of some cells, compared with all."""
+        ordered = np.sort(rows)
+        borders = np.searchsorted(ordered, [blocks[0].start for blocks in self.layout.sections[1:]])
+        parts = [
+            (part, blocks)
+            for cells, blocks in zip(np.split(ordered, borders), self.layout.sections, strict=True)
+            for part in np.split(cells, range(_SOME, len(cells), _SOME))
+        ]
+
+        def visit(part: tuple[Codes, Sequence[_Block]]) -> NDArray[np.float64]:
+            cells, blocks = part
+            found = _Sums(self.layout.group[cells], self.layout, self.other)
+            points = self.points[cells]
+            for block in blocks:
+                found.add(slice(None), self._between(points, np.zeros(len(cells), dtype=np.int64), block, None)[0], block)
+            return found.values()
+
+        values = np.concatenate(map_blocks(visit, parts, "silhouette of a sample", cost=lambda part: float(len(part[0]))))
+        return values[np.searchsorted(ordered, rows)]
+
+    def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
+        """Return sums of distances from rows to the groups of `b`, and back to those of `a` if it is given."""
+        from .compiled import add_group_sums
+
+        forth = np.zeros((len(rows), len(b.bounds) - 1))
+        back = np.zeros((b.size, len(a.bounds) - 1 if a is not None else 0))
+        half = rows.dtype.type(0.5)  # of the squared distance of unit vectors is 1 - cosine
+        if a is b:
+            add_group_sums(rows, groups, rows, b.bounds, self.root, half, True, forth, back)
+            return forth + back, back
+        columns = self.points[b.start : b.stop]
+        add_group_sums(rows, groups, columns, b.bounds, self.root, half, False, forth, back)
+        return forth, back

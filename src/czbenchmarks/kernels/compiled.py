@@ -27,11 +27,12 @@ def _turn(points, start, stop, turned):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath={"contract", "nsz"}, **_OPTIONS)
-def _squared(rows, start, stop, turned, m, tile):  # type: ignore[no-untyped-def]
-    """Fill ``tile[i - start, :m]`` with squared distances of rows to the turned columns."""
+def _squared(rows, members, start, stop, turned, m, tile):  # type: ignore[no-untyped-def]
+    """Fill ``tile[i - start, :m]`` with squared distances of ``rows[members[i]]`` to the turned columns."""
     d = rows.shape[1]
-    for i in range(start, stop):
-        out = tile[i - start]
+    for at in range(start, stop):
+        i = members[at]
+        out = tile[at - start]
         for j in range(m):
             out[j] = 0
         k = 0
@@ -123,18 +124,19 @@ def add_group_sums(rows, row_groups, points, bounds, root, factor, diagonal, to_
     both = to_rows.shape[1] > 0
     tile = np.empty((ROWS, TILE), dtype=rows.dtype)
     turned = np.empty((d, TILE), dtype=rows.dtype)
+    members = np.arange(a, dtype=np.int32)
     for first in range(0, b, TILE):
         m = min(TILE, b - first)
         _turn(points, first, first + m, turned)
         end = first if diagonal else a
         for start in range(0, end, ROWS):
             stop = min(start + ROWS, end)
-            _squared(rows, start, stop, turned, m, tile)
+            _squared(rows, members, start, stop, turned, m, tile)
             _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to_columns, to_rows)
         if diagonal:
             for start in range(first, first + m, ROWS):
                 stop = min(start + ROWS, first + m)
-                _squared(rows, start, stop, turned, m, tile)
+                _squared(rows, members, start, stop, turned, m, tile)
                 _add(tile, start, stop, row_groups, first, m, bounds, root, factor, False, to_columns, to_rows)
 
 
@@ -182,15 +184,20 @@ def _shrink(values, places, at, count, keep, threshold):  # type: ignore[no-unty
     return high, threshold
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@njit(fastmath={"nnan", "nsz", "reassoc"}, **_OPTIONS)
 def _collect(tile, at, m, first, values, places, row, count, threshold):  # type: ignore[no-untyped-def]
     """Append the columns nearer than the threshold to a row's candidates; return how many there are now."""
-    for low in range(0, m, 16):
-        high = min(low + 16, m)
-        some = 0
+    some = np.int32(0)
+    for j in range(m):  # most tiles hold none, and telling that is quick
+        some |= np.int32(tile[at, j] < threshold)
+    if not some:
+        return count
+    for low in range(0, m, 8):
+        high = min(low + 8, m)
+        least = tile[at, low]
         for j in range(low, high):
-            some += tile[at, j] < threshold
-        if some:  # written without a branch, which the processor would guess wrong
+            least = min(least, tile[at, j])
+        if least < threshold:  # written without a branch, which the processor would guess wrong
             for j in range(low, high):
                 values[row, count] = tile[at, j]
                 places[row, count] = first + j
@@ -254,28 +261,25 @@ def _sort(keys, ids, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**_OPTIONS)
-def _search_fully(rows, row, own, points, names, ranges, k, keys, ids):  # type: ignore[no-untyped-def]
+def _search_fully(rows, row, own, points, names, k, keys, ids):  # type: ignore[no-untyped-def]
     """Fill the first k keys and ids with a row's nearest points, all distances in double precision."""
-    count = 0
-    for r in range(len(ranges)):
-        for place in range(ranges[r, 0], ranges[r, 1]):
-            key = -1.0 if place == own else _exact(rows, row, points, place)
-            if count < k:
-                keys[count] = key
-                ids[count] = names[place]
-                count += 1
-                if count == k:
-                    for root in range(k // 2 - 1, -1, -1):
-                        _sift(keys, ids, root, k)
-            elif _later(keys[0], ids[0], key, names[place]):
-                keys[0] = key
-                ids[0] = names[place]
-                _sift(keys, ids, 0, k)
+    for place in range(len(points)):
+        key = -1.0 if place == own else _exact(rows, row, points, place)
+        if place < k:
+            keys[place] = key
+            ids[place] = names[place]
+            if place == k - 1:
+                for root in range(k // 2 - 1, -1, -1):
+                    _sift(keys, ids, root, k)
+        elif _later(keys[0], ids[0], key, names[place]):
+            keys[0] = key
+            ids[0] = names[place]
+            _sift(keys, ids, 0, k)
     _sort(keys, ids, k)
 
 
 @njit(**_OPTIONS)
-def nearest(rows, owns, points, names, ranges, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
+def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
     """Find the k nearest points of every row, the row itself first, then by (distance, name).
 
     Parameters
@@ -288,18 +292,22 @@ def nearest(rows, owns, points, names, ranges, k, keep, slack, indices, distance
         n x d, of the same type.
     names
         Number of every point, which settles ties and is written.
-    ranges
-        Borders of the points to search, one pair a line: at least k points, those that are rows among them.
+    lists
+        Borders of lists of consecutive points, one pair a line.
+    starts, members
+        Which rows each list is compared with: list l with ``members[starts[l]:starts[l + 1]]``. Every row meets at least k
+        points, itself among them.
     k, keep
         How many are wanted, and how many candidates are kept in the precision of `points`, more than k.
     slack
-        Relative error of a squared distance in that precision, at most.
+        Relative error of a squared distance in that precision, at most: a row whose candidates might have missed a
+        neighbour is compared with all points again. Negative: it is not.
     indices, distances
         r x k, written.
 
     Returns
     -------
-    How many rows were searched again because their candidates might have missed a neighbour.
+    How many rows were compared again.
     """
     n_rows, d = rows.shape
     room = 2 * keep + TILE + 1
@@ -309,15 +317,16 @@ def nearest(rows, owns, points, names, ranges, k, keep, slack, indices, distance
     places = np.empty((n_rows, room), dtype=np.int32)
     counts = np.zeros(n_rows, dtype=np.int64)
     thresholds = np.full(n_rows, np.inf, dtype=points.dtype)
-    for r in range(len(ranges)):
-        for first in range(ranges[r, 0], ranges[r, 1], TILE):
-            m = min(TILE, ranges[r, 1] - first)
+    for one in range(len(lists)):
+        for first in range(lists[one, 0], lists[one, 1], TILE):
+            m = min(TILE, lists[one, 1] - first)
             _turn(points, first, first + m, turned)
-            for start in range(0, n_rows, ROWS):
-                stop = min(start + ROWS, n_rows)
-                _squared(rows, start, stop, turned, m, tile)
-                for i in range(start, stop):
-                    count = _collect(tile, i - start, m, first, values, places, i, counts[i], thresholds[i])
+            for start in range(starts[one], starts[one + 1], ROWS):
+                stop = min(start + ROWS, starts[one + 1])
+                _squared(rows, members, start, stop, turned, m, tile)
+                for at in range(start, stop):
+                    i = members[at]
+                    count = _collect(tile, at - start, m, first, values, places, i, counts[i], thresholds[i])
                     if count >= room - TILE:
                         count, thresholds[i] = _shrink(values, places, i, count, keep, thresholds[i])
                     counts[i] = count
@@ -335,11 +344,17 @@ def nearest(rows, owns, points, names, ranges, k, keep, slack, indices, distance
                 missing = False
             keys[c] = -1.0 if place == owns[i] else _exact(rows, i, points, place)
             ids[c] = names[place]
-        _sort(keys, ids, count)
-        # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide.
-        if missing or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
-            again += 1
-            _search_fully(rows, i, owns[i], points, names, ranges, k, keys, ids)
+        if slack < 0:
+            if missing:  # more copies of it than candidates
+                keys[count - 1] = -1.0
+                ids[count - 1] = names[owns[i]]
+            _sort(keys, ids, count)
+        else:
+            _sort(keys, ids, count)
+            # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide.
+            if missing or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
+                again += 1
+                _search_fully(rows, i, owns[i], points, names, k, keys, ids)
         for c in range(k):
             indices[i, c] = ids[c]
             distances[i, c] = np.sqrt(max(keys[c], 0.0))

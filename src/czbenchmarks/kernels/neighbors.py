@@ -8,7 +8,6 @@ searched again over all cells in double precision. So neither rounding nor threa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from .parallel import map_blocks, ranges
 
 Search = Literal["exact", "approximate", "given"]
 
-_MARGIN = 8  # candidates more than asked for
+MARGIN = 8  # candidates more than asked for
 _BLOCK = 128  # rows searched at a time
 
 
@@ -76,54 +75,47 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
         1 to n.
     """
     points, unit = in_working_precision(X)
-    cells = np.arange(len(points), dtype=np.int32)
-    everything = np.array([[0, len(points)]])
-    jobs = [(slice(*block), everything) for block in ranges(len(points), _BLOCK)]
-    return search(points, cells, points, cells, jobs, k, unit)
+    found = nearest_of_all(points, points, k, owns=np.arange(len(points), dtype=np.int32))
+    if unit != 1.0:
+        np.multiply(found.distances, unit, out=found.distances)
+    return found
 
 
-def search(
+def nearest_of_all(
     rows: Floats,
-    owns: NDArray[np.int32],
     points: Floats,
-    names: NDArray[np.int32],
-    jobs: Sequence[tuple[slice, NDArray[np.int64]]],
     k: int,
-    unit: float = 1.0,
+    owns: NDArray[np.int32] | None = None,
     what: str = "nearest neighbours",
 ) -> Neighbors:
-    """Find the `k` nearest points of rows, block by block, each among points of its own.
+    """Find the `k` nearest points of rows, exactly.
 
     Parameters
     ----------
     rows, points
         r x d and n x d, of one type; see ``in_working_precision``.
-    owns
-        Which point each row is; -1 if it is none.
-    names
-        Index of every point in the result, which settles ties.
-    jobs
-        Rows, and the ranges of points they are compared with (borders, one pair a line), their own among them.
     k
-        At most the number of points in any job.
-    unit
-        What distances are multiplied by.
+        1 to n.
+    owns
+        Which point each row is: it comes first. By default the rows are none of the points.
     what
         What is done, for who shows progress.
     """
     from .compiled import nearest
 
+    owns = np.full(len(rows), -1, dtype=np.int32) if owns is None else owns
+    names = np.arange(len(points), dtype=np.int32)
+    lists = np.array([[0, len(points)]])
+    slack = relative_slack(points.shape[1], points.dtype)
     indices = np.empty((len(rows), k), dtype=np.int32)
     distances = np.empty((len(rows), k))
-    slack = relative_slack(points.shape[1], points.dtype)
 
-    def visit(job: tuple[slice, NDArray[np.int64]]) -> None:
-        part, borders = job
-        nearest(
-            rows[part], owns[part], points, names, borders, k, k + _MARGIN, slack, indices[part], distances[part]
-        )
-        if unit != 1.0:
-            distances[part] *= unit
+    def visit(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        members = np.arange(block[1] - block[0], dtype=np.int32)
+        starts = np.array([0, len(members)])
+        out = indices[part], distances[part]
+        nearest(rows[part], owns[part], points, names, lists, starts, members, k, k + MARGIN, slack, *out)
 
-    map_blocks(visit, jobs, what, cost=lambda job: float((job[1][:, 1] - job[1][:, 0]).sum()))
+    map_blocks(visit, ranges(len(rows), _BLOCK), what)
     return Neighbors(indices, distances)

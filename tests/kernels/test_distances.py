@@ -1,37 +1,62 @@
 import numpy as np
 import pytest
 
-from czbenchmarks.kernels.distances import block_distances
+from czbenchmarks.kernels.distances import in_working_precision, relative_slack, unit_vectors
 
 
-def slow_distances(rows, columns):
-    found = np.empty((len(rows), len(columns)))
-    for i, row in enumerate(np.asarray(rows, dtype=np.longdouble)):
-        for j, column in enumerate(np.asarray(columns, dtype=np.longdouble)):
-            found[i, j] = np.sqrt(((row - column) ** 2).sum())
-    return found
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        (np.float16, np.float32),
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+    ],
+)
+def test_coordinates_are_kept_to_the_last_bit(given, dtype):
+    X = np.random.default_rng(0).normal(size=(5000, 3)).astype(given)
+    points, unit = in_working_precision(X)
+    assert (points.dtype, unit) == (dtype, 1.0)
+    np.testing.assert_array_equal(points.astype(given), X)
 
 
-@pytest.mark.parametrize("d", [1, 3, 40])
-@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
-def test_distances_agree_with_the_twin(d, unit):
-    rng = np.random.default_rng(d)
-    rows, columns = rng.normal(size=(30, d)) * unit, rng.normal(size=(40, d)) * unit
-    np.testing.assert_allclose(
-        block_distances(rows, columns), slow_distances(rows, columns), rtol=1e-9, atol=1e-6 * unit
-    )
+def test_doubles_that_fit_are_worked_on_in_single_precision():
+    X = np.random.default_rng(0).normal(size=(5000, 3)).astype(np.float32).astype(np.float64)
+    assert in_working_precision(X)[0].dtype == np.float32
+    X[4999, 2] += 1e-12
+    assert in_working_precision(X)[0].dtype == np.float64
 
 
-@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9])
-def test_an_offset_of_all_cells_does_not_cancel(offset):
-    cells = np.round(np.random.default_rng(0).normal(size=(30, 5)) * 64) / 64
-    np.testing.assert_allclose(
-        block_distances(cells + offset, cells + offset), slow_distances(cells, cells), rtol=1e-7, atol=1e-5
-    )
+def test_single_precision_is_not_copied_and_becomes_rows():
+    X = np.ones((4, 3), dtype=np.float32)
+    assert in_working_precision(X)[0] is X
+    assert in_working_precision(np.asfortranarray(X))[0].flags.c_contiguous
 
 
-def test_nothing_is_changed():
-    rows, columns = np.arange(6.0).reshape(3, 2), np.ones((2, 2))
-    block_distances(rows, columns)
-    np.testing.assert_array_equal(rows, [[0, 1], [2, 3], [4, 5]])
-    np.testing.assert_array_equal(columns, np.ones((2, 2)))
+@pytest.mark.parametrize("unit", [1e-300, 1e-40, 1e-20, 1e20, 1e40, 1e300])
+def test_unusual_units_are_taken_out_exactly(unit):
+    X = np.random.default_rng(0).normal(size=(50, 3)) * unit
+    points, factor = in_working_precision(X)
+    assert 0.4 < np.abs(points).max() <= 2
+    np.testing.assert_array_equal(points * factor, X)
+
+
+def test_zeros_stay():
+    points, unit = in_working_precision(np.zeros((3, 2)))
+    assert (points.sum(), unit, points.dtype) == (0, 1, np.float32)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1.0, 1e300])
+def test_unit_vectors_have_length_one(unit):
+    X = np.random.default_rng(1).normal(size=(20, 4))
+    found = unit_vectors(X * unit)
+    np.testing.assert_allclose(found, X / np.linalg.norm(X, axis=1)[:, None], rtol=1e-14)
+
+
+def test_the_slack_covers_the_rounding_of_sums():
+    for dtype in (np.float32, np.float64):
+        a, b = np.random.default_rng(2).normal(size=(2, 1000)).astype(dtype)
+        total = dtype(0)
+        for x, y in zip(a, b, strict=True):
+            total += (x - y) * (x - y)
+        exact = ((a.astype(np.longdouble) - b) ** 2).sum()
+        assert abs(total - exact) < relative_slack(1000, np.dtype(dtype)) * exact

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.kernels import compiled
+from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors, nearest_of_all
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -143,3 +144,47 @@ def test_threads_change_no_bit(same_bits):
         return found.indices, found.distances
 
     same_bits(compute)
+
+
+def test_an_outlier_makes_nothing_be_searched_again(monkeypatch):
+    again = []
+    compiled_nearest = compiled.nearest
+    monkeypatch.setattr(compiled, "nearest", lambda *args: again.append(compiled_nearest(*args)))
+    X = np.random.default_rng(6).normal(size=(2000, 20)).astype(np.float32)
+    X[17] = 1e6
+    exact_neighbors(X, 10)
+    assert sum(again) <= 1  # to the outlier all others are about as far
+    X[:200] = X[3]  # more copies than candidates
+    exact_neighbors(X, 10)
+    assert 200 <= sum(again) <= 201
+
+
+@pytest.mark.parametrize("n", [63, 64, 65, 127, 128, 129, 257, 700])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_number_of_cells_around_the_borders_of_tiles(n, dtype):
+    X = np.round(np.random.default_rng(n).normal(size=(n, 9)) * 4).astype(dtype)  # many ties
+    for k in (2, 30, 60):
+        equal(exact_neighbors(X, k), full_neighbors(X, k))
+
+
+def test_cells_in_the_order_of_their_distance():
+    X = np.arange(3000.0)[:, None]
+    for cells in (X, X[::-1].copy()):
+        equal(exact_neighbors(cells, 40), full_neighbors(cells, 40))
+
+
+def test_rows_that_are_none_of_the_points():
+    rng = np.random.default_rng(7)
+    rows, points = rng.normal(size=(70, 5)), rng.normal(size=(300, 5))
+    found = nearest_of_all(rows, points, 12)
+    squared = ((rows[:, None] - points) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(found.indices, np.argsort(squared, axis=1, kind="stable")[:, :12])
+    np.testing.assert_allclose(found.distances, np.sqrt(np.sort(squared, axis=1)[:, :12]), rtol=1e-12)
+
+
+def test_the_way_they_were_found_is_told():
+    lists = np.zeros((3, 2), dtype=np.int32), np.zeros((3, 2))
+    assert Neighbors(*lists).facts() == {}
+    assert Neighbors(*lists, "given").facts() == {"neighbors": "given"}
+    short = Neighbors(*lists, "approximate", 0.98765).first(1)
+    assert short.facts() == {"neighbors": "approximate", "neighbors_recall": 0.9877}

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from czbenchmarks.kernels import representation
-from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors
 from czbenchmarks.kernels.representation import Representation
 
 
@@ -88,3 +88,33 @@ def test_it_can_be_sent_to_another_process():
     X = np.random.default_rng(0).normal(size=(30, 3))
     again = pickle.loads(pickle.dumps(Representation(X, 5)))
     np.testing.assert_array_equal(again.neighbors(4).indices, Representation(X).neighbors(4).indices)
+
+
+def test_many_cells_are_searched_approximately_unless_told_otherwise(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    monkeypatch.setattr(representation, "EXACT_UP_TO", 399)
+    assert Representation(X).neighbors(5).search == "approximate"
+    assert Representation(X, search="exact").neighbors(5).search == "exact"
+    assert Representation(X[:399]).neighbors(5).search == "exact"
+    assert Representation(X[:399], search="approximate").neighbors(5).search == "approximate"
+
+
+def test_given_neighbours_are_used(cells, searches):
+    lists = exact_neighbors(cells[::-1], 6)
+    given = Neighbors(lists.indices, lists.distances, "given")
+    embedding = Representation(cells, max_neighbors=30, neighbors=given)
+    assert embedding.neighbors(6) is given
+    assert embedding.neighbors(4).search == "given"
+    assert searches == []
+    with pytest.raises(ValueError, match="`neighbors` must hold 7 cells per cell, itself included, got 6; compute as"):
+        embedding.neighbors(7)
+
+
+def test_given_neighbours_of_other_cells_are_refused(cells):
+    with pytest.raises(ValueError, match="must be of the embedding's 60 cells, got those of 59"):
+        Representation(cells, neighbors=exact_neighbors(cells[:59], 4))
+
+
+def test_an_unknown_search_is_refused(cells):
+    with pytest.raises(ValueError, match="`search` must be 'auto', 'exact' or 'approximate', got 'fast'"):
+        Representation(cells, search="fast")

@@ -1,22 +1,29 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from czbenchmarks.kernels import silhouette
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
 
-def slow_silhouette(X, codes):
+def slow_silhouette(X, codes, distance="euclidean", other="nearest"):
     X, codes = np.asarray(X, dtype=np.longdouble), np.asarray(codes)
-    distances = np.array([[np.sqrt(((a - b) ** 2).sum()) for b in X] for a in X])
+    if distance == "cosine":
+        distances = np.array([[1 - (a @ b) / np.sqrt((a @ a) * (b @ b)) for b in X] for a in X])
+    else:
+        distances = np.array([[np.sqrt(((a - b) ** 2).sum()) for b in X] for a in X])
     values = np.zeros(len(X))
     for i, code in enumerate(codes):
         own = [j for j in range(len(X)) if codes[j] == code and j != i]
         if not own:
             continue
         a = np.mean([distances[i, j] for j in own])
-        b = min(distances[i, codes == other].mean() for other in set(codes.tolist()) - {code})
+        means = [distances[i, codes == group].mean() for group in set(codes.tolist()) - {code}]
+        b = {"nearest": min(means), "furthest": max(means), "mean_other": distances[i, codes != code].mean()}[other]
         values[i] = (b - a) / max(a, b) if max(a, b) > 0 else 0.0
     return values
 
@@ -93,8 +100,8 @@ def test_several_blocks_agree_with_scikit_learn():
     np.testing.assert_allclose(silhouette_samples(X, codes), expected, atol=1e-9)
 
 
-def test_groups_that_cross_the_border_between_slices():
-    # More cells than one slice of columns (8,192); a few of them by hand.
+def test_groups_of_many_blocks():
+    # Groups larger than a block (1,024), whose sums come part by part; a few cells by hand.
     rng = np.random.default_rng(5)
     X, codes = rng.normal(size=(8500, 2)), rng.integers(0, 3, 8500)
     found = silhouette_samples(X, codes)
@@ -118,3 +125,84 @@ def test_a_far_outlier_costs_no_digits():
     X, codes = rng.normal(size=(100, 7)), np.arange(100) % 3
     X[0] = 1e9
     np.testing.assert_allclose(silhouette_samples(X, codes), slow_silhouette(X, codes), atol=1e-7)
+
+
+@pytest.mark.parametrize("other", ["nearest", "furthest", "mean_other"])
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_other_distances_and_other_groups(distance, other):
+    rng = np.random.default_rng(8)
+    X, codes = rng.normal(size=(150, 6)), rng.choice(6, 150, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.01])
+    codes[:2] = 5  # a group of one or two
+    found = silhouette_samples(X, codes, distance=distance, other=other)
+    np.testing.assert_allclose(found, slow_silhouette(X, codes, distance, other), atol=1e-9)
+
+
+@pytest.mark.parametrize("other", ["nearest", "furthest", "mean_other"])
+def test_blocks_of_every_kind_agree(monkeypatch, other):
+    # Small blocks: parts of large groups, whole groups, and several small ones together, in every order.
+    rng = np.random.default_rng(9)
+    sizes = [70, 3, 1, 45, 2, 2, 31, 10, 1, 64]
+    codes = rng.permutation(np.repeat(np.arange(10), sizes))
+    X = rng.normal(size=(len(codes), 3))
+    expected = slow_silhouette(X, codes, other=other)
+    for size in (1, 7, 30, 64, 1000):
+        monkeypatch.setattr(silhouette, "_BLOCK", size)
+        np.testing.assert_allclose(silhouette_samples(X, codes, other=other), expected, atol=1e-12)
+        rows = rng.permutation(len(codes))[:50]
+        np.testing.assert_allclose(silhouette_samples(X, codes, rows=rows, other=other), expected[rows], atol=1e-12)
+
+
+def test_within_sections_is_each_section_by_itself(monkeypatch):
+    rng = np.random.default_rng(10)
+    X, within = rng.normal(size=(400, 4)), rng.integers(0, 5, 400)
+    codes = rng.integers(0, 3, 400) * 2  # not every section needs every group
+    codes[within == 2] = np.arange((within == 2).sum()) % 2 * 4
+    expected = np.empty(400)
+    for section in range(5):
+        cells = np.flatnonzero(within == section)
+        expected[cells] = slow_silhouette(X[cells], codes[cells])
+    for size in (20, 1000):
+        monkeypatch.setattr(silhouette, "_BLOCK", size)
+        np.testing.assert_allclose(silhouette_samples(X, codes, within=within), expected, atol=1e-12)
+        rows = np.array([399, 3, 77, 200, 12])
+        np.testing.assert_allclose(silhouette_samples(X, codes, within=within, rows=rows), expected[rows], atol=1e-12)
+
+
+def test_some_rows_are_the_same_rows_of_all():
+    rng = np.random.default_rng(11)
+    X, codes = rng.normal(size=(3000, 8)).astype(np.float32), rng.integers(0, 7, 3000)
+    rows = rng.permutation(3000)[:700]
+    np.testing.assert_allclose(silhouette_samples(X, codes, rows=rows), silhouette_samples(X, codes)[rows], atol=1e-6)
+
+
+def test_float_cells_are_as_good_as_double_ones():
+    rng = np.random.default_rng(12)
+    X, codes = rng.normal(size=(1500, 40)).astype(np.float32), rng.integers(0, 5, 1500)
+    exact = silhouette_samples(X.astype(np.float64) + 1e-9, codes)  # does not fit single precision
+    np.testing.assert_allclose(silhouette_samples(X, codes), exact, atol=2e-7)
+
+
+def test_as_many_groups_as_cells_need_little_memory():
+    X = np.random.default_rng(13).normal(size=(20_000, 2)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        values = silhouette_samples(X, np.arange(20_000) // 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.isfinite(values).all()
+    assert peak < 200e6  # all pairs would be 3.2 GB, all sums to groups 1.6 GB
+
+
+@pytest.mark.parametrize("other", ["nearest", "mean_other"])
+def test_threads_change_no_bit_of_any_kind(same_bits, other):
+    rng = np.random.default_rng(14)
+    X, codes, within = rng.normal(size=(4000, 5)), rng.integers(0, 3, 4000), rng.integers(0, 2, 4000)
+    rows = rng.permutation(4000)[:900]
+    same_bits(
+        lambda: [
+            silhouette_samples(X, codes, other=other, distance="cosine"),
+            silhouette_samples(X, codes, within=within, other=other),
+            silhouette_samples(X, codes, rows=rows, other=other),
+        ]
+    )

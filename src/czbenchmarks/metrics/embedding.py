@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from czbenchmarks._check import labels as _labels
+from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
-from ._inputs import represent
+from ._inputs import represent, sampled
 from .types import Measurement, Units
 
 
-def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
+def silhouette_label(
+    X: Any, labels: Any, rescale: bool = True, max_cells: int | None = None, random_seed: int = RANDOM_SEED
+) -> Measurement:
     """Mean over cells of (b - a) / max(a, b), rescaled to (s + 1) / 2.
 
     a is a cell's mean Euclidean distance to its own label, b that to the nearest other label; the only cell of a label
@@ -26,6 +32,11 @@ def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
         n labels.
     rescale
         Map [-1, 1] to [0, 1].
+    max_cells
+        Estimate the mean from about so many cells, drawn within each label and compared with all cells; the details
+        then hold ``estimated_from`` and ``standard_error``. By default all cells.
+    random_seed
+        Seed of that sample.
 
     References
     ----------
@@ -42,8 +53,14 @@ def silhouette_label(X: Any, labels: Any, rescale: bool = True) -> Measurement:
         return Measurement.undefined(f"all cells have one label, {groups.names[0]!r}")
     if len(groups.names) == embedding.n:
         return Measurement.undefined("every cell has a label of its own")
-    values = silhouette_samples(embedding.array, groups.codes)
+    counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
+    weights = np.full(embedding.n, 1 / embedding.n)
+    sample = sampled(embedding, groups.codes, weights, max_cells, random_seed)
+    values = silhouette_samples(embedding.array, groups.codes, rows=sample.rows if sample else None)
     if rescale:
         values = (values + 1) / 2
-    counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
-    return Measurement(float(values.mean()), None, Units("cell", groups.ids, values), counts)
+    if sample is None:
+        return Measurement(float(values.mean()), None, Units("cell", groups.ids, values), counts)
+    mean, error = sample.mean(values)
+    details = {"estimated_from": len(values), "standard_error": error}
+    return Measurement(mean, None, Units("cell", groups.ids[sample.rows], values), counts, details)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from czbenchmarks._check import Labels, listing, whole
 from czbenchmarks._check import labels as _labels
-from czbenchmarks._check import listing, whole
+from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.entropy import neighbor_entropy
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
-from ._inputs import represent
+from ._inputs import represent, sampled
 from .types import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200
@@ -57,7 +59,9 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
         return Measurement.undefined("a cell has no neighbours")
     details: dict[str, Any] = {"n_neighbors": k}
     if k < embedding.n:
-        distances = embedding.neighbors(k + 1).distances
+        neighbors = embedding.neighbors(k + 1)
+        details |= neighbors.facts()
+        distances = neighbors.distances
         tied = int((distances[:, k] == distances[:, k - 1]).sum())
         if tied:
             details["tied_cells"] = tied
@@ -67,7 +71,14 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
     return Measurement(float(values.mean()), None, Units("cell", batches.ids, values), counts, details)
 
 
-def batch_silhouette(X: Any, labels: Any, batch: Any, rescale: bool = True) -> Measurement:
+def batch_silhouette(
+    X: Any,
+    labels: Any,
+    batch: Any,
+    rescale: bool = True,
+    max_cells: int | None = None,
+    random_seed: int = RANDOM_SEED,
+) -> Measurement:
     """Mean over labels of the mean over a label's cells of 1 - |s|, s the silhouette of the batches within the label.
 
     Labels with one batch, or with as many batches as cells, are left out and counted. Best 1, least 0. Not defined
@@ -83,6 +94,11 @@ def batch_silhouette(X: Any, labels: Any, batch: Any, rescale: bool = True) -> M
         n batches.
     rescale
         Give 1 - |s| (best 1) instead of |s| (best 0).
+    max_cells
+        Estimate the mean from about so many cells, drawn within each label and batch and compared with all cells of
+        the label; the details then hold ``estimated_from`` and ``standard_error``. By default all cells.
+    random_seed
+        Seed of that sample.
 
     References
     ----------
@@ -96,23 +112,52 @@ def batch_silhouette(X: Any, labels: Any, batch: Any, rescale: bool = True) -> M
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
+    batches_of, sizes = _batches_of(groups, batches)
+    scored = (batches_of > 1) & (batches_of < sizes)
+    skipped = [name for name, used in zip(groups.names, scored, strict=True) if not used]
+    cells = np.flatnonzero(scored[groups.codes])
+    counts = {
+        "used": len(cells),
+        "left_out": embedding.n - len(cells),
+        "labels": int(scored.sum()),
+        "labels_left_out": len(skipped),
+    }
     values = np.full(embedding.n, np.nan)
-    means, skipped = [], []
-    for code, name in enumerate(groups.names):
-        cells = np.flatnonzero(groups.codes == code)
-        inside = batches.take(cells)
-        if not 1 < len(inside.names) < len(cells):
-            skipped.append(name)
-            continue
-        values[cells] = np.abs(silhouette_samples(embedding.array[cells], inside.codes))
-        if rescale:
-            values[cells] = 1 - values[cells]
-        means.append(values[cells].mean())
-    units = Units("cell", groups.ids, values, {"label": groups.codes, "batch": batches.codes})
-    used = int(np.isfinite(values).sum())
-    counts = {"used": used, "left_out": embedding.n - used, "labels": len(means), "labels_left_out": len(skipped)}
-    if not means:
+    columns = {"label": groups.codes, "batch": batches.codes}
+    if not len(cells):
         reason = f"no label has two batches and more cells than batches ({listing(skipped)})"
-        return Measurement.undefined(reason, units=units, counts=counts)
-    details = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
-    return Measurement(float(np.mean(means)), None, units, counts, details)
+        return Measurement.undefined(reason, units=Units("cell", groups.ids, values, columns), counts=counts)
+    details: dict[str, Any] = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
+    # Every label weighs the same, every cell of a label too.
+    weights = np.where(scored, 1 / (scored.sum() * sizes), 0.0)[groups.codes]
+    strata = np.where(scored[groups.codes], groups.codes * len(batches.names) + batches.codes, -1)
+    sample = sampled(embedding, _from_zero(strata), weights, max_cells, random_seed)
+    rows = sample.rows if sample else cells
+    place = np.searchsorted(cells, rows)
+    found = silhouette_samples(
+        embedding.array[cells] if skipped else embedding.array,
+        batches.codes[cells],
+        within=_from_zero(groups.codes[cells]),
+        rows=place if sample else None,
+    )
+    found = 1 - np.abs(found) if rescale else np.abs(found)
+    values[rows] = found
+    units = Units("cell", groups.ids, values, columns)
+    if sample is not None:
+        mean, error = sample.mean(found)
+        details |= {"estimated_from": len(rows), "standard_error": error}
+        return Measurement(mean, None, units, counts, details)
+    means = np.bincount(groups.codes[cells], weights=found, minlength=len(groups.names))[scored] / sizes[scored]
+    return Measurement(float(means.mean()), None, units, counts, details)
+
+
+def _batches_of(groups: Labels, batches: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for every label how many batches and how many cells it has."""
+    pairs = np.unique(groups.codes * len(batches.names) + batches.codes) // len(batches.names)
+    return np.bincount(pairs, minlength=len(groups.names)), groups.counts
+
+
+def _from_zero(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number codes anew, without gaps; -1 stays."""
+    known = np.unique(codes[codes >= 0])
+    return np.where(codes >= 0, np.searchsorted(known, codes), -1)

@@ -52,10 +52,11 @@ def sequential_alignment(
         wanted = np.minimum(wanted, embedding.n - 1)
     else:
         wanted = np.full(embedding.n, k, dtype=np.int64)
-    each = sequence.neighbor_differences(embedding.neighbors(int(wanted.max()) + 1), values, wanted)
+    neighbors = embedding.neighbors(int(wanted.max()) + 1)
+    each = sequence.neighbor_differences(neighbors, values, wanted)
     observed = float(each.mean())
     counts = {"used": embedding.n, "left_out": 0}
-    details: dict[str, Any] = {"k": k}
+    details: dict[str, Any] = {"k": k, **neighbors.facts()}
     ids = cell_ids(labels, embedding.n)
     if not normalize:
         return Measurement(observed, None, Units("cell", ids, each, {"label": values}), counts, details)

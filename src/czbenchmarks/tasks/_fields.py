@@ -43,9 +43,15 @@ def whole_number(least: int) -> BeforeValidator:
     return BeforeValidator(lambda value, info: whole(value, str(info.field_name), least))
 
 
+def _sample_size(value: Any, info: ValidationInfo) -> Any:
+    return None if value is None else whole(value, str(info.field_name), 2)
+
+
 ONE_PER_CELL = BeforeValidator(_one_per_cell)
 ONE_PER_DATA_SET = BeforeValidator(_one_per_data_set)
 ORGANISMS = BeforeValidator(_organisms)
+SAMPLE_SIZE = BeforeValidator(_sample_size)
+MAX_CELLS = "Estimate silhouettes from about this many cells, with a standard error; by default all cells are used."
 
 
 class AnnDataLike:

@@ -14,6 +14,7 @@ import zarr
 from czbenchmarks._reading import parquet
 from czbenchmarks.cells import Cells
 from czbenchmarks.embeddings import read_embedding
+from czbenchmarks.kernels.stored import StoredMatrix
 
 N = 12
 
@@ -453,3 +454,25 @@ def test_a_large_table_is_read_in_bounded_memory(tmp_path):
     tracemalloc.stop()
     np.testing.assert_array_equal(found.value, values)
     assert peak < 8 * values.nbytes
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix, sp.csc_matrix])
+def test_a_matrix_left_in_its_file(kind, tmp_path):
+    values = np.random.default_rng(3).poisson(1.0, (6, 4)).astype("float32")
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(6)])
+    path = tmp_path / "prediction.h5ad"
+    ad.AnnData(kind(values[::-1]), obs=obs.iloc[::-1]).write_h5ad(path)
+    found = read_embedding(path, obs, in_file=True)
+    assert isinstance(found.value, StoredMatrix)
+    assert found.origin["aligned"] == "name"
+    np.testing.assert_array_equal(found.value.toarray(), values)
+    assert not isinstance(read_embedding(path, obs).value, StoredMatrix)
+    part = read_embedding(path, obs.iloc[1:4], in_file=True, allow_missing_cells=True)
+    np.testing.assert_array_equal(part.value.toarray(), values[1:4])
+
+
+def test_a_file_without_a_matrix_to_leave_there(tmp_path):
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(6)])
+    ad.AnnData(obs=obs).write_h5ad(tmp_path / "empty.h5ad")
+    with pytest.raises(ValueError, match="must hold X for this, got none"):
+        read_embedding(tmp_path / "empty.h5ad", obs, in_file=True)

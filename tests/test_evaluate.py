@@ -15,6 +15,7 @@ import czbenchmarks
 from czbenchmarks import evaluate
 from czbenchmarks._options import field_kind
 from czbenchmarks._sources import named
+from czbenchmarks.kernels.parallel import map_blocks, memory_budget, num_threads
 from czbenchmarks.tasks import (
     BatchIntegrationTask,
     BatchIntegrationTaskInput,
@@ -26,6 +27,7 @@ from czbenchmarks.tasks import (
     EmbeddingTaskInput,
     PerturbationExpressionPredictionTask,
     PerturbationExpressionPredictionTaskInput,
+    Task,
     represent,
 )
 from czbenchmarks.tasks.task import PCABaselineInput
@@ -333,6 +335,16 @@ def test_a_baseline_that_fails_leaves_the_scores(adata):
         ({"data": pd.DataFrame({"cell_type": []})}, "`data` must hold at least one cell"),
         ({"random_seed": -1}, "`random_seed` must be between 0"),
         ({"tasks": "cross-species_integration"}, "must be given at least two data sets, got 1."),
+        ({"threads": 0}, "`threads` must be a whole number of at least 1 and at most 1,024, got 0; leave it out"),
+        ({"threads": "many"}, "`threads` must be a whole number of at least 1"),
+        (
+            {"memory": "lots"},
+            "`memory` must be a size of at least 1MB, such as 500MB, 2GB or 1.5GiB, got 'lots'; leave",
+        ),
+        ({"neighbors": "exakt"}, "`neighbors` 'exakt' is not known. Did you mean 'exact'? Available: @obsp:KEY, "),
+        ({"neighbors": "@obsm:X_model"}, "`neighbors` '@obsm:X_model' is not known. Available: @obsp:KEY, "),
+        ({"neighbors": "@obsp"}, "`neighbors` '@obsp' is not known."),
+        ({"neighbors": np.zeros(2)}, "`neighbors` must be 'auto', 'exact', 'approximate' or a reference @obsp:KEY"),
     ],
 )
 def test_bad_input_raises_one_sentence(adata, change, sentence):
@@ -513,6 +525,70 @@ def test_named_predictions_and_indices_that_contradict_them():
     assert [score.task for score in other.result_metrics] == ["embedding"]
 
 
+def test_what_draws_nothing_is_computed_once_for_all_seeds(adata, monkeypatch):
+    ran = []
+    run = Task.run
+
+    def counted(self, **arguments):
+        ran.append((type(self).__name__, self.random_seed))
+        return run(self, **arguments)
+
+    monkeypatch.setattr(Task, "run", counted)
+    tasks = ["embedding", "batch_integration", "clustering"]
+    record = evaluate("@obsm:X_model", adata, tasks, random_seed=[3, 4], baseline=True, baseline_n_top_genes=100)
+    # The baseline of another seed is another embedding.
+    assert sorted(ran) == sorted(
+        [("EmbeddingTask", 3), ("BatchIntegrationTask", 3), ("ClusteringTask", 3), ("ClusteringTask", 4)]
+        + [(name, seed) for name in ("EmbeddingTask", "BatchIntegrationTask", "ClusteringTask") for seed in (3, 4)]
+    )
+    for seed, place in ((3, 0), (4, 1)):
+        alone = evaluate("@obsm:X_model", adata, tasks, random_seed=seed, baseline=True, baseline_n_top_genes=100)
+        assert [one.values_raw[place] for one in record.result_metrics] == [one.value for one in alone.result_metrics]
+    assert {one.n_values for one in record.result_metrics} == {2}
+
+
+def test_a_sample_is_drawn_under_every_seed(adata):
+    tasks = ["embedding", "batch_integration"]
+    record = evaluate("@obsm:X_model", adata, tasks, random_seed=[3, 4], max_cells=60)
+    alone = [evaluate("@obsm:X_model", adata, tasks, random_seed=seed, max_cells=60) for seed in (3, 4)]
+    for i, score in enumerate(record.result_metrics):
+        assert score.values_raw == [one.result_metrics[i].value for one in alone]
+        assert (score.values_raw[0] == score.values_raw[1]) == (score.metric_type == "entropy_per_cell")
+
+
+def test_a_subclass_says_for_itself_that_it_draws_nothing():
+    code = """
+from czbenchmarks.tasks import ClusteringTask, EmbeddingTask, Task
+class Mine(EmbeddingTask):
+    pass
+class Same(EmbeddingTask):
+    draws_nothing = True
+found = [one.draws_nothing for one in (Task, EmbeddingTask, ClusteringTask, Mine, Same)]
+assert found == [False, True, False, False, True]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_and_memory_are_the_runs_own(adata, monkeypatch):
+    monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", "2")
+    monkeypatch.setenv("CZBENCHMARKS_MEMORY", "77MB")
+    seen = []
+    run = EmbeddingTask.run
+
+    def looking(self, **arguments):
+        seen.append((num_threads(), memory_budget(), map_blocks(lambda _: num_threads(), range(3))))
+        return run(self, **arguments)
+
+    monkeypatch.setattr(EmbeddingTask, "run", looking)
+    for given, used in (({}, (2, 77 * 10**6)), ({"threads": 3, "memory": "5MB"}, (3, 5 * 10**6))):
+        record = evaluate("@obsm:X_model", adata, "embedding", **given)
+        assert seen.pop() == (*used, [1, 1, 1])
+        assert (record.environment["threads"], record.environment["memory_budget"]) == used
+    monkeypatch.setenv("CZBENCHMARKS_MEMORY", "lots")
+    with pytest.raises(ValueError, match=r"^CZBENCHMARKS_MEMORY must be a size of at least 1MB"):
+        evaluate("@obsm:X_model", adata, "embedding")
+
+
 def test_a_seed_under_which_a_task_fails_leaves_the_others(adata, monkeypatch):
     run = EmbeddingTask.run
 
@@ -522,6 +598,7 @@ def test_a_seed_under_which_a_task_fails_leaves_the_others(adata, monkeypatch):
         return run(self, **arguments)
 
     monkeypatch.setattr(EmbeddingTask, "run", failing)
+    monkeypatch.setattr(EmbeddingTask, "draws_nothing", False)
     score = evaluate("@obsm:X_model", adata, "embedding", random_seed=[1, 2, 3]).result_metrics[0]
     assert np.isnan(score.values_raw).tolist() == [False, True, False]
     assert (score.n_values, score.reason) == (2, "seed 2: Two is no seed")
@@ -609,7 +686,7 @@ def test_kinds_of_fields():
     assert {name: field_kind(field.annotation) for name, field in fields.items()} == {
         "obs": "table", "input_labels": "column", "use_rep": "value", "n_iterations": "value", "flavor": "value",
         "key_added": "value", "adata": "data", "pred_effect_operation": "value", "gene_index": "index",
-        "cell_index": "index", "labels": "column", "organism_list": "organism",
+        "cell_index": "index", "labels": "column", "organism_list": "organism", "max_cells": "value",
     }  # fmt: skip
 
 

@@ -200,7 +200,7 @@ def test_kernels_announce_themselves_and_keep_every_bit():
     assert all(a.tobytes() == b.tobytes() for a, b in zip(silent, heard, strict=True))
     assert ear.heard() == [
         ("nearest neighbours", 3, 3, 0),  # blocks of 512
-        ("weights of the neighbour graph", None, 0, 0),
+        ("weights of the neighbour graph", 1, 1, 0),
         ("silhouette", 2, 2, 0),  # of 1024
         ("entropy of the neighbours", 1, 1, 0),
         ("Leiden communities", None, 0, 0),
@@ -255,7 +255,7 @@ def perturbation():
                 ("classifiers", 24, 24, 1),
             ],
         ),
-        (perturbation, [("conditions", 2, 2, 0)]),
+        (perturbation, [("predictions", 40, 40, 0)]),
     ],
 )
 def test_tasks_announce_themselves_and_keep_every_bit(run, announced):
@@ -274,4 +274,8 @@ def test_the_baseline_announces_itself():
     with listening(ear):
         heard = pca_baseline(counts, 20, 5, 0)
     assert silent.tobytes() == heard.tobytes()
-    assert ear.heard() == [("principal components of the counts", None, 0, 0)]
+    assert ear.heard() == [
+        ("totals of the cells", 1, 1, 0),
+        ("variance of the genes", 1, 1, 0),
+        ("principal components of the counts", None, 0, 0),
+    ]

@@ -7,6 +7,7 @@ A sentence says what must hold, what was given and what to do. Bad values raise 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,7 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         if not array.has_canonical_format:  # several entries of one place are a sum
             array = array.copy()
             array.sum_duplicates()
-        data = _floating(array.data, name)
+        data = floating(array.data, name)
         array = array if data is array.data else array.astype(data.dtype)
         _not_empty(array, name)
         _finite(array.data, name)
@@ -124,7 +125,7 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
             value = np.asarray(value)
         except ValueError:
             raise ValueError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
-    array = _floating(_unmasked(value, name), name)
+    array = floating(_unmasked(value, name), name)
     if array.ndim != 2:
         raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
     _not_empty(array, name)
@@ -140,7 +141,8 @@ def _unmasked(value: Any, name: str) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _floating(array: NDArray[Any], name: str) -> NDArray[Any]:
+def floating(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return an array of real numbers in floating point; float32 and float64 keep their precision."""
     if array.dtype.kind == "c":
         raise TypeError(f"`{name}` must hold real numbers, got {array.dtype}; pass its real part or its modulus.")
     if array.dtype.kind not in "fiub":
@@ -159,20 +161,54 @@ _TOO_LARGE = 1e150  # squared distances would overflow
 _TOO_SMALL = 1e-140  # or underflow
 
 
+@dataclass
+class Magnitudes:
+    """What the values of a matrix are checked for, block by block: `see` each, then `refuse`.
+
+    Attributes
+    ----------
+    largest
+        The largest magnitude seen.
+    bad
+        Values that are not finite.
+    rows
+        Rows that hold such; None if a block did not hold whole rows.
+    """
+
+    largest: float = 0.0
+    bad: int = 0
+    rows: int | None = 0
+
+    def see(self, values: NDArray[Any]) -> None:
+        """Look at a block of whole rows, or at any values as a vector."""
+        # NaN and infinities reach the extremes: two passes without a mask in the usual case.
+        largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+        if math.isfinite(largest):
+            self.largest = max(self.largest, largest)
+            return
+        bad = ~np.isfinite(values)
+        self.bad += int(bad.sum())
+        self.rows = None if values.ndim == 1 or self.rows is None else self.rows + int(bad.any(axis=1).sum())
+
+    def refuse(self, name: str) -> None:
+        """Refuse what was seen if scores would not exist on it."""
+        if self.bad:
+            rows = f" in {self.rows:,} rows" if self.rows else ""
+            raise ValueError(
+                f"`{name}` must be finite, got {self.bad:,} NaN or infinite values{rows}; remove or impute them."
+            )
+        if self.largest >= _TOO_LARGE:
+            raise ValueError(
+                f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that distances exist; rescale it."
+            )
+        if 0 < self.largest <= _TOO_SMALL:
+            raise ValueError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
+
+
 def _finite(values: NDArray[Any], name: str) -> None:
-    # NaN and infinities reach the extremes: two passes without a mask in the usual case.
-    largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
-    if largest == 0 or _TOO_SMALL < largest < _TOO_LARGE:
-        return
-    if 0 < largest <= _TOO_SMALL:
-        raise ValueError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        rows = f" in {int(bad.any(axis=1).sum()):,} rows" if values.ndim == 2 else ""
-        raise ValueError(
-            f"`{name}` must be finite, got {int(bad.sum()):,} NaN or infinite values{rows}; remove or impute them."
-        )
-    raise ValueError(f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that distances exist; rescale it.")
+    seen = Magnitudes()
+    seen.see(values)
+    seen.refuse(name)
 
 
 def labels(value: Any, name: str, n: int | None = None) -> Labels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,14 +11,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import _check
-from ._options import BAD_INPUT, Plan, check_number, plan_all, wanted_tasks
+from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
-from ._sources import cut, data_facts, embedding_facts, prediction, read_all, represent_all
+from ._sources import (
+    check_search,
+    cut,
+    data_facts,
+    embedding_facts,
+    given_neighbors,
+    prediction,
+    read_all,
+    read_in_blocks,
+    represent_all,
+    searching,
+    strange_neighbors,
+)
 from .cells import Cells
 from .constants import RANDOM_SEED
 from .embeddings import Found
-from .results.provenance import environment
+from .kernels.parallel import resources
+from .kernels.stored import StoredMatrix
+from .results.provenance import environment, max_memory_mib
 from .results.record import BASELINE, AskedOfTask, Failure, RunRecord, RunSpecification, RuntimeMetrics, Score
 
 if TYPE_CHECKING:
@@ -36,6 +48,9 @@ def evaluate(
     baseline: bool = False,
     baseline_expression: str = "@X",
     allow_missing_cells: bool = False,
+    neighbors: str = "auto",
+    threads: int | None = None,
+    memory: int | str | None = None,
     **options: Any,
 ) -> RunRecord:
     """Score an embedding of single-cell data.
@@ -62,6 +77,16 @@ def evaluate(
     allow_missing_cells
         Score the cells that both the data and every embedding with cell names have, and record how many were left
         out; otherwise a missing cell is an error.
+    neighbors
+        How nearest cells are found: ``"exact"``, ``"approximate"`` (the recall is measured and in the record),
+        ``"auto"`` (exact up to 200,000 cells), or ``@obsp:KEY`` for distances that the data hold, such as
+        ``scanpy.pp.neighbors`` writes; they belong to one embedding.
+    threads
+        Number of threads; None for the variable ``CZBENCHMARKS_NUM_THREADS``, else all processors.
+    memory
+        Memory for temporary blocks, in bytes or as ``"500MB"``, ``"1.5GiB"``; None for the variable
+        ``CZBENCHMARKS_MEMORY``, else 1 GiB or a quarter of the available memory if that is less. Neither changes a
+        bit of a score.
     **options
         Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays or names of `obs`
         columns (by default ``cell_type``, for sequential organization ``time``; for `batch_labels` ``batch``).
@@ -85,17 +110,34 @@ def evaluate(
             task            metric  value
     0  embedding  silhouette_score  0.944
     """
-    clock = _Clock()
-    seeds = _seeds(random_seed)
+    with resources(threads, memory):
+        asked = _Asked(seeds_of(random_seed), baseline, baseline_expression, allow_missing_cells, neighbors)
+        return _evaluate(embedding, data, tasks, asked, options)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of a whole run."""
+
+    seeds: list[int]
+    baseline: bool
+    expression: str
+    allow_missing: bool
+    neighbors: str
+
+
+def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dict[str, Any]) -> RunRecord:
+    clock, seeds = _Clock(), asked.seeds
     sources = list(data) if isinstance(data, (list, tuple)) else [data]
     if not sources:
         raise ValueError("`data` must be at least one data set, got an empty list.")
-    if embedding is None and not baseline:
+    if embedding is None and not asked.baseline:
         raise ValueError(
             "An embedding or the baseline must be asked for, got neither; pass an embedding or baseline=True."
         )
-    wanted = wanted_tasks(tasks, options, baseline)
+    wanted = wanted_tasks(tasks, options, asked.baseline)
     check_number(wanted, len(sources))
+    check_search(asked.neighbors, embedding, len(sources))
     with clock.phase("reading"):
         everything = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
         if not all(one.n for one in everything):  # reads obs: bad data are refused here, whatever the tasks
@@ -103,12 +145,13 @@ def evaluate(
         any_length = {"cell_index" in one.options for one in wanted.values()}
         if len(any_length) > 1:
             raise ValueError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
-        found = read_all(embedding, everything, any_length == {True}, allow_missing_cells)
+        found = read_all(embedding, everything, any_length == {True}, asked.allow_missing, read_in_blocks(wanted))
         cells, kept = cut(everything, found)
         plans, failures = plan_all(wanted, cells)
-        embeddings = represent_all(found, kept)
+        given = given_neighbors(asked.neighbors, cells)
+        embeddings = represent_all(found, kept, asked.neighbors, given)
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
-    baselines = _Baselines(cells, most, baseline_expression) if baseline else None
+    baselines = _Baselines(cells, most, asked) if asked.baseline else None
     run = _Run(seeds, found, embeddings, cells, baselines, clock)
     with _asking_for([one for several in embeddings.values() for one in several], most):
         scores = run.score(plans, failures, only_one=len(wanted) == 1)
@@ -117,23 +160,23 @@ def evaluate(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
             data=[data_facts(one, used) for one, used in zip(everything, cells, strict=True)],
             embeddings={name: embedding_facts(found[name], several) for name, several in embeddings.items()},
-            baseline={
-                plan.key: {**plan.baseline_input.model_dump(), "expression": baseline_expression} for plan in plans
-            }
-            if baseline
+            baseline={plan.key: {**plan.baseline_input.model_dump(), "expression": asked.expression} for plan in plans}
+            if asked.baseline
             else None,
             random_seeds=seeds,
-            allow_missing_cells=allow_missing_cells,
+            allow_missing_cells=asked.allow_missing,
+            neighbors=asked.neighbors,
         )
     return RunRecord(
         environment=environment(),
         run_specification=specification,
         result_metrics=scores,
         runtime_metrics=RuntimeMetrics(
-            elapsed_time_secs=clock.elapsed, max_memory_mib=_max_memory_mib(), phases=clock.phases
+            elapsed_time_secs=clock.elapsed, max_memory_mib=max_memory_mib(), phases=clock.phases
         ),
         warnings=[
             *_warnings(plans, scores, everything, cells, found, embeddings),
+            *strange_neighbors(given, asked.neighbors, embeddings),
             *(baselines.notes if baselines else []),
         ],
         failures=failures,
@@ -158,16 +201,6 @@ class _Clock:
             yield
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - begun
-
-
-def _seeds(given: Any) -> list[int]:
-    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    seeds = [_check.whole(seed, "random_seed", 0, 2**32 - 1) for seed in several]
-    if not seeds:
-        raise ValueError("`random_seed` must be at least one seed, got an empty list.")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
-    return seeds
 
 
 @contextmanager
@@ -208,11 +241,11 @@ def _asking_for(representations: list[Representation], most: int) -> Iterator[No
 class _Baselines:
     """Baselines of one run; tasks that make the same one share it."""
 
-    def __init__(self, cells: list[Cells], max_neighbors: int, expression: str) -> None:
+    def __init__(self, cells: list[Cells], max_neighbors: int, asked: _Asked) -> None:
         self.notes: list[str] = []
         self._cells = cells
         self._max_neighbors = max_neighbors
-        self._expression = expression
+        self._asked = asked
         self._made: dict[tuple[Any, str, int], list[Representation]] = {}
 
     def of(self, plan: Plan, seed: int) -> list[Representation]:
@@ -227,10 +260,10 @@ class _Baselines:
                 # A task without a baseline says so; expression is not read for that.
                 expression = None
                 if not isinstance(plan.baseline_input, NoBaselineInput):
-                    expression = one.look_up(self._expression)
+                    expression = one.look_up(self._asked.expression)
                 with _noted(self.notes):
                     made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
-                found.append(represent(made, BASELINE, keep_sparse=True))
+                found.append(searching(represent(made, BASELINE, keep_sparse=True), self._asked.neighbors))
                 found[-1].max_neighbors = self._max_neighbors
             self._made[key] = found
         return self._made[key]
@@ -269,14 +302,21 @@ class _Run:
         return scores
 
     def _one(self, plan: Plan, name: str, advance: Any) -> list[Score]:
-        """Return the scores of one task for one embedding; a seed under which it fails leaves its scores empty."""
+        """Return the scores of one task for one embedding; a seed under which it fails leaves its scores empty.
+
+        What draws nothing is computed once for all seeds; but a baseline may draw.
+        """
         by_key: dict[tuple[str, int], dict[int, MetricResult]] = {}
         errors: dict[int, Exception] = {}
+        results: list[MetricResult] | None = None
+        once = plan.draws_nothing and name != BASELINE
         for seed in self.seeds:
             try:
                 with work(f"{plan.key} of {name}"):
-                    results = self._under(plan, name, seed)
+                    results = results if results is not None and once else self._under(plan, name, seed)
             except BAD_INPUT as error:
+                if once:
+                    raise
                 errors[seed] = error
                 continue
             finally:
@@ -350,18 +390,10 @@ def _warnings(
 
 
 def _same_everywhere(values: Any) -> bool:
+    if isinstance(values, StoredMatrix):  # a prediction; one without differences has no score, which says it
+        return False
     first = values[:1]
     if hasattr(values, "toarray"):
         first = first.toarray()
         return bool((values.max(axis=0).toarray() == first).all() and (values.min(axis=0).toarray() == first).all())
     return bool((values[-1] == first).all() and (values == first).all())
-
-
-def _max_memory_mib() -> float | None:
-    """Return the largest memory the process has held; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -51,6 +51,17 @@ def _leaves(annotation: Any) -> list[Any]:
     return [leaf for inner in get_args(annotation) for leaf in _leaves(inner)]
 
 
+def seeds_of(given: Any) -> list[int]:
+    """Return the seeds asked for: one, or several that differ."""
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    seeds = [_check.whole(seed, "random_seed", 0, 2**32 - 1) for seed in several]
+    if not seeds:
+        raise ValueError("`random_seed` must be at least one seed, got an empty list.")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
+    return seeds
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A task and the options meant for it, under its own names for them."""
@@ -75,6 +86,11 @@ class Plan:
     def task(self, seed: int) -> Task:
         """Return the task under a seed."""
         return self.task_class(random_seed=seed)
+
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether its scores are the same under every seed; those of a sample of the cells are not."""
+        return self.task_class.draws_nothing and getattr(self.task_input, "max_cells", None) is None
 
     def max_neighbors(self, seed: int) -> int:
         """Return how many neighbours it will ask for."""

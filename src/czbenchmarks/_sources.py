@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -21,8 +21,11 @@ from .results.record import BASELINE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ._options import Wanted
+    from .kernels.neighbors import Neighbors
     from .kernels.representation import Representation
 
+SEARCHES = ("auto", "exact", "approximate")
 _HASHES = "sha256.json"  # in the cache folder
 
 
@@ -76,8 +79,19 @@ def _short_name(part: Any) -> str:
     return key or Path(path).stem or str(path)
 
 
-def read_all(embedding: Any, cells: list[Cells], any_length: bool, allow_missing: bool) -> dict[str, list[Found]]:
-    """Read every embedding: one per data set, under its name."""
+def read_in_blocks(wanted: Mapping[str, Wanted]) -> bool:
+    """Tell whether every task takes expression and reads it in blocks, so that it may stay in its file."""
+    indices = ("cell_index", "gene_index")  # whoever names rows and columns is given a table
+    return all(
+        "gene_index" in one.info.task_params and not any(name in one.options for name in indices)
+        for one in wanted.values()
+    )
+
+
+def read_all(
+    embedding: Any, cells: list[Cells], any_length: bool, allow_missing: bool, in_file: bool = False
+) -> dict[str, list[Found]]:
+    """Read every embedding: one per data set, under its name; with `in_file` that of an .h5ad stays there."""
     if embedding is None:
         return {}
     by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
@@ -90,11 +104,11 @@ def read_all(embedding: Any, cells: list[Cells], any_length: bool, allow_missing
             raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
         if text in found:
             raise ValueError(f"A name must belong to one embedding, got {text!r} twice; choose another.")
-        found[text] = _read(value, cells, any_length, allow_missing)
+        found[text] = _read(value, cells, any_length, allow_missing, in_file)
     return found
 
 
-def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool) -> list[Found]:
+def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool, in_file: bool) -> list[Found]:
     several = isinstance(value, (list, tuple)) and bool(value) and (len(cells) > 1 or _is_embedding(value[0]))
     parts = list(value) if several else [value]
     if len(parts) != len(cells):
@@ -103,7 +117,9 @@ def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool)
     found = []
     for i, part in enumerate(parts):
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
-        found.append(read_embedding(source, where, any_length=any_length, allow_missing_cells=allow_missing))
+        found.append(
+            read_embedding(source, where, any_length=any_length, allow_missing_cells=allow_missing, in_file=in_file)
+        )
     return found
 
 
@@ -127,8 +143,68 @@ def cut(cells: list[Cells], found: Mapping[str, list[Found]]) -> tuple[list[Cell
     return [one if rows is None else one.subset(rows) for one, rows in zip(cells, kept, strict=True)], kept
 
 
-def represent_all(found: Mapping[str, list[Found]], kept: Sequence[Any]) -> dict[str, list[Representation]]:
-    """Check every embedding and prepare it once for all tasks: the kept cells of it."""
+def check_search(neighbors: Any, embedding: Any, n_data: int) -> None:
+    """Refuse a way of finding neighbours that is none, or neighbours of one embedding for several."""
+    if not isinstance(neighbors, str):
+        raise TypeError(
+            f"`neighbors` must be {', '.join(map(repr, SEARCHES))} or a reference @obsp:KEY into the data, "
+            f"got {_check.kind_of(neighbors)}."
+        )
+    if neighbors in SEARCHES:
+        return
+    if not re.fullmatch(r"@(0:)?obsp:.+", neighbors, re.DOTALL):
+        raise ValueError(_check.unknown("`neighbors`", neighbors, [*SEARCHES, "@obsp:KEY"]))
+    several = len(embedding) if isinstance(embedding, Mapping) else int(embedding is not None)
+    for got, what in ((n_data, "data set"), (several, "embedding")):
+        if got != 1:
+            raise ValueError(
+                f"{neighbors} must be the neighbours of one {what}, got {got or 'no'} {what}s; "
+                f"{'score them apart' if got else 'name the embedding'}, or leave `neighbors` out."
+            )
+
+
+def given_neighbors(reference: str, cells: list[Cells]) -> Neighbors | None:
+    """Return the neighbours that the data hold under a reference; None if they are to be searched for."""
+    if reference in SEARCHES:
+        return None
+    from .kernels.given import neighbors_from_distances
+
+    where, name = reference_for(reference, cells, 0)
+    return neighbors_from_distances(where.piece("obsp", name.removeprefix("@obsp:")), reference)
+
+
+def strange_neighbors(given: Neighbors | None, reference: str, embeddings: Mapping[str, Any]) -> list[str]:
+    """Say so if given distances are not those of the embedding: it is likely another one's, but may be meant."""
+    if given is None:
+        return []
+    from .kernels.given import strange_pairs
+
+    (name, (one,)), *_ = embeddings.items()
+    strange, looked = strange_pairs(given, one.values)
+    if not strange:
+        return []
+    return [
+        f"{reference} holds other distances than {name} has ({strange:,} of {looked:,} pairs of cells differ), "
+        "so its neighbours may be those of another embedding"
+    ]
+
+
+def represent_all(
+    found: Mapping[str, list[Found]], kept: Sequence[Any], search: str = "auto", given: Neighbors | None = None
+) -> dict[str, list[Representation]]:
+    """Check every embedding and prepare it once for all tasks: the kept cells of it.
+
+    Parameters
+    ----------
+    found
+        The embeddings as they were read.
+    kept
+        Positions of the cells that are scored, per data set; None for all.
+    search
+        How neighbours are to be found; a representation of the caller's keeps its own way under ``"auto"``.
+    given
+        Neighbours that need not be.
+    """
     from .kernels.representation import Representation
     from .tasks import represent
 
@@ -140,9 +216,20 @@ def represent_all(found: Mapping[str, list[Found]], kept: Sequence[Any]) -> dict
             whole = represent(one.value, str(said), keep_sparse=True)
             if rows is not None:
                 own = rows if one.rows is None else np.searchsorted(one.rows, rows)
-                whole = Representation(whole.values[own])
-            prepared[name].append(whole)
+                whole = Representation(whole.values[own], search=whole.search)
+            prepared[name].append(searching(whole, search, given))
     return prepared
+
+
+def searching(whole: Representation, search: str, given: Neighbors | None = None) -> Representation:
+    """Return an embedding that finds its neighbours as asked, or has them."""
+    from .kernels.representation import Representation
+
+    if given is not None:
+        return Representation(whole.values, neighbors=given)
+    if search in ("exact", "approximate"):
+        return Representation(whole.values, search=cast("Literal['exact', 'approximate']", search))
+    return whole
 
 
 def prediction(found: Found, prepared: Representation, cells: Cells, given: Mapping[str, Any]) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _KEYED = ("obs", "var", "obsm", "layers")
-_PER_CELL = ("X", "obsm", "layers")
+_PER_CELL = ("X", "obsm", "layers", "obsp")
 
 
 class Cells:
@@ -124,7 +124,7 @@ class Cells:
         return found
 
     def piece(self, group: str, key: str | None = None) -> Any:
-        """Return `X`, `obs`, `var`, or one entry of `obsm`, `layers`, `obs` or `var`, and read no more."""
+        """Return `X`, `obs`, `var`, or one entry of `obsm`, `layers`, `obsp`, `obs` or `var`, and read no more."""
         if (group, key) not in self._pieces:
             self._pieces[group, key] = (
                 self._column(group, key) if group in ("obs", "var") and key else self._read(group, key)
@@ -144,6 +144,10 @@ class Cells:
             return self.piece(group, key)
         if not colon and group in ("X", "obs", "var"):
             return self.piece(group)
+        if group == "obsp" and colon and key:
+            raise ValueError(
+                f"Reference {reference!r} names pairs of cells, which only `neighbors` (--neighbors) takes."
+            )
         raise ValueError(
             f"Reference {reference!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
             "@var:COLUMN, @obs_index, @var_index or @."
@@ -288,6 +292,11 @@ class _Part(Cells):
         return found[self._rows] if group == "obs" else found
 
     def _read(self, group: str, key: str | None) -> Any:
+        if group == "obsp":
+            raise ValueError(
+                f"@obsp:{key} must be of the cells that are scored, got neighbours among all {self._cells.n:,} cells "
+                f"of `{self.name}` for {self.n:,} of them; leave the others out of the data, or `neighbors` out."
+            )
         found = self._cells.piece(group, key)
         if group == "var":
             return found

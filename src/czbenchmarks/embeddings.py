@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
+from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
 from ._reading.parquet import read_parquet
 from ._reading.stores import check_store, child, guard, is_array, opened
 from ._reading.tables import counts_rows, index_names, read_text_table, table_suffix
 from .cells import Cells
+from .kernels.stored import StoredMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +74,9 @@ class _Raw:
     name: str
 
 
-def read_embedding(source: Any, data: Any, *, any_length: bool = False, allow_missing_cells: bool = False) -> Found:
+def read_embedding(
+    source: Any, data: Any, *, any_length: bool = False, allow_missing_cells: bool = False, in_file: bool = False
+) -> Found:
     """Read an embedding and align it with the data.
 
     A table with cell names is aligned by them. Anything else, names that only count the rows included, is taken by
@@ -91,13 +95,15 @@ def read_embedding(source: Any, data: Any, *, any_length: bool = False, allow_mi
         Leave the number of rows and their order to the caller.
     allow_missing_cells
         Keep the cells that both sides have, in place of refusing.
+    in_file
+        Leave `X` of an ``.h5ad`` file there, as a ``StoredMatrix``: for a task that reads it in blocks.
 
     Returns
     -------
     The embedding and how it was aligned.
     """
     cells = data if isinstance(data, Cells) else Cells(data)
-    raw = _read(source, cells)
+    raw = _read(source, cells, in_file)
     shape = getattr(raw.value, "shape", None)
     if shape is not None and len(shape) == 2 and shape[1] > _WIDEST:
         raise ValueError(f"`{raw.name}` must have at most {_WIDEST:,} dimensions, got {shape[1]:,}; check the file.")
@@ -114,11 +120,11 @@ def read_embedding(source: Any, data: Any, *, any_length: bool = False, allow_mi
     return _by_name(raw, cells, allow_missing_cells)
 
 
-def _read(source: Any, cells: Cells) -> _Raw:
+def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
     if isinstance(source, str) and source.startswith("@"):
         return _Raw(cells.look_up(source), None, None, {"reference": source}, source)
     if isinstance(source, (str, Path)):
-        return _from_path(source, cells)
+        return _from_path(source, cells, in_file)
     if hasattr(source, "obsm") and hasattr(source, "obs"):
         raise TypeError(
             "`embedding` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
@@ -131,7 +137,7 @@ def _read(source: Any, cells: Cells) -> _Raw:
     return _Raw(source, names, columns, origin, "embedding")
 
 
-def _from_path(source: str | Path, cells: Cells) -> _Raw:
+def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
     text, key = split_key(source)
     path = local_path(text)
     name = "embedding"
@@ -146,7 +152,7 @@ def _from_path(source: str | Path, cells: Cells) -> _Raw:
     suffix = path.suffix.lower()
     said = _check.printable(source)
     if path.is_dir() or suffix in (".h5ad", ".zarr"):
-        return _from_store(path, key, name, origin, said)
+        return _from_store(path, key, name, origin, said, in_file)
     if suffix == ".npy":
         return _Raw(read_npy(path, name), None, None, origin, said)
     if suffix == ".npz":
@@ -185,7 +191,7 @@ def split_key(source: str | Path) -> tuple[str | Path, str | None]:
     return match[1], match[2]
 
 
-def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], said: str) -> _Raw:
+def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], said: str, in_file: bool) -> _Raw:
     """Read `X` or an entry of `obsm` of an AnnData file, or a zarr array."""
     check_store(path, name, needs_obs=False)
     with opened(path, name) as root:
@@ -201,7 +207,8 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
     cells = Cells(path, name)
     if key is None or key == "X":
         try:
-            value = cells.piece("X")
+            value = _left_in_file(cells, said) if in_file else None
+            value = cells.piece("X") if value is None else value
         except ValueError as error:
             hint = "" if key else "; name an entry of obsm as FILE:KEY if you mean that"
             raise ValueError(str(error).rstrip(".") + hint + ".") from None
@@ -211,6 +218,18 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         value = cells.piece(group, rest) if rest and group in ("obsm", "layers") else cells.piece("obsm", key)
         columns = [str(column) for column in value.columns] if hasattr(value, "columns") else None
     return _Raw(value, cells.names, columns, origin, said)
+
+
+def _left_in_file(cells: Cells, said: str) -> StoredMatrix | None:
+    """Return `X` of an .h5ad file without reading it; None if it has to be read to say what is wrong with it."""
+    path = cells.path
+    if path is None or path.is_dir():
+        return None
+    file = Stored(path, cells.name)
+    if not (file.by_element and file.is_matrix("X")):
+        return None
+    found = StoredMatrix(lambda: file.held("X"), said)
+    return found if found.shape[0] == cells.n else None
 
 
 def _only_counts(names: Any, cells: Cells) -> bool:
@@ -284,4 +303,6 @@ def _rows(value: Any, order: NDArray[np.int64], names: Any) -> Any:
     """Return the rows in another order."""
     if hasattr(value, "iloc"):
         return value.iloc[order].set_axis(names, axis=0)
+    if isinstance(value, StoredMatrix):
+        return value[order]
     return value.tocsr()[order] if hasattr(value, "tocsr") else np.asarray(value)[order]

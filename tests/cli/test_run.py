@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from czbenchmarks import evaluate
 from czbenchmarks.cli.main import main
+from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.results import RunRecord
 
 N = 60
 
@@ -39,12 +41,21 @@ def make_cells(seed, organism):
         index=[f"cell{i}" for i in range(N)],
     )
     prefix = {"Homo sapiens": "ENSG", "Mus musculus": "ENSMUSG"}[organism]
+    counts = rng.poisson(rng.gamma(1.0, 3.0, (3, 120))[types]).astype("float32")
+    X = rng.normal(size=(3, 5))[types] + rng.normal(size=(N, 5))
     return ad.AnnData(
-        X=sp.csr_matrix(rng.poisson(rng.gamma(1.0, 3.0, (3, 120))[types]).astype("float32")),
+        X=sp.csr_matrix(counts),
         obs=obs,
         var=pd.DataFrame(index=[f"{prefix}{i:011d}" for i in range(120)]),
-        obsm={"X_model": rng.normal(size=(3, 5))[types] + rng.normal(size=(N, 5))},
+        obsm={"X_model": X},
+        obsp={"distances": distances(X, 15), "near": distances(X, 5)},
     )
+
+
+def distances(X, k):
+    found = exact_neighbors(X, k)
+    shape, indptr = (len(X), len(X)), np.arange(0, len(X) * (k - 1) + 1, k - 1)
+    return sp.csr_matrix((found.distances[:, 1:].ravel(), found.indices[:, 1:].ravel(), indptr), shape=shape)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +130,29 @@ def test_the_numbers_are_those_of_evaluate(folder, task, words, options):
     want = wanted(evaluate(folder / "human.npy", data, task, **options))
     assert scores(run("run", task, "-u", data, "-c", folder / "human.npy", "-f", "json", *words)) == want
     assert len(want) >= 1
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("clustering", ["--threads", 1, "--memory", "1MB"]),
+        ("clustering", ["--threads", 4, "--memory", "4GiB", "--neighbors", "exact"]),
+        ("clustering", ["--neighbors", "@obsp:distances"]),
+        ("label_prediction", ["--threads", 3, "--memory", 2_000_000, "--n-folds", 2]),
+    ],
+)
+def test_how_it_is_computed_is_recorded_and_changes_no_number(folder, tmp_path, task, words):
+    data, given = folder / "human.h5ad", dict(zip(words[::2], words[1::2], strict=True))
+    options = {"n_folds": 2} if task == "label_prediction" else {}
+    want = wanted(evaluate(folder / "human.npy", data, task, **options))
+    out = tmp_path / "record.json"
+    assert scores(run("run", task, "-u", data, "-c", folder / "human.npy", "-f", "json", "-o", out, *words)) == want
+    record = RunRecord.read(out)
+    assert record.run_specification.neighbors == given.get("--neighbors", "auto")
+    if "--threads" in given:
+        assert record.environment["threads"] == given["--threads"]
+        sizes = {"1MB": 10**6, "4GiB": 2**32}
+        assert record.environment["memory_budget"] == sizes.get(given["--memory"], given["--memory"])
 
 
 def test_flags(folder):
@@ -310,6 +344,16 @@ BAD = [
     ("baseline option alone", ["clustering", *GOOD, "--baseline-n-pcs", "5"], "add -B"),
     ("baseline option bad", ["clustering", *GOOD, "-B", "--baseline-n-pcs", "0"], "`n_pcs` must be between 1 and"),
     ("seed negative", ["clustering", *GOOD, "-r", "-1"], "`random_seed` must be between 0"),
+    ("threads none", ["clustering", *GOOD, "--threads", "0"], "`threads` must be a whole number of at least 1"),
+    ("threads in words", ["clustering", *GOOD, "--threads", "two"], "'two' is not a valid integer"),
+    ("memory in words", ["clustering", *GOOD, "--memory", "lots"], "`memory` must be a size of at least 1MB, such as"),
+    ("memory without unit", ["clustering", *GOOD, "--memory", "2"], "1.5GiB, got '2'; leave it out for the default."),
+    ("neighbors unknown", ["clustering", *GOOD, "--neighbors", "approx"], "Did you mean 'approximate'?"),
+    ("neighbors missing", ["clustering", *GOOD, "--neighbors", "@obsp:dist"], "Key 'dist' is not in obsp."),
+    ("neighbors too few", ["clustering", *GOOD, "--neighbors", "@obsp:near"], "must hold 15 cells per cell, itself"),
+    ("neighbors of several", ["clustering", *GOOD, "-c", "@X", "--neighbors", "@obsp:near"], "got 2 embeddings"),
+    ("neighbors of two", ["cross-species_integration", *BOTH, "--neighbors", "@obsp:near"], "got 2 data sets"),
+    ("neighbors unused", ["label_prediction", *GOOD, "--neighbors", "exact"], "No such option '--neighbors'"),
     ("two data sets for one", ["clustering", *BOTH], "must be given one data set, got 2"),
     ("one data set for two", ["cross-species_integration", *GOOD], "at least two data sets, got 1"),
     ("one embedding for two", ["cross-species_integration", *TWO, *ARRAY], "expected 2, got 1"),

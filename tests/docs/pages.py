@@ -46,6 +46,20 @@ NOT_RUN = {
     ".ci/run": "CI runs it",
     "pip install .": "needs a package index; `make setup` does the same",
     "pip install vcp-cli": "needs a package index, and an environment of its own",
+    **dict.fromkeys(
+        [
+            "python -m venv .venv-published",
+            '.venv-published/bin/pip install cz-benchmarks==0.15.1 "pynndescent<0.6" "umap-learn>=0.5.12"',
+            "$OURS benchmarks/side_by_side.py start --other $PUBLISHED --fresh",
+            "$OURS benchmarks/side_by_side.py tasks --other $PUBLISHED --cells 2000 10000",
+            "$OURS benchmarks/side_by_side.py tasks --other $PUBLISHED --cells 50000 --repeat 1",
+            "$OURS benchmarks/side_by_side.py bound",
+            "$OURS benchmarks/side_by_side.py million",
+        ],
+        "takes hours beside an installed published package; tests/benchmarks runs the script on few cells",
+    ),
+    "make bench": "takes an hour",
+    'make bench SIZES="500 2000 8000" ONLY=neighbors': "takes minutes",
 }
 VCP = os.environ.get("CZBENCHMARKS_VCP")
 

@@ -1,12 +1,14 @@
 import math
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from czbenchmarks.kernels import graph as graph_kernel
 from czbenchmarks.kernels.graph import connectivities, fuzzy_weights, leiden
-from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors
 
 
 def slow_weights(distances):
@@ -166,3 +168,33 @@ def test_threads_and_global_seeds_change_no_bit(same_bits):
 def test_the_unit_of_the_embedding_changes_no_weight(unit):
     distances = exact_neighbors(np.random.default_rng(5).normal(size=(60, 4)), 15).distances
     np.testing.assert_allclose(fuzzy_weights(distances * unit), fuzzy_weights(distances), atol=1e-4)
+
+
+def test_blocks_change_no_bit(monkeypatch):
+    distances = exact_neighbors(cells(500), 15).distances
+    distances[40:60, 1:] = 0.0  # their floor is that of all cells, not of their block
+    expected = fuzzy_weights(distances)
+    for rows in (1, 7, 10**6):
+        monkeypatch.setattr(graph_kernel, "_ROWS", rows)
+        np.testing.assert_array_equal(fuzzy_weights(distances), expected)
+
+
+def test_indices_of_either_width_give_one_graph():
+    neighbors = exact_neighbors(cells(), 15)
+    graphs = [
+        connectivities(Neighbors(neighbors.indices.astype(kind), neighbors.distances)) for kind in (np.int32, np.int64)
+    ]
+    assert (graphs[0] != graphs[1]).nnz == 0
+    np.testing.assert_array_equal(leiden(graphs[0], 0), leiden(graphs[1], 0))
+
+
+def test_weights_need_little_beside_the_lists():
+    tracemalloc.start()
+    distances = np.sort(np.random.default_rng(0).gamma(9.0, size=(40_000, 15)), axis=1)
+    distances[:, 0] = 0.0
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    fuzzy_weights(distances)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert peak < 3 * distances.nbytes  # the weights, and blocks of a tenth of the rows on each thread

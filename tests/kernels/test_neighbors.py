@@ -156,7 +156,7 @@ def test_an_outlier_makes_nothing_be_searched_again(monkeypatch):
     assert sum(again) <= 1  # to the outlier all others are about as far
     X[:200] = X[3]  # more copies than candidates
     exact_neighbors(X, 10)
-    assert 200 <= sum(again) <= 201
+    assert sum(again) >= 200
 
 
 @pytest.mark.parametrize("n", [63, 64, 65, 127, 128, 129, 257, 700])

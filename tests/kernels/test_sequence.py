@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from czbenchmarks.kernels import sequence
 from czbenchmarks.kernels.neighbors import exact_neighbors
 from czbenchmarks.kernels.sequence import adaptive_k, density_list_length, expected_difference, neighbor_differences
 
@@ -86,3 +87,13 @@ def test_threads_change_no_bit(same_bits):
         return k, neighbor_differences(neighbors, values, k), [expected_difference(values)]
 
     same_bits(compute)
+
+
+def test_blocks_change_no_bit(monkeypatch):
+    rng = np.random.default_rng(2)
+    neighbors, values = exact_neighbors(rng.normal(size=(500, 3)), 40), rng.normal(size=500)
+    wanted = rng.integers(1, 40, 500)
+    expected = neighbor_differences(neighbors, values, wanted)
+    for rows in (1, 7, 10**6):
+        monkeypatch.setattr(sequence, "_ROWS", rows)
+        np.testing.assert_array_equal(neighbor_differences(neighbors, values, wanted), expected)

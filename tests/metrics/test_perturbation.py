@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from czbenchmarks.metrics.perturbation import rank_correlation
+from czbenchmarks.metrics.perturbation import each_rank_correlation, rank_correlation
 
 
 def slow_spearman(a, b):
@@ -51,3 +51,12 @@ def test_bad_input():
         rank_correlation([1, 2, 3], [1, np.nan, np.inf])
     with pytest.raises(ValueError, match=r"`b` must have the same length"):
         rank_correlation([1, 2, 3], [1, 2])
+
+
+def test_many_at_once_are_what_each_is_alone():
+    rng = np.random.default_rng(0)
+    pairs = [(rng.integers(0, n, n).astype(float), rng.normal(size=n)) for n in range(1, 30)]
+    pairs += [(np.zeros(0), np.zeros(0)), (np.ones(3), np.arange(3.0)), (np.arange(3.0), np.ones(3))]
+    together = each_rank_correlation(*zip(*pairs, strict=True))
+    assert [repr(one) for one in together] == [repr(rank_correlation(a, b)) for a, b in pairs]
+    assert each_rank_correlation([], []) == []

@@ -4,7 +4,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from czbenchmarks.kernels.graph import connectivities, leiden
-from czbenchmarks.kernels.neighbors import exact_neighbors
+from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors
+from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import ClusteringTask, ClusteringTaskInput, represent
 
@@ -49,6 +50,16 @@ def test_a_representation_gives_the_same_with_one_search(cells, searches):
     for _ in range(2):
         assert values(ClusteringTask().run(shared, task_input)) == expected
     assert searches == [50]
+
+
+def test_the_scores_say_how_the_neighbours_were_found(cells):
+    task_input = ClusteringTaskInput(obs=cells.obs, input_labels=cells.labels)
+    assert [r.details for r in ClusteringTask().run(cells.X, task_input)] == [None, None]
+    exact = exact_neighbors(cells.X, 15)
+    given = Representation(cells.X, neighbors=Neighbors(exact.indices, exact.distances, "given"))
+    results = ClusteringTask().run(given, task_input)
+    assert [r.details for r in results] == [{"neighbors": "given"}] * 2
+    assert values(results) == values(ClusteringTask().run(cells.X, task_input))
 
 
 def test_ids_are_those_of_the_series(cells):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import sklearn
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -164,6 +165,7 @@ def test_a_regression_that_does_not_converge_is_recorded_not_warned():
         ({"min_class_size": 200}, r"at least two labels with 200 cells or more, got 0 \(3 smaller ones left out\)"),
         ({"labels": ["a"] * 300}, "at least two labels with 10 cells or more, got 1"),
         ({"labels": ["a", "b"]}, "`labels` must have the same length as the data"),
+        ({"engine": "quick"}, "`engine` must be 'exact' or 'fast', got 'quick'"),
     ],
 )
 def test_bad_input(cells, options, message):
@@ -194,3 +196,19 @@ def test_several_entries_of_one_place_are_their_sum(cells):
     expected = [r.value for r in MetadataLabelPredictionTask().run(plain, task_input)]
     assert [r.value for r in MetadataLabelPredictionTask().run(twice, task_input)] == expected
     assert len(twice.data) == 2 * len(plain.data)
+
+
+def test_the_fast_engine_is_recorded_and_has_the_scores_and_counts_of_the_exact_one(cells):
+    results = {
+        engine: MetadataLabelPredictionTask().run(
+            cells.X, MetadataLabelPredictionTaskInput(labels=cells.labels, engine=engine)
+        )
+        for engine in ("exact", "fast")
+    }
+    for exact, fast in zip(*results.values(), strict=True):
+        assert (fast.metric_type, fast.params, fast.counts, fast.reason) == (
+            exact.metric_type, exact.params, exact.counts, exact.reason,
+        )  # fmt: skip
+        assert fast.value == exact.value  # bit by bit with the scikit-learn releases known; 0.01 is what is promised
+        assert exact.details is None
+        assert fast.details == {"engine": "fast", "forest": "czbenchmarks", "scikit_learn": sklearn.__version__}

@@ -1,12 +1,14 @@
-"""The same bits for any number of threads and any state of the global generator, on several blocks of cells."""
+"""The same bits for any number of threads, memory and state of the global generator, on several blocks of cells."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from czbenchmarks import evaluate
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.tasks import (
     BatchIntegrationTask,
@@ -100,6 +102,35 @@ def test_baseline(same_bits, container):
     counts = container(rng.poisson(rng.gamma(1, 1, 200) * rng.gamma(2, 1, 3000)[:, None]).astype(np.float32))
     options = PCABaselineInput(n_top_genes=100, n_pcs=10)
     same_bits(lambda: ClusteringTask().compute_baseline(counts, options))
+
+
+def test_evaluate_with_threads_and_memory_of_its_own(many):
+    X, labels, batches, times = many
+    obs = pd.DataFrame({"cell_type": labels, "batch": batches, "time": times})
+    tasks = {"batch_integration": {}, "sequential_organization": {"labels": "time"}, "clustering": {"n_iterations": 1}}
+    found = []
+    for threads, memory in ((1, "4GB"), (2, "1MB"), (4, "300MB")):
+        record = evaluate(X, obs, tasks, threads=threads, memory=memory)
+        assert record.environment["threads"] == threads
+        found.append([(score.task, score.key, repr(score.value), score.counts) for score in record.result_metrics])
+    assert len(found[0]) == 6
+    assert found[1:] == found[:1] * 2
+
+
+def test_two_threads_of_the_user_share_an_embedding(many, monkeypatch):
+    monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", "2")
+    X, labels, batches, _ = many
+    X, labels, batches = X[:900], labels[:900], batches[:900]
+    runs = [
+        (EmbeddingTask(), EmbeddingTaskInput(input_labels=labels)),
+        (BatchIntegrationTask(), BatchIntegrationTaskInput(labels=labels, batch_labels=batches)),
+        (ClusteringTask(), ClusteringTaskInput(obs=pd.DataFrame(index=range(900)), input_labels=labels)),
+    ] * 2
+    expected = [exact(task.run(X, task_input)).tobytes() for task, task_input in runs]
+    shared = represent(X)
+    with ThreadPoolExecutor(3) as users:
+        found = [users.submit(task.run, shared, task_input) for task, task_input in runs]
+        assert [exact(one.result(timeout=60)).tobytes() for one in found] == expected
 
 
 def test_one_representation_serves_all_tasks_with_one_search(many, searches):

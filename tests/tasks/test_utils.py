@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import textwrap
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -182,3 +186,46 @@ def test_the_standard_workflow_is_the_baseline():
     np.testing.assert_array_equal(found, utils.pca_baseline(adata.X, 100, 5, 42))
     assert (list(adata.obsm), [name for name in adata.layers if name], list(adata.uns)) == ([], [], [])
     assert adata.X.max() == round(float(adata.X.max()))
+    for option in ("n_top_genes", "n_pcs"):
+        with pytest.raises(ValueError, match=f"`{option}` must be a positive integer"):
+            utils.run_standard_scrna_workflow(adata, **{option: 0})
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(1)
+    values = rng.poisson(rng.gamma(1, 2, 120), (90, 120)).astype(np.float32)
+    values[3] = 0  # a cell without counts
+    return values
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csc_matrix, sp.coo_array])
+def test_the_baseline_of_any_container_has_the_same_bits(counts, container, dtype):
+    expected = utils.pca_baseline(counts, 100, 5, 42)
+    given = container(counts.astype(dtype))
+    before = given.copy()
+    np.testing.assert_array_equal(utils.pca_baseline(given, 100, 5, 42), expected)
+    assert given.dtype == dtype
+    assert abs(given - before).max() == 0
+
+
+def test_the_baseline_sums_entries_of_one_place(counts):
+    once = sp.csr_matrix(counts)
+    twice = sp.csr_matrix((np.repeat(once.data, 2), np.repeat(once.indices, 2), 2 * once.indptr), shape=once.shape)
+    expected = utils.pca_baseline(once * 2, 100, 5, 42)
+    np.testing.assert_array_equal(utils.pca_baseline(twice, 100, 5, 42), expected)
+    np.testing.assert_array_equal(utils.pca_baseline(twice.astype(np.int32), 100, 5, 42), expected)
+    assert twice.nnz == 2 * once.nnz
+
+
+def test_the_baseline_loads_no_library_it_does_not_need():
+    code = """
+        import sys
+        import numpy as np
+        from czbenchmarks.tasks.utils import pca_baseline
+        pca_baseline(np.random.default_rng(0).poisson(1.0, (60, 50)).astype(np.float32), 50, 5, 0)
+        print(sorted({"scanpy", "numba", "sklearn", "anndata", "faiss"} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from czbenchmarks import _check
 
 from .files import Refused, shown
-from .stores import child, guard, is_array, missing_chunks_matter, opened
+from .stores import child, guard, is_array, missing_chunks, missing_chunks_matter, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,42 @@ class Stored:
             keys = list(top) if top is not None and not is_array(top) else []
             if key not in keys:
                 raise Refused(no_entry(group, key, keys))
-            return self._value(top, key)
+            found = self._value(top, key)
+            if group == "obsp" and self.path.is_dir():
+                self._complete(child(top, key, self.path, self.name))
+            return found
+
+    def is_matrix(self, key: str) -> bool:
+        """Tell whether an element is a dense matrix or a csr or csc one."""
+        with opened(self.path, self.name) as root:
+            if key not in root:
+                return False
+            element = child(root, key, self.path, self.name)
+            if is_array(element):
+                return len(element.shape or ()) == 2
+            return element.attrs.get("encoding-type") in ("csr_matrix", "csc_matrix")
+
+    @contextmanager
+    def held(self, key: str) -> Iterator[Any]:
+        """Open a matrix and leave it in the file: an HDF5 data set, or what AnnData makes of a sparse one."""
+        with opened(self.path, self.name) as root:
+            element = child(root, key, self.path, self.name)
+            guard(element, self.path, self.name)
+            if not is_array(element):
+                from anndata.io import sparse_dataset
+
+                element = sparse_dataset(element)
+            yield element
+
+    def _complete(self, matrix: Any) -> None:
+        """Refuse a matrix of pairs of cells that lacks chunks: distances of 0, and neighbours that are none."""
+        for array in [matrix] if is_array(matrix) else [matrix[part] for part in matrix]:
+            if missing_chunks(array):
+                raise Refused(
+                    f"`{self.name}` must be complete, chunks of {array.name.lstrip('/')} of {shown(self.path)} are "
+                    "missing; copy the folder again, or, if they hold zeros, write it with zarr's option "
+                    "write_empty_chunks."
+                )
 
     def whole(self) -> AnnData:
         """Return everything."""

@@ -61,6 +61,20 @@ def has_baseline(task: str) -> bool:
     return not issubclass(TASK_REGISTRY.get_task_class(task).baseline_model, NoBaselineInput)
 
 
+def uses_neighbors(task: str) -> bool:
+    """Tell whether a task looks for nearest cells.
+
+    Parameters
+    ----------
+    task
+        Its key.
+    """
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.task import Task
+
+    return TASK_REGISTRY.get_task_class(task).max_neighbors is not Task.max_neighbors
+
+
 def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Parameter:
     kind = field_kind(field.type)
     spellings = [name, *([ALIASES[name]] if name in ALIASES else [])]

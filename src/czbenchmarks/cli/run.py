@@ -152,6 +152,7 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
         ),
         *_scoring_options(info),
+        *_engine_options(info),
         *_result_options(),
     ]
 
@@ -174,6 +175,36 @@ def _scoring_options(info: TaskInfo) -> list[click.Parameter]:
             default=(RANDOM_SEED,),
             help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
             f"[default: {RANDOM_SEED}]",
+        ),
+    ]
+
+
+def _engine_options(info: TaskInfo) -> list[click.Parameter]:
+    from .options import uses_neighbors
+
+    of_one = not info.requires_multiple_datasets
+    neighbors = click.Option(
+        ["--neighbors"],
+        metavar="auto|exact|approximate" + ("|@obsp:KEY" if of_one else ""),
+        help="How nearest cells are found: approximate is for very many cells and says its recall, auto decides by "
+        "their number (exact up to 200,000)"
+        + (", @obsp:KEY takes the distances that the data hold (scanpy.pp.neighbors)" if of_one else "")
+        + ". [default: auto]",
+    )
+    return [
+        *([neighbors] if uses_neighbors(info.name) else []),
+        click.Option(
+            ["--threads"],
+            type=click.INT,
+            metavar="N",
+            help="Threads to compute with; the scores do not depend on it. [default: CZBENCHMARKS_NUM_THREADS, else "
+            "all processors]",
+        ),
+        click.Option(
+            ["--memory"],
+            metavar="SIZE",
+            help="Memory for temporary blocks, such as 500MB or 2GiB; the scores do not depend on it. "
+            "[default: CZBENCHMARKS_MEMORY, else 1GiB or a quarter of the available]",
         ),
     ]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._progress import track
+from .parallel import map_blocks, ranges
 
-from .parallel import ranges
+_VALUES = 1 << 19  # neighbours at a time in each thread, 4 MB in the largest array
 
 
-def neighbor_entropy(indices: NDArray[np.int64], codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
+def neighbor_entropy(indices: NDArray[np.integer], codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
     """Return the entropy of the group shares among each cell's neighbours, divided by log(number of groups).
 
     Parameters
@@ -28,10 +28,14 @@ def neighbor_entropy(indices: NDArray[np.int64], codes: NDArray[np.int64], n_gro
     """
     n, k = indices.shape
     values = np.empty(n)
-    for start, stop in track(ranges(n, max(1, (1 << 22) // max(k, n_groups))), "entropy of the neighbours"):
+
+    def visit(block: tuple[int, int]) -> None:
+        start, stop = block
         rows = np.arange(stop - start)[:, None] * n_groups
         flat = (rows + codes[indices[start:stop]]).ravel()
         shares = np.bincount(flat, minlength=(stop - start) * n_groups).reshape(-1, n_groups) / k
         logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
         values[start:stop] = -(shares * logs).sum(axis=1)
+
+    map_blocks(visit, ranges(n, max(1, _VALUES // max(k, n_groups))), "entropy of the neighbours")
     return values / np.log(n_groups)

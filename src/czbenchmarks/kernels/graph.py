@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from czbenchmarks._progress import work
 
 from .neighbors import Neighbors
-from .parallel import interruptible
+from .parallel import interruptible, map_blocks, ranges
 
+_ROWS = 4096  # weighed at a time
 _STEPS = 64
 _TOLERANCE = 1e-5
 _LEAST_SCALE = 1e-3
@@ -28,9 +29,24 @@ def fuzzy_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     exp(-max(0, d - rho) / sigma) of the row's other cells sum to log2(k) (McInnes et al. 2018, arXiv:1802.03426).
     """
     n, k = distances.shape
-    scale = distances.mean()
-    if scale > 0 and not _USUAL_SCALE[0] < scale < _USUAL_SCALE[1]:
-        distances = distances / scale  # the bisection starts at 1 and takes so many steps only
+    overall = float(distances.mean())  # of all rows: the blocks below must not change it
+    if (
+        overall > 0 and not _USUAL_SCALE[0] < overall < _USUAL_SCALE[1]
+    ):  # the bisection starts at 1 and takes so many steps only
+        distances, overall = distances / overall, 1.0
+    weights = np.zeros((n, k))
+
+    def block(rows: tuple[int, int]) -> None:
+        part = slice(*rows)
+        weights[part, 1:] = _row_weights(distances[part], overall)
+
+    map_blocks(block, ranges(n, _ROWS), "weights of the neighbour graph")
+    return weights
+
+
+def _row_weights(distances: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
+    """Return the weights of the other cells; `overall` is the mean distance in all rows."""
+    n, k = distances.shape
     others = distances[:, 1:]
     positive = np.where(others > 0, others, np.inf)
     rho = positive.min(axis=1)
@@ -51,12 +67,10 @@ def fuzzy_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
         low[active[~above]] = sigma[active[~above]]
         middle = (low[active] + high[active]) / 2.0
         sigma[active] = np.where(np.isinf(high[active]), 2.0 * sigma[active], middle)
-    floor = np.where(rho > 0, distances.mean(axis=1), distances.mean())
+    floor = np.where(rho > 0, distances.mean(axis=1), overall)
     sigma = np.maximum(sigma, _LEAST_SCALE * floor)
-    weights = np.zeros((n, k))
     # sigma can only be 0 where every distance in the data is 0; the excess is 0 too and the weight 1.
-    weights[:, 1:] = np.exp(-excess / np.where(sigma > 0, sigma, 1.0)[:, None])
-    return weights
+    return np.asarray(np.exp(-excess / np.where(sigma > 0, sigma, 1.0)[:, None]))
 
 
 def connectivities(neighbors: Neighbors) -> Any:
@@ -64,12 +78,17 @@ def connectivities(neighbors: Neighbors) -> Any:
     import scipy.sparse as sp
 
     n, k = neighbors.indices.shape
-    with work("weights of the neighbour graph"):
-        weights = fuzzy_weights(neighbors.distances)
+    weights = fuzzy_weights(neighbors.distances)
     directed = sp.csr_matrix(
         (weights[:, 1:].ravel(), neighbors.indices[:, 1:].ravel(), np.arange(n + 1) * (k - 1)), shape=(n, n)
     )
-    symmetric = (directed + directed.T - directed.multiply(directed.T)).tocsr().astype(np.float32)
+    del weights  # at a million cells every copy counts
+    reverse = directed.T.tocsr()
+    both = directed.multiply(reverse)
+    symmetric = directed + reverse
+    del directed, reverse
+    symmetric = (symmetric - both).astype(np.float32)
+    del both
     symmetric.eliminate_zeros()  # weights may underflow
     symmetric.sort_indices()
     return symmetric
@@ -105,7 +124,7 @@ def leiden(
     Parameters
     ----------
     matrix
-        Symmetric n x n csr matrix of weights; every non-zero is an edge, so each pair counts twice.
+        Symmetric n x n csr matrix of weights; every entry is an edge, so each pair counts twice.
     seed
         Seed of a random source of its own; no global generator is touched.
     resolution
@@ -117,10 +136,13 @@ def leiden(
     """
     import igraph
 
-    sources, targets = matrix.nonzero()
-    edges = np.column_stack([sources, targets])
-    weights = matrix.data.astype(np.float64)
+    edges = np.empty((matrix.nnz, 2), dtype=np.int64)  # igraph's own type, which it reads without a copy
+    edges[:, 0] = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    edges[:, 1] = matrix.indices
     graph = igraph.Graph(n=matrix.shape[0], edges=edges, directed=flavor == "leidenalg")
+    del edges
+    # A memoryview gives igraph plain floats one by one: faster than an array, smaller than a list.
+    weights: Any = memoryview(matrix.data.astype(np.float64))
 
     def partition() -> Any:
         if flavor == "leidenalg":

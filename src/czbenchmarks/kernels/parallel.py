@@ -8,11 +8,14 @@ what is spread.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from pathlib import Path
 from typing import TypeVar
 
 from czbenchmarks._progress import work
@@ -20,26 +23,139 @@ from czbenchmarks._progress import work
 T = TypeVar("T")
 R = TypeVar("R")
 
+_MOST_THREADS = 1024
+_LEAST_MEMORY = 10**6
+_DEFAULT_MEMORY = 2**30
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_TIME_LIMIT = "/sys/fs/cgroup/cpu.max"
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
+
+# Of a context, not of the process: two runs in two threads may differ.
+_asked: ContextVar[tuple[int, int] | None] = ContextVar("resources", default=None)
+_held: ContextVar[bool] = ContextVar("held", default=False)
+_in_worker: ContextVar[bool] = ContextVar("in_worker", default=False)
 _turn = threading.RLock()
-_worker = threading.local()
+
+
+def _forget_turn() -> None:
+    # A forked process has one thread: whoever held the turn is not in it.
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_turn)
+
+
+@contextmanager
+def resources(threads: int | None = None, memory: int | str | None = None) -> Iterator[None]:
+    """Set the number of threads and the memory budget of the work inside; both stay what they are at the beginning.
+
+    Parameters
+    ----------
+    threads
+        Number of threads; None for what `num_threads` says now.
+    memory
+        Bytes, or text such as ``"500MB"``; None for what `memory_budget` says now.
+    """
+    used = (
+        num_threads() if threads is None else _threads(threads, "`threads`", "leave it out"),
+        memory_budget() if memory is None else _bytes(memory, "`memory`", "leave it out"),
+    )
+    token = _asked.set(used)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 def num_threads() -> int:
-    """Threads to use: ``CZBENCHMARKS_NUM_THREADS`` if set, else the processors this process may run on.
+    """Threads to use: what `resources` set, else ``CZBENCHMARKS_NUM_THREADS``, else all the process may use.
 
-    Read at every call, so that changing the variable takes effect at once.
+    Read at every call, so that changing the variable takes effect at once. One in a worker of ours, whose siblings
+    use the others.
     """
+    asked = _asked.get()
+    if asked is not None:
+        return asked[0]
     given = os.environ.get("CZBENCHMARKS_NUM_THREADS", "").strip()
     if given:
-        if not given.isdigit() or int(given) < 1:
-            raise ValueError(
-                f"CZBENCHMARKS_NUM_THREADS must be a whole number of at least 1, got {given!r}; unset it for all cores."
-            )
-        return int(given)
+        return _threads(given, "CZBENCHMARKS_NUM_THREADS", "unset it")
     try:
-        return len(os.sched_getaffinity(0))
+        processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every platform
-        return os.cpu_count() or 1
+        processors = os.cpu_count() or 1
+    return max(1, min(processors, _quota() or processors))
+
+
+def memory_budget() -> int:
+    """Bytes that temporary blocks may take, those of all threads together.
+
+    What `resources` set, else ``CZBENCHMARKS_MEMORY``, else 1 GiB or a quarter of the available memory if that is
+    less. Read at every call. In a worker of ours it is that worker's share, so ``memory_budget() // num_threads()`` is
+    what one thread may take, wherever it is asked. It may decide how much is gathered at a time, never the order of a
+    sum: results have the same bits under any budget.
+    """
+    asked = _asked.get()
+    if asked is not None:
+        return asked[1]
+    given = os.environ.get("CZBENCHMARKS_MEMORY", "").strip()
+    if given:
+        return _bytes(given, "CZBENCHMARKS_MEMORY", "unset it")
+    return min([_DEFAULT_MEMORY, *(max(_LEAST_MEMORY, free // 4) for free in _available())])
+
+
+def _quota() -> int | None:
+    """Return how many processors' time a container may use: it sees those of the machine; None for no limit."""
+    try:
+        time, period = Path(_TIME_LIMIT).read_text(encoding="ascii").split()
+        return -(-int(time) // int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
+
+
+def _threads(given: int | str, name: str, otherwise: str) -> int:
+    text = str(given).strip()
+    found = int(text) if re.fullmatch("[0-9]{1,9}", text) and not isinstance(given, bool) else 0
+    if not 1 <= found <= _MOST_THREADS:
+        raise ValueError(
+            f"{name} must be a whole number of at least 1 and at most {_MOST_THREADS:,}, got {given!r}; "
+            f"{otherwise} for all processors."
+        )
+    return found
+
+
+def _bytes(given: int | str, name: str, otherwise: str) -> int:
+    parts = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGT]?|[KMGT]I)B?", str(given).strip().upper())
+    found = 0
+    if parts is not None and not isinstance(given, bool):
+        found = int(float(parts[1]) * _UNITS[parts[2]])
+    if found < _LEAST_MEMORY:
+        raise ValueError(
+            f"{name} must be a size of at least 1MB, such as 500MB, 2GB or 1.5GiB, got {given!r}; "
+            f"{otherwise} for the default."
+        )
+    return found
+
+
+def _available() -> list[int]:
+    """Return bounds, in bytes, of the memory that is there for this process; none where the system does not tell."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        try:
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (AttributeError, ValueError, OSError):  # Windows
+            return []
+    for limit in _LIMITS:
+        try:
+            text = Path(limit).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        found += [int(text)] if text.isdigit() else []  # else "max"
+    return found
 
 
 @contextmanager
@@ -51,19 +167,32 @@ def one_blas_thread() -> Iterator[None]:
     """
     from threadpoolctl import threadpool_limits
 
-    if getattr(_worker, "limited", False):  # one of our own threads, whose caller holds it
+    if _in_worker.get():  # the caller of this thread of ours holds it
         yield
         return
+    if _held.get():  # but not what has been imported since
+        with threadpool_limits(limits=1):
+            yield
+        return
     with _turn, threadpool_limits(limits=1):
-        yield
+        token = _held.set(True)
+        try:
+            yield
+        finally:
+            _held.reset(token)
 
 
-def _limit_worker() -> None:
-    # OpenMP keeps its number of threads per calling thread, so each worker sets its own; it dies with the worker.
+def _limit_openmp() -> None:
+    # OpenMP keeps its number of threads per calling thread, so each of ours sets its own; it dies with the thread.
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1, user_api="openmp")
-    _worker.limited = True
+
+
+def _begin_worker(share: int) -> None:
+    _limit_openmp()
+    _in_worker.set(True)
+    _asked.set((1, share))  # blocks inside blocks run where they are
 
 
 def map_blocks(
@@ -96,7 +225,8 @@ def map_blocks(
 
         if threads <= 1:
             return [one(block) for block in blocks]
-        pool = ThreadPoolExecutor(threads, initializer=_limit_worker)
+        share = max(1, memory_budget() // threads)
+        pool = ThreadPoolExecutor(threads, initializer=_begin_worker, initargs=(share,))
         try:
             return list(pool.map(one, blocks))
         finally:
@@ -113,14 +243,17 @@ def interruptible(function: Callable[[], R]) -> R:
     if threading.current_thread() is not threading.main_thread():  # which alone hears Ctrl-C
         return function()
     outcome: Future[R] = Future()
+    context = copy_context()  # the threads and memory asked for, and who holds BLAS
 
     def run() -> None:
         try:
+            if _held.get():
+                _limit_openmp()
             outcome.set_result(function())
         except BaseException as error:  # noqa: BLE001 (raised by result())
             outcome.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=context.run, args=(run,), daemon=True).start()
     return outcome.result()
 
 

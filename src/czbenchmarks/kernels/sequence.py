@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .neighbors import Neighbors
+from .parallel import map_blocks, ranges
 
 _DENSITY_GUARD = 1e-10
+_ROWS = 4096  # looked at at a time
 
 
 def neighbor_differences(
@@ -25,9 +27,19 @@ def neighbor_differences(
         For each cell, how many of its nearest other cells count, at least 1.
     """
     widest = int(k.max())
-    difference = np.abs(values[neighbors.indices[:, 1 : widest + 1]] - values[:, None])
-    listed = np.arange(1, widest + 1) <= k[:, None]
-    return np.where(listed, difference, 0.0).sum(axis=1) / k
+    place = np.arange(1, widest + 1)
+    each = np.empty(len(values))
+
+    def block(rows: tuple[int, int]) -> None:
+        part = slice(*rows)
+        difference = values[neighbors.indices[part, 1 : widest + 1]]
+        difference -= values[part, None]
+        np.abs(difference, out=difference)
+        difference[place > k[part, None]] = 0.0
+        each[part] = difference.sum(axis=1)
+
+    map_blocks(block, ranges(len(values), _ROWS), "differences between neighbours")
+    return np.asarray(each / k)
 
 
 def expected_difference(values: NDArray[np.float64]) -> float:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from czbenchmarks._check import matrix
+import numpy as np
+from numpy.typing import NDArray
+
+from czbenchmarks._check import matrix, whole
 from czbenchmarks.kernels.representation import Representation
+from czbenchmarks.kernels.sampling import StratifiedSample
+from czbenchmarks.kernels.stored import StoredMatrix
 
 
 def represent(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Representation:
@@ -34,4 +39,46 @@ def represent(value: Any, name: str = "cell_representation", *, keep_sparse: boo
     """
     if isinstance(value, Representation):
         return value
+    if isinstance(value, StoredMatrix):  # checked when it is read
+        return Representation(value)
     return Representation(matrix(value, name, keep_sparse=keep_sparse))
+
+
+def sampled(
+    embedding: Representation,
+    strata: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    max_cells: int | None,
+    random_seed: int,
+) -> StratifiedSample | None:
+    """Return the sample that a mean over cells is estimated from; None if all of them are asked for, or fit.
+
+    Parameters
+    ----------
+    embedding
+        n cells.
+    strata, weights
+        See ``StratifiedSample``.
+    max_cells
+        Cells asked for; None for all.
+    random_seed
+        Seed of the sample.
+
+    Raises
+    ------
+    ValueError
+        If the cells asked for are fewer than two per stratum.
+    """
+    if max_cells is None:
+        return None
+    size = whole(max_cells, "max_cells", 2)
+    counted = int((strata >= 0).sum())
+    if size >= counted:
+        return None
+    groups = int(np.count_nonzero(np.bincount(strata[strata >= 0])))
+    if size < 2 * groups:
+        raise ValueError(
+            f"`max_cells` must allow two cells of each of {groups:,} groups (of one label, or of one label and batch), "
+            f"at least {2 * groups:,}, got {size:,}; sample more cells or leave it out."
+        )
+    return StratifiedSample(strata, weights, size, random_seed)

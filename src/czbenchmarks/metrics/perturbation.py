@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from czbenchmarks._check import same_length, vector
+from czbenchmarks.kernels.ranks import rank_correlations
 
 from .types import Measurement
 
@@ -30,17 +33,37 @@ def rank_correlation(a: Any, b: Any) -> Measurement:
     >>> round(rank_correlation([1.0, 2.0, 3.0], [0.1, 0.2, 0.9]).value, 6)
     1.0
     """
-    from scipy.stats import rankdata
-
     x, y = vector(a, "a"), vector(b, "b")
     same_length(y.size, x.size, "b", "value")
-    counts = {"used": int(x.size), "left_out": 0}
-    if x.size < 2:
-        return Measurement.undefined(f"{x.size} value is too few to rank", counts=counts)
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Measurement.undefined(
-            f"{'the first' if np.ptp(x) == 0 else 'the second'} side is constant", counts=counts
-        )
-    ranks = [side - side.mean() for side in (rankdata(x), rankdata(y))]
-    value = (ranks[0] * ranks[1]).sum() / np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
-    return Measurement(float(np.clip(value, -1.0, 1.0)), None, None, counts)
+    return each_rank_correlation([x], [y])[0]
+
+
+def each_rank_correlation(a: Sequence[NDArray[np.float64]], b: Sequence[NDArray[np.float64]]) -> list[Measurement]:
+    """Spearman's rank correlation of many pairs of vectors at once; each as `rank_correlation` has it.
+
+    Parameters
+    ----------
+    a, b
+        Finite vectors; the first of `a` is compared with the first of `b`, and is as long.
+
+    Examples
+    --------
+    >>> up, down = np.array([1.0, 2.0]), np.array([5.0, 4.0])
+    >>> [one.value for one in each_rank_correlation([up, up], [up, down])]
+    [1.0, -1.0]
+    """
+    sizes = [len(one) for one in a]
+    bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    x, y = (np.concatenate([np.zeros(0), *side]) for side in (a, b))
+    values, of_a, of_b = rank_correlations(x, y, bounds)
+    found = []
+    for size, value, *spreads in zip(sizes, values.tolist(), of_a.tolist(), of_b.tolist(), strict=True):
+        counts = {"used": size, "left_out": 0}
+        if size < 2:
+            found.append(Measurement.undefined(f"{size} value is too few to rank", counts=counts))
+        elif not all(spreads):
+            side = "the second" if spreads[0] else "the first"
+            found.append(Measurement.undefined(f"{side} side is constant", counts=counts))
+        else:
+            found.append(Measurement(value, None, None, counts))
+    return found

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks._progress import work
-from czbenchmarks.kernels.parallel import num_threads
+from czbenchmarks.kernels.parallel import memory_budget, num_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return versions of Python and of the packages that do arithmetic, the platform, and the number of threads."""
+    """Return versions of Python and of the packages that do arithmetic, the platform, threads and memory budget."""
     packages: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
@@ -42,8 +43,19 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "threads": num_threads(),
+        "memory_budget": memory_budget(),
         "packages": packages,
     }
+
+
+def max_memory_mib() -> float | None:
+    """Return the largest memory the process has held; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def sha256_of_file(path: Path, memory: Path | None = None) -> str:

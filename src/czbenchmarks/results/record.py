@@ -202,6 +202,9 @@ class RunSpecification(_Part):
         The seeds.
     allow_missing_cells
         Whether cells that data and embeddings do not share were left out.
+    neighbors
+        How nearest cells were to be found: exact, approximate, auto, or the reference of those that were given. Records
+        of before there was a choice do not say: exact.
     """
 
     tasks: Dict[str, AskedOfTask] = Field(default_factory=dict)
@@ -210,6 +213,7 @@ class RunSpecification(_Part):
     baseline: Optional[Dict[str, Dict[str, Any]]] = None
     random_seeds: List[int] = Field(default_factory=list)
     allow_missing_cells: bool = False
+    neighbors: str = "exact"
 
 
 class RuntimeMetrics(_Part):
@@ -242,7 +246,7 @@ class RunRecord(_Part):
     czbenchmarks_version
         The package that computed the scores.
     environment
-        Python, platform, threads and the versions of the packages that do arithmetic.
+        Python, platform, threads, memory budget and the versions of the packages that do arithmetic.
     run_specification
         What was asked, see `RunSpecification`.
     result_metrics

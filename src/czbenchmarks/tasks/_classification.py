@@ -1,14 +1,14 @@
 """Classifiers trained on embeddings: folds, scores per fold, summaries.
 
 Each fitted model predicts once, and all scores come from that. Every fit runs on one thread with a seed of its own, so
-that fits can be spread over threads without changing a bit.
+that fits can be spread over threads without changing a bit. All fits of a task are one list of work, longest first.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from czbenchmarks.kernels.parallel import map_blocks, one_blas_thread
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units
+
+from ._classifiers import KNN, NAMES, Classifiers
 
 SCORES = ("accuracy", "f1", "precision", "recall", "auroc")
 MEAN_FOLD = dict(
@@ -39,9 +41,7 @@ SINGLE = dict(
         strict=True,
     )
 )
-N_TREES = 100
-KNN = 5
-_COST = {"rf": 10.0}  # times that of the others, for who tells the time left
+_COST = {"rf": 10.0, "lr": 2.0}  # times that of the neighbours, per training cell
 _USUAL = (1e-3, 1e6)  # largest magnitude of an embedding whose unit is left alone
 
 
@@ -81,62 +81,48 @@ def in_usual_units(matrices: Sequence[Any]) -> list[Any]:
     return [X.astype(np.float64) * factor for X in matrices]
 
 
-def classifiers(seed: int, *, centre: bool, max_iter: int) -> dict[str, Callable[[], Any]]:
-    """Return makers of the three classifiers: logistic regression, 5 nearest neighbours, random forest.
+def run_splits(
+    groups: Sequence[Sequence[Split]], n_labels: Sequence[int], classifiers: Classifiers
+) -> list[list[Scored]]:
+    """Train every classifier on every split; the results of each group by classifier, then split.
 
     Parameters
     ----------
-    seed
-        Seed of the forest.
-    centre
-        Whether the scaler before the first two centres the data (sparse data cannot be).
-    max_iter
-        Iterations of the logistic regression.
-    """
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return {
-        "lr": lambda: make_pipeline(StandardScaler(with_mean=centre), LogisticRegression(max_iter=max_iter)),
-        "knn": lambda: make_pipeline(StandardScaler(with_mean=centre), KNeighborsClassifier(n_neighbors=KNN)),
-        "rf": lambda: RandomForestClassifier(n_estimators=N_TREES, random_state=seed),
-    }
-
-
-def run_splits(splits: Sequence[Split], makers: Mapping[str, Callable[[], Any]], n_labels: int) -> list[Scored]:
-    """Train every classifier on every split; results by classifier, then split.
-
-    Parameters
-    ----------
-    splits
-        Training and test sets.
-    makers
-        Makers of the classifiers, by name.
+    groups
+        Training and test sets, those that are summarised together in one group.
     n_labels
-        Labels in all: two are scored as a binary problem (the later one is the positive), more by macro means.
+        Labels in all of each group: two are scored as a binary problem (the later one is the positive), more by macro
+        means.
+    classifiers
+        Settings of the classifiers.
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    jobs = [(name, split) for name in makers for split in splits]
-    # Forests take longest; starting them first keeps the threads busy to the end.
-    order = sorted(range(len(jobs)), key=lambda i: (jobs[i][0] != "rf", i))
+    jobs = [(g, name, split) for g, splits in enumerate(groups) for name in NAMES for split in splits]
+
+    def cost(i: int) -> float:
+        return _COST.get(jobs[i][1], 1.0) * (1 + len(jobs[i][2].y_train))
+
+    # Starting with the longest keeps the threads busy to the end.
+    order = sorted(range(len(jobs)), key=lambda i: (-cost(i), i))
     # The filters are the process's; whoever holds the turn is the only one to change them.
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result's details instead
+        classifiers.prepare()
         done = map_blocks(
-            lambda i: _fit_and_score(jobs[i][0], makers[jobs[i][0]], jobs[i][1], n_labels),
+            lambda i: _fit_and_score(jobs[i][1], jobs[i][2], n_labels[jobs[i][0]], classifiers),
             order,
             "classifiers",
-            cost=lambda i: _COST.get(jobs[i][0], 1.0),
+            cost=cost,
         )
-    return [scored for _, scored in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
+    found: list[list[Scored]] = [[] for _ in groups]
+    for i, scored in sorted(zip(order, done, strict=True), key=lambda pair: pair[0]):
+        found[jobs[i][0]].append(scored)
+    return found
 
 
-def _fit_and_score(name: str, make: Callable[[], Any], split: Split, n_labels: int) -> Scored:
-    known = np.unique(split.y_train)
+def _fit_and_score(name: str, split: Split, n_labels: int, classifiers: Classifiers) -> Scored:
+    known, codes = np.unique(split.y_train, return_inverse=True)
     row: dict[str, Any] = {"classifier": name, **split.row}
     reason = None
     if not len(split.y_test):
@@ -149,13 +135,11 @@ def _fit_and_score(name: str, make: Callable[[], Any], split: Split, n_labels: i
         row.update(dict.fromkeys(SCORES, math.nan))
         nobody = np.full(len(split.y_test), -1)
         return Scored(row, split.test_ids, split.y_test, nobody, reason=reason)
-    model = make().fit(split.X_train, split.y_train)
-    chances = model.predict_proba(split.X_test)
+    chances, converged = classifiers.chances(name, split.X_train, codes, split.X_test)
     predicted = known[np.argmax(chances, axis=1)]
     row.update(_scores(split.y_test, predicted, chances, known, n_labels))
     if np.isnan(row["auroc"]):
         reason = "fewer than two of the training labels occur among the test cells"
-    converged = name != "lr" or int(model[-1].n_iter_.max()) < model[-1].max_iter
     return Scored(row, split.test_ids, split.y_test, predicted, converged, reason)
 
 
@@ -180,16 +164,23 @@ def _scores(
 
 
 def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArray[np.int64]) -> float:
-    """Average one-against-rest AUROC over labels in both sets, on cells whose label was seen in training."""
-    from sklearn.metrics import roc_auc_score
+    """Average one-against-rest AUROC over labels in both sets, on cells whose label was seen in training.
+
+    That of a label is the share of its pairs with other cells that its chances order rightly, ties half: whole and
+    half numbers up to the division.
+    """
+    from scipy.stats import rankdata
 
     seen = np.isin(true, known)
-    values = []
-    for column, label in enumerate(known):
-        positive = true[seen] == label
-        if positive.any() and not positive.all():
-            values.append(roc_auc_score(positive, chances[seen, column]))
-    return float(np.mean(values)) if values else float("nan")
+    positive = true[seen, None] == known
+    n_positive = positive.sum(axis=0)
+    both = (n_positive > 0) & (n_positive < len(positive))
+    if not both.any():
+        return float("nan")
+    ranks = rankdata(chances[np.ix_(seen, both)], axis=0)
+    n = n_positive[both].astype(np.float64)
+    above = np.where(positive[:, both], ranks, 0.0).sum(axis=0) - n * (n + 1) / 2
+    return float(np.mean(above / (n * (len(positive) - n))))
 
 
 def summarise(
@@ -199,6 +190,7 @@ def summarise(
     mean_name: str,
     params: Mapping[str, Any],
     counts: Mapping[str, int],
+    details: Mapping[str, Any] | None = None,
 ) -> list[MetricResult]:
     """Return the scores of one set of splits: the mean over classifiers first, then each classifier.
 
@@ -214,6 +206,8 @@ def summarise(
         Parameters of all these scores.
     counts
         Counts of all these scores.
+    details
+        What else all these scores say.
     """
     import pandas as pd
 
@@ -230,12 +224,14 @@ def summarise(
                 value=value,
                 params={**params, "classifier": name or mean_name},
                 counts={**counts, **({"splits_left_out": undefined} if undefined else {})},
+                details=dict(details) if details else None,
             )
             if undefined == len(part):
                 result.reason = next(s.reason for s in part if s.reason)
             slow = sum(not s.converged for s in part)
             if slow:
                 result.details = {
+                    **(result.details or {}),
                     "logistic_regression_not_converged": slow,
                     "note": f"the logistic regression had not converged in {slow} of its fits",
                 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List, Literal
+from typing import Annotated, Any, Dict, List, Literal
 
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks.kernels.graph import connectivities, leiden
@@ -57,6 +57,7 @@ class ClusteringOutput(TaskOutput):
     """Output of the clustering task."""
 
     predicted_labels: List[int]
+    _details: Dict[str, Any] = PrivateAttr(default_factory=dict)
 
 
 class ClusteringTask(Task):
@@ -84,12 +85,18 @@ class ClusteringTask(Task):
         _check.at_least_two(labels, "input_labels")
         if len(labels.names) == embedding.n:
             raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
-        graph = connectivities(embedding.neighbors(N_NEIGHBORS))
+        neighbors = embedding.neighbors(N_NEIGHBORS)
+        graph = connectivities(neighbors)
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
-        return ClusteringOutput(predicted_labels=clusters.tolist())
+        output = ClusteringOutput(predicted_labels=clusters.tolist())
+        output._details = neighbors.facts()
+        return output
 
     def _compute_metrics(self, task_input: ClusteringTaskInput, task_output: ClusteringOutput) -> List[MetricResult]:
-        return [
+        scores = [
             self.score(metric, labels_true=task_input.input_labels, labels_pred=task_output.predicted_labels)
             for metric in (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)
         ]
+        for score in scores:  # the metrics see clusters only, not how the neighbours were found
+            score.details = {**(score.details or {}), **task_output._details} or None
+        return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List
+from typing import Annotated, Any, List, Optional
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from czbenchmarks import _check
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import ONE_PER_CELL
+from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -23,6 +23,7 @@ class EmbeddingTaskInput(TaskInput):
         ONE_PER_CELL,
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
+    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
 
 
 class EmbeddingOutput(TaskOutput):
@@ -40,6 +41,7 @@ class EmbeddingTask(Task):
     display_name = "Embedding"
     description = "Evaluate cell representation quality using silhouette score with ground truth labels."
     input_model = EmbeddingTaskInput
+    draws_nothing = True
     _accepts_representation = True
 
     def _run_task(self, cell_representation: Any, task_input: EmbeddingTaskInput) -> EmbeddingOutput:
@@ -52,4 +54,12 @@ class EmbeddingTask(Task):
 
     def _compute_metrics(self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput) -> List[MetricResult]:
         embedding = task_output.representation(task_output.cell_representation)
-        return [self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=task_input.input_labels)]
+        return [
+            self.score(
+                MetricType.SILHOUETTE_SCORE,
+                X=embedding,
+                labels=task_input.input_labels,
+                max_cells=task_input.max_cells,
+                random_seed=self.random_seed,
+            )
+        ]

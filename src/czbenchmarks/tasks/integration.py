@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List
+from typing import Annotated, Any, List, Optional
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import ONE_PER_CELL
+from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -29,6 +29,7 @@ class BatchIntegrationTaskInput(TaskInput):
         ONE_PER_CELL,
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
+    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
 
 
 class BatchIntegrationOutput(TaskOutput):
@@ -46,6 +47,7 @@ class BatchIntegrationTask(Task):
     display_name = "Batch Integration"
     description = "Evaluate batch integration quality using various integration metrics."
     input_model = BatchIntegrationTaskInput
+    draws_nothing = True
     _accepts_representation = True
 
     def max_neighbors(self, task_input: BatchIntegrationTaskInput) -> int:
@@ -68,5 +70,12 @@ class BatchIntegrationTask(Task):
         batches = task_input.batch_labels
         return [
             self.score(MetricType.ENTROPY_PER_CELL, X=embedding, labels=batches),
-            self.score(MetricType.BATCH_SILHOUETTE, X=embedding, labels=task_input.labels, batch=batches),
+            self.score(
+                MetricType.BATCH_SILHOUETTE,
+                X=embedding,
+                labels=task_input.labels,
+                batch=batches,
+                max_cells=task_input.max_cells,
+                random_seed=self.random_seed,
+            ),
         ]

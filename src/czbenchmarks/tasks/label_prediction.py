@@ -11,6 +11,7 @@ from czbenchmarks.metrics.types import MetricResult
 from czbenchmarks.types import ListLike
 
 from . import _classification as classification
+from ._classifiers import Classifiers, EngineField
 from ._fields import ONE_PER_CELL, whole_number
 from .constants import MIN_CLASS_SIZE, N_FOLDS
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
@@ -35,6 +36,7 @@ class MetadataLabelPredictionTaskInput(TaskInput):
         whole_number(1),
         Field(description="Minimum number of samples required for a class to be included in evaluation."),
     ] = MIN_CLASS_SIZE
+    engine: EngineField = "exact"
 
 
 class MetadataLabelPredictionOutput(TaskOutput):
@@ -43,6 +45,7 @@ class MetadataLabelPredictionOutput(TaskOutput):
     results: List[Dict[str, Any]]
     _scored: Sequence[classification.Scored] = PrivateAttr(default=())
     _counts: Dict[str, int] = PrivateAttr(default_factory=dict)
+    _details: Optional[Dict[str, Any]] = PrivateAttr(default=None)
 
 
 class LabelPredictionBaselineInput(BaselineInput):
@@ -92,10 +95,10 @@ class MetadataLabelPredictionTask(Task):
             classification.Split(X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": i})
             for i, (train, test) in enumerate(folds.split(kept.codes, kept.codes))
         ]
-        makers = classification.classifiers(self.random_seed, centre=False, max_iter=100)
-        scored = classification.run_splits(splits, makers, len(kept.names))
+        classifiers = Classifiers(self.random_seed, centre=False, max_iter=100, engine=task_input.engine)
+        [scored] = classification.run_splits([splits], [len(kept.names)], classifiers)
         output = MetadataLabelPredictionOutput(results=[s.row for s in scored])
-        output._scored = scored
+        output._scored, output._details = scored, classifiers.details
         output._counts = {
             "used": len(keep),
             "left_out": embedding.n - len(keep),
@@ -113,6 +116,7 @@ class MetadataLabelPredictionTask(Task):
             mean_name="MEAN(knn,lr,rf)",
             params={},
             counts=task_output._counts,
+            details=task_output._details,
         )
 
     def compute_baseline(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List
+from typing import Annotated, Any, List, Optional
 
 import pandas as pd
 from pydantic import Field
@@ -12,7 +12,7 @@ from czbenchmarks.kernels.sequence import density_list_length
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import ONE_PER_CELL, whole_number
+from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, whole_number
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -31,6 +31,7 @@ class SequentialOrganizationTaskInput(TaskInput):
     adaptive_k: Annotated[
         bool, Field(description="Whether to use an adaptive number of nearest neighbors for k-NN based metrics.")
     ] = False
+    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
 
 
 class SequentialOrganizationOutput(TaskOutput):
@@ -49,6 +50,7 @@ class SequentialOrganizationTask(Task):
     display_name = "Sequential Organization"
     description = "Evaluate sequential consistency in embeddings using time point labels and k-NN based metrics."
     input_model = SequentialOrganizationTaskInput
+    draws_nothing = True
     _accepts_representation = True
 
     def max_neighbors(self, task_input: SequentialOrganizationTaskInput) -> int:
@@ -75,7 +77,13 @@ class SequentialOrganizationTask(Task):
         given = task_input.input_labels
         times = pd.Series(_check.numbers(given, "input_labels"), index=_check.cell_ids(given, embedding.n))
         return [
-            self.score(MetricType.SILHOUETTE_SCORE, X=embedding, labels=times),
+            self.score(
+                MetricType.SILHOUETTE_SCORE,
+                X=embedding,
+                labels=times,
+                max_cells=task_input.max_cells,
+                random_seed=self.random_seed,
+            ),
             self.score(
                 MetricType.SEQUENTIAL_ALIGNMENT,
                 X=embedding,

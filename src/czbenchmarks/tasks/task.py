@@ -142,6 +142,12 @@ class Task(ABC):
     random_seed
         Seed of everything the task draws.
 
+    Attributes
+    ----------
+    draws_nothing
+        Whether the scores do not depend on the seed, so that several seeds need one run; a sample of the cells
+        (`max_cells`) always depends on it. A subclass says so itself, or is run once per seed.
+
     Examples
     --------
     >>> from czbenchmarks.tasks import EmbeddingTask, EmbeddingTaskInput
@@ -157,6 +163,7 @@ class Task(ABC):
     baseline_model: Type[BaselineInput] = PCABaselineInput
     random_seed: int = RANDOM_SEED
     requires_multiple_datasets: bool = False
+    draws_nothing: bool = False
     # Built-in tasks take the prepared embedding; others see plain arrays.
     _accepts_representation: bool = False
     _keeps_sparse: bool = False
@@ -169,6 +176,8 @@ class Task(ABC):
         super().__init_subclass__(**kwargs)
         if "_run_task" in vars(cls) and "_accepts_representation" not in vars(cls):
             cls._accepts_representation = cls._keeps_sparse = False
+        if "draws_nothing" not in vars(cls):
+            cls.draws_nothing = False
         if not hasattr(cls, "display_name"):
             cls.display_name = cls.__name__
         if not hasattr(cls, "description"):

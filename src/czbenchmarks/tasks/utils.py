@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, List, Literal
 
 import numpy as np
 
 from czbenchmarks import _check
-from czbenchmarks._progress import work
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.kernels.components import principal_components
 from czbenchmarks.kernels.graph import connectivities, leiden
-from czbenchmarks.kernels.parallel import one_blas_thread
 from czbenchmarks.metrics._inputs import represent
 
 from .constants import FLAVOR, KEY_ADDED, MIN_CLASS_SIZE, N_ITERATIONS, OBSM_KEY
@@ -154,11 +151,12 @@ def run_standard_scrna_workflow(
     -------
     Cells x components.
     """
-    return pca_baseline(adata.X, n_top_genes, n_pcs, random_state)
+    n_top_genes = _check.whole(n_top_genes, "n_top_genes", 1)
+    return pca_baseline(adata.X, n_top_genes, _check.whole(n_pcs, "n_pcs", 1), random_state)
 
 
 def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed: int) -> Any:
-    """Normalise, log-transform, choose variable genes and decompose, by scanpy, without a dense copy.
+    """Normalise, log-transform, choose variable genes and decompose, as scanpy does, without a copy of the counts.
 
     Parameters
     ----------
@@ -171,7 +169,8 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
     seed
         Seed of the decomposition.
     """
-    checked = represent(counts, "expression_data", keep_sparse=True).values
+    embedding = represent(_single_precision(counts), "expression_data", keep_sparse=True)
+    checked = embedding.values
     least = checked.data.min(initial=0) if hasattr(checked, "toarray") else checked.min()
     if least < 0:
         raise ValueError(
@@ -182,46 +181,29 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         raise ValueError(
             f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, got {n_pcs:,}."
         )
-    import anndata
-    import scanpy as sc
-
-    if is_not_count_data(checked):
+    if is_not_count_data(embedding):
         logger.warning(
             "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
         )
-    adata = anndata.AnnData(checked.copy())
-    # scanpy warns of cells without counts; they stay at zero, which is what a user wants here.
-    with work("principal components of the counts"), one_blas_thread(), _one_numba_thread(), _quiet():
-        sc.pp.normalize_total(adata)
-        sc.pp.log1p(adata)
-        try:
-            sc.pp.highly_variable_genes(adata, n_top_genes=min(n_top_genes, adata.n_vars))
-        except (ValueError, IndexError) as error:
-            raise ValueError(
-                "`expression_data` must hold genes that vary between cells, got none to choose variable ones from."
-            ) from error
-        variable = adata[:, adata.var["highly_variable"].to_numpy()].X
-        return sc.pp.pca(variable, n_comps=n_pcs, svd_solver="arpack", random_state=seed)
-
-
-@contextmanager
-def _one_numba_thread() -> Iterator[None]:
-    """Hold numba, which scanpy sums with, to one thread: the order of a sum decides its last bit."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
     try:
-        yield
-    finally:
-        numba.set_num_threads(before)
+        return principal_components(checked, n_top_genes, n_pcs, seed)
+    except LookupError as error:
+        raise ValueError(
+            "`expression_data` must hold genes that vary between cells, got none to choose variable ones from."
+        ) from error
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _single_precision(counts: Any) -> Any:
+    """Return whole numbers as float32, which holds counts exactly; anything else as it is, to be checked."""
+    kind = getattr(getattr(counts, "dtype", None), "kind", "")
+    if kind not in ("i", "u", "b"):
+        return counts
+    if not hasattr(counts, "tocsr"):
+        return counts.astype(np.float32) if isinstance(counts, np.ndarray) else counts
+    if counts.ndim != 2:
+        return counts
+    rows = counts.tocsr()  # keeps indices, which a conversion of the matrix would copy
+    return type(rows)((rows.data.astype(np.float32), rows.indices, rows.indptr), shape=rows.shape)
 
 
 def aggregate_cells_to_samples(

@@ -246,6 +246,8 @@ def test_bad_input(two_species):
         run(X, labels, n_folds=1)
     with pytest.raises(ValueError, match=r"`aggregation_method` must be 'none', 'mean' or 'median', got 'max'"):
         run(X, labels, aggregation_method="max")
+    with pytest.raises(ValueError, match=r"`engine` must be 'exact' or 'fast', got 'quick'"):
+        run(X, labels, aggregation_method="none", engine="quick")
     with pytest.raises(NotImplementedError, match=r"Baseline not implemented"):
         CrossSpeciesLabelPredictionTask().compute_baseline(X)
 
@@ -265,3 +267,30 @@ def test_averaged_samples_of_several_labels_are_counted_and_noted(two_species):
         within = result.params["train_species"] == result.params["test_species"]
         assert result.details["mixed_samples"] == (1 if within else 2)
         assert result.details["note"].startswith(f"{1 if within else 2} of the averaged samples hold cells of several")
+
+
+@pytest.mark.parametrize("engine", ["exact", "fast"])
+def test_all_pairs_at_once_have_the_same_bits_on_any_number_of_threads(two_species, monkeypatch, engine):
+    X, labels, _ = two_species
+    # The first data set cannot be cross-validated; only one pair is, and reasons and counts stay with their pairs.
+    labels = [["a"] * 118 + ["b"] * 2, labels[1]]
+    found = []
+    for threads in "124":
+        monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", threads)
+        results = run(X, labels, aggregation_method="none", n_folds=3, engine=engine)
+        found.append([(repr(r.value), r.reason, r.counts, r.params, r.details) for r in results])
+    assert found[0] == found[1] == found[2]
+    assert value(results, "ACCURACY", 0, 0).reason == "fewer than two labels have at least 3 cells, one per fold"
+    assert value(results, "ACCURACY", 0, 1).counts["train"] == 120
+    details = {r.details and r.details["engine"] for r in results}
+    assert details == ({None} if engine == "exact" else {"fast"})
+
+
+def test_the_fast_engine_has_the_scores_and_counts_of_the_exact_one(two_species):
+    X, labels, samples = two_species
+    for options in ({}, {"sample_ids": samples, "n_folds": 2}):
+        exact = run(X, labels, aggregation_method="none", **options)
+        fast = run(X, labels, aggregation_method="none", engine="fast", **options)
+        assert [(r.value, r.params, r.counts, r.reason) for r in fast] == [
+            (r.value, r.params, r.counts, r.reason) for r in exact
+        ]

@@ -1,13 +1,16 @@
 import json
+import tracemalloc
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.stats import spearmanr
 
-from czbenchmarks.metrics.types import MetricType
+from czbenchmarks.kernels.parallel import resources
+from czbenchmarks.metrics.types import MetricType, metrics_registry
 from czbenchmarks.tasks import PerturbationExpressionPredictionTask, PerturbationExpressionPredictionTaskInput
 from czbenchmarks.tasks.single_cell.perturbation_expression_prediction import build_task_input_from_predictions
 
@@ -233,3 +236,131 @@ def test_a_prediction_without_effect_has_no_score(data):
     for operation in ("ratio", "difference"):
         with pytest.raises(ValueError, match=r"the predicted change is the same for all target genes"):
             run(same, data, pred_effect_operation=operation)
+
+
+KINDS = {"dense": np.asarray, "csr": sp.csr_matrix, "csc": sp.csc_matrix}
+
+
+@pytest.fixture
+def backed(tmp_path):
+    """Return a function that writes an AnnData and opens it again, its matrix left in the file."""
+    opened = []
+
+    def write(adata):
+        path = tmp_path / f"{len(opened)}.h5ad"
+        adata.write_h5ad(path)
+        opened.append(anndata.read_h5ad(path, backed="r"))
+        return opened[-1]
+
+    yield write
+    for one in opened:
+        one.file.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", ["ratio", "difference"])
+def test_predictions_left_in_their_file_give_the_same_bits(kind, operation, data, predictions, backed, monkeypatch):
+    predictions[predictions < 0.7] = 0
+    task = PerturbationExpressionPredictionTask()
+    task_input = PerturbationExpressionPredictionTaskInput(adata=data, pred_effect_operation=operation)
+    held = backed(anndata.AnnData(KINDS[kind](predictions), obs=data.obs, var=data.var))
+    in_memory = task._run_task(predictions, task_input)
+    for block in (2**26, 1000):
+        monkeypatch.setattr("czbenchmarks.kernels.stored._BLOCK", block)
+        for same in (KINDS[kind](predictions), held.X):
+            found = task._run_task(same, task_input)
+            for condition, change in in_memory.pred_mean_change_dict.items():
+                np.testing.assert_array_equal(found.pred_mean_change_dict[condition], change)
+            assert task.run(same, task_input) == task.run(predictions, task_input)
+    expected = slow_scores(predictions, data, operation)
+    assert {r.params["condition"]: r.value for r in task.run(held.X, task_input)} == pytest.approx(expected, abs=1e-12)
+
+
+def test_backed_data_and_named_rows(data, predictions, backed):
+    targets = data.uns["target_conditions_dict"]
+    data.uns["target_conditions_dict"] = {c: targets[c] for c in sorted(targets)}  # as they come out of a file
+    expected = run(predictions, data)
+    cells, genes = np.random.default_rng(5).permutation(34), np.random.default_rng(6).permutation(30)
+    moved = anndata.AnnData(predictions[cells][:, genes], obs=data.obs.iloc[cells], var=data.var.iloc[genes])
+    truth, held = backed(data), backed(moved)
+    assert run(predictions, truth) == expected
+    task_input = build_task_input_from_predictions(held, truth)
+    assert isinstance(held.X, h5py.Dataset)
+    assert PerturbationExpressionPredictionTask().run(held.X, task_input) == expected
+    assert run(moved.X, data, cell_index=moved.obs_names, gene_index=moved.var_names) == expected
+
+
+def test_neither_threads_nor_budget_nor_the_order_of_the_pairs_changes_a_bit(data, predictions):
+    expected = run(predictions, data)
+    for threads, memory in ((1, "1MB"), (2, "3MB"), (4, "1GB")):
+        with resources(threads, memory):
+            for same in (predictions, np.asfortranarray(predictions), sp.csr_matrix(predictions)):
+                assert run(same, data) == expected
+    pairs = data.uns["control_cells_map"]
+    data.uns["control_cells_map"] = {c: dict(list(cells.items())[::-1]) for c, cells in list(pairs.items())[::-1]}
+    data.uns["de_results"] = data.uns["de_results"].sample(frac=1, random_state=0)
+    assert run(predictions, data) == expected
+
+
+def test_memory_follows_the_budget_not_the_file(data, tmp_path):
+    n_genes, n = 5000, data.n_obs
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        wide = np.tile(np.random.default_rng(0).gamma(2, 1, size=(n * 20, 30)).astype("float32"), (1, n_genes // 30))
+        file["X"] = wide
+        size = wide.nbytes
+        cells = [f"{name}:{i}" for i in range(20) for name in data.obs_names]
+        genes = [*data.var_names, *(f"other{i}" for i in range(wide.shape[1] - 30))]
+        many = anndata.AnnData(
+            sp.csr_matrix(wide.shape, dtype="float32"), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes)
+        )
+        many.uns = dict(data.uns)
+        pairs = data.uns["control_cells_map"]["p1"]
+        many.uns["control_cells_map"] = {
+            "p1": {f"{cell}:{i}": f"{mapped}:{i}" for i in range(20) for cell, mapped in pairs.items()}
+        }
+        many.uns["target_conditions_dict"] = {"p1": data.uns["target_conditions_dict"]["p1"]}
+        expected = run(wide, many)
+        del wide
+
+        def peak(values):
+            tracemalloc.start()
+            try:
+                with resources(memory="6MB"):
+                    assert run(values(), many) == expected
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        assert size > 10_000_000
+        assert peak(lambda: file["X"]) < size / 2 < size < peak(lambda: file["X"][()])
+
+
+def test_bad_predictions_in_a_file(data, predictions, backed):
+    predictions[3, 4] = np.nan
+    for container in KINDS.values():
+        held = backed(anndata.AnnData(container(predictions), obs=data.obs, var=data.var))
+        with pytest.raises(ValueError, match=r"^`cell_representation` must be finite, got 1 NaN or infinite values"):
+            run(held.X, data)
+        with pytest.raises(ValueError, match=r"^Predictions must match adata shape .*expected 33 cells, got 34"):
+            run(held.X, data[:33])
+        X = held.X
+        held.file.close()
+        with pytest.raises(ValueError, match=r"^`cell_representation` must be in an open "):
+            run(X, data)
+
+
+def test_a_gene_that_the_table_has_twice_is_left_out(data, predictions):
+    gene = data.uns["target_conditions_dict"]["p1"][4]
+    table = data.uns["de_results"]
+    twice = table[(table["gene_id"] == gene) & (table["condition"] == "p1")]
+    data.uns["de_results"] = pd.concat([table, twice])
+    p1 = next(r for r in run(predictions, data) if r.params["condition"] == "p1")
+    assert (p1.counts["used"], p1.counts["left_out"]) == (11, 1)
+    assert gene not in p1.units.ids.tolist()
+
+
+def test_a_function_that_was_put_in_place_of_the_metric_is_called(data, predictions, monkeypatch):
+    metric = MetricType.SPEARMAN_CORRELATION_CALCULATION
+    monkeypatch.setattr(metrics_registry, "_rows", {})
+    metrics_registry.register(metric, lambda a, b: float(len(a) - len(b)) + 0.5, {"a", "b"})
+    assert [r.value for r in run(predictions, data)] == [0.5, 0.5]

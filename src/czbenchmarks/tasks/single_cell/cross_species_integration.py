@@ -14,7 +14,7 @@ from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from .._fields import ONE_PER_DATA_SET, ORGANISMS
+from .._fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._several import labels_of, rename
@@ -33,6 +33,7 @@ class CrossSpeciesIntegrationTaskInput(TaskInput):
         ORGANISMS,
         Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
     ]
+    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -64,6 +65,7 @@ class CrossSpeciesIntegrationTask(Task):
     input_model = CrossSpeciesIntegrationTaskInput
     baseline_model = NoBaselineInput
     requires_multiple_datasets = True
+    draws_nothing = True
     _accepts_representation = True
 
     def max_neighbors(self, task_input: CrossSpeciesIntegrationTaskInput) -> int:
@@ -81,7 +83,8 @@ class CrossSpeciesIntegrationTask(Task):
                 "At least two organisms are required for cross-species integration, got only "
                 f"{organisms[0].name}; pass one data set per organism."
             )
-        joined = Representation(np.concatenate([embedding.array for embedding in embeddings]), ENTROPY_NEIGHBORS + 1)
+        together = np.concatenate([embedding.array for embedding in embeddings])
+        joined = Representation(together, ENTROPY_NEIGHBORS + 1, search=embeddings[0].search)
         output = CrossSpeciesIntegrationOutput(
             cell_representation=joined.array,
             labels=np.concatenate([found.names[found.codes] for found in labels]),
@@ -97,7 +100,14 @@ class CrossSpeciesIntegrationTask(Task):
         labels, species = task_output.labels, task_output.species
         return [
             self.score(MetricType.ENTROPY_PER_CELL, X=embedding, labels=species),
-            self.score(MetricType.BATCH_SILHOUETTE, X=embedding, labels=labels, batch=species),
+            self.score(
+                MetricType.BATCH_SILHOUETTE,
+                X=embedding,
+                labels=labels,
+                batch=species,
+                max_cells=task_input.max_cells,
+                random_seed=self.random_seed,
+            ),
         ]
 
     def compute_baseline(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Annotated, Any, Dict, List, Literal, NoReturn, Optional, Sequence
 
 import numpy as np
@@ -10,12 +11,12 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
-from czbenchmarks._progress import track
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.types import MetricResult
 from czbenchmarks.types import ListLike
 
 from .. import _classification as classification
+from .._classifiers import NAMES, Classifiers, EngineField
 from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
 from ..constants import N_FOLDS
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
@@ -51,6 +52,7 @@ class CrossSpeciesLabelPredictionTaskInput(TaskInput):
         whole_number(2),
         Field(description="Number of cross-validation folds for intra-species evaluation."),
     ] = N_FOLDS
+    engine: EngineField = "exact"
 
     @model_validator(mode="before")
     @classmethod
@@ -71,11 +73,25 @@ class _DataSet:
         self.mixed = mixed  # averaged samples whose cells had several labels
 
 
+@dataclass
+class _Pair:
+    """An ordered pair of data sets: what is trained and tested, and what came of it."""
+
+    params: Dict[str, Any]
+    splits: Sequence[classification.Split]
+    n_labels: int
+    counts: Dict[str, int]
+    within: bool
+    mixed: int
+    scored: Sequence[classification.Scored] = ()
+
+
 class CrossSpeciesLabelPredictionOutput(TaskOutput):
     """Output of the cross-species label prediction task: one row per pair, classifier and fold."""
 
     results: List[Dict[str, Any]]
-    _groups: Sequence[Any] = PrivateAttr(default=())
+    _groups: Sequence[_Pair] = PrivateAttr(default=())
+    _details: Optional[Dict[str, Any]] = PrivateAttr(default=None)
 
 
 class CrossSpeciesLabelPredictionTask(Task):
@@ -101,23 +117,24 @@ class CrossSpeciesLabelPredictionTask(Task):
             data.X = X
         names = [organism.name for organism in task_input.organisms]
         repeated = len(set(names)) < len(names)
-        groups = []
-        pairs = list(itertools.product(range(len(data_sets)), repeat=2))
-        for i, j in track(pairs, "pairs of data sets"):
-            train, test = data_sets[i], data_sets[j]
+        pairs: List[_Pair] = []
+        for i, j in itertools.product(range(len(data_sets)), repeat=2):
             params: Dict[str, Any] = {"train_species": names[i], "test_species": names[j]}
             if repeated:
                 params |= {"train_dataset": i, "test_dataset": j}
             if i == j:
-                scored, counts = self._within(train, task_input.n_folds, params)
+                pairs.append(self._within(data_sets[i], task_input.n_folds, params))
             else:
-                scored, counts = self._across(train, test, params)
-            groups.append((params, scored, counts, i == j, train.mixed if i == j else train.mixed + test.mixed))
-        output = CrossSpeciesLabelPredictionOutput(results=[s.row for group in groups for s in group[1]])
-        output._groups = groups
+                pairs.append(self._across(data_sets[i], data_sets[j], params))
+        classifiers = Classifiers(self.random_seed, centre=True, max_iter=1000, engine=task_input.engine)
+        found = classification.run_splits([p.splits for p in pairs], [p.n_labels for p in pairs], classifiers)
+        for pair, scored in zip(pairs, found, strict=True):
+            pair.scored = pair.scored or scored
+        output = CrossSpeciesLabelPredictionOutput(results=[s.row for pair in pairs for s in pair.scored])
+        output._groups, output._details = pairs, classifiers.details
         return output
 
-    def _within(self, data: _DataSet, n_folds: int, params: Dict[str, Any]) -> Any:
+    def _within(self, data: _DataSet, n_folds: int, params: Dict[str, Any]) -> _Pair:
         """Cross-validate within one data set; labels with fewer cells (samples) than folds are left out."""
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -137,7 +154,8 @@ class CrossSpeciesLabelPredictionTask(Task):
             what = "cells" if data.samples is None else "samples"
             counts |= {"used": 0, "left_out": len(labels)}
             reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
-            return [_nothing(name, params, reason) for name in ("lr", "knn", "rf")], counts
+            nothing = [_nothing(name, params, reason) for name in NAMES]
+            return _Pair(params, [], 0, counts, True, data.mixed, nothing)
         X = data.X[keep]
         if data.samples is None:
             folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
@@ -152,9 +170,9 @@ class CrossSpeciesLabelPredictionTask(Task):
             )
             for k, (train, test) in enumerate(parts)
         ]
-        return self._classify(splits, len(kept.names)), counts
+        return _Pair(params, splits, len(kept.names), counts, True, data.mixed)
 
-    def _across(self, train: _DataSet, test: _DataSet, params: Dict[str, Any]) -> Any:
+    def _across(self, train: _DataSet, test: _DataSet, params: Dict[str, Any]) -> _Pair:
         """Train on one data set, test on another."""
         names = np.union1d(train.labels.names, test.labels.names)
         y_train = np.searchsorted(names, train.labels.names)[train.labels.codes]
@@ -168,11 +186,7 @@ class CrossSpeciesLabelPredictionTask(Task):
             "unseen_cells": int((~seen).sum()),
         }
         split = classification.Split(train.X, y_train, test.X, y_test, test.labels.ids, {"split": 0, **params})
-        return self._classify([split], len(names)), counts
-
-    def _classify(self, splits: List[classification.Split], n_labels: int) -> List[classification.Scored]:
-        makers = classification.classifiers(self.random_seed, centre=True, max_iter=1000)
-        return classification.run_splits(splits, makers, n_labels)
+        return _Pair(params, [split], len(names), counts, False, train.mixed + test.mixed)
 
     def _compute_metrics(
         self,
@@ -180,18 +194,19 @@ class CrossSpeciesLabelPredictionTask(Task):
         task_output: CrossSpeciesLabelPredictionOutput,
     ) -> List[MetricResult]:
         results: List[MetricResult] = []
-        for params, scored, counts, within, mixed in task_output._groups:
+        for pair in task_output._groups:
             found = classification.summarise(
-                scored,
-                classification.MEAN_FOLD if within else classification.SINGLE,
+                pair.scored,
+                classification.MEAN_FOLD if pair.within else classification.SINGLE,
                 mean_name="MEAN(lr,knn,rf)",
-                params=params,
-                counts=counts,
+                params=pair.params,
+                counts=pair.counts,
+                details=task_output._details,
             )
-            if mixed:
-                note = f"{mixed} of the averaged samples hold cells of several labels; each took its first cell's"
+            if pair.mixed:
+                note = f"{pair.mixed} of the averaged samples hold cells of several labels; each took its first cell's"
                 for result in found:
-                    result.details = {**(result.details or {}), "mixed_samples": mixed, "note": note}
+                    result.details = {**(result.details or {}), "mixed_samples": pair.mixed, "note": note}
             results += found
         return results
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Versions come from requirements.lock; `make LATEST=1 ...` takes the newest that pip finds instead.
 LOCK := $(if $(LATEST),,-c requirements.lock)
 
-.PHONY: setup dev demo test test-long lint types docs lock clean
+.PHONY: setup dev demo test test-long bench lint types docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,11 @@ test: dev
 
 test-long: dev
 	$(BIN)/python -m pytest -m long
+
+# Time and memory of every kernel and task; ONLY=silhouette for some of them.
+SIZES ?= 1000 5000 20000
+bench: dev
+	$(BIN)/python -m pytest benchmarks/bench.py -p no:xdist -p no:cacheprovider --benchmark-quiet --sizes $(SIZES) $(if $(ONLY),-k "$(ONLY)")
 
 lint: dev
 	$(BIN)/ruff check .

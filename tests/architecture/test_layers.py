@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
 LAZY = re.compile(r"czbenchmarks(\.\w+)+(:\w+)?")
 NOT_IN_KERNELS = {"pandas", "pydantic", "anndata", "scanpy"}
 # Import name -> distribution, where they differ.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "faiss": "faiss-cpu", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 def modules() -> list[pathlib.Path]:

@@ -1,9 +1,8 @@
 """The inner loops over pairs of cells, compiled by numba on first use and kept on disk.
 
-Distances are sums of squared differences, never the matrix product |x|^2 + |y|^2 - 2xy: nothing cancels, so the
-relative error of every distance is a few roundings whatever the offset, and on tiles that stay in the cache the sums
-are as fast as the product. A tile is some rows against `TILE` columns, whose coordinates are turned so that the
-processor works on neighbouring columns at once.
+Squared distances of a tile, some rows against `TILE` points, are |x|^2 + |y|^2 - 2xy about the rows' centre: the product
+is BLAS's, several times as fast as any other way. Where it cancels (the distance is small against both norms) they are
+sums of squared differences. So the relative error of every distance is bounded whatever the offset, see `slack`.
 
 All compiled code on pairs is in this file: numba keeps the result until the function's own file changes, not those it
 calls.
@@ -16,36 +15,65 @@ from numba import njit
 
 TILE = 128
 ROWS = 64
+CANCELLED = 0.05  # of the sum of the squared norms: below it a squared distance is computed from differences
+_MANY = ROWS * TILE // 8  # pairs of a tile from which it is quicker to compute all of it from differences
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(fastmath={"contract", "nsz"}, **_OPTIONS)
-def _turn(points, start, stop, turned):  # type: ignore[no-untyped-def]
-    for j in range(start, stop):
-        for k in range(points.shape[1]):
-            turned[k, j - start] = points[j, k]
+def _centre(rows):  # type: ignore[no-untyped-def]
+    """Return the mean of the rows, in their precision, and their positions and squared norms about it."""
+    n, d = rows.shape
+    total = np.zeros(d, dtype=np.float64)
+    for i in range(n):
+        for k in range(d):
+            total[k] += rows[i, k]
+    centre = (total / n).astype(rows.dtype)
+    centred = np.empty((n, d), dtype=rows.dtype)
+    norms = np.empty(n, dtype=rows.dtype)
+    for i in range(n):
+        norm = rows.dtype.type(0)
+        for k in range(d):
+            centred[i, k] = rows[i, k] - centre[k]
+            norm += centred[i, k] * centred[i, k]
+        norms[i] = norm
+    return centre, centred, norms
 
 
 @njit(fastmath={"contract", "nsz"}, **_OPTIONS)
-def _squared(rows, members, start, stop, turned, m, tile):  # type: ignore[no-untyped-def]
-    """Fill ``tile[i - start, :m]`` with squared distances of ``rows[members[i]]`` to the turned columns."""
+def _turn(points, start, stop, centre, turned, norms):  # type: ignore[no-untyped-def]
+    """Write points about a centre as columns, and their squared norms; what is left of the tile is zero."""
+    norms[:] = 0
+    turned[:, stop - start :] = 0
+    for j in range(stop - start):
+        for k in range(points.shape[1]):
+            turned[k, j] = points[start + j, k] - centre[k]
+    for k in range(points.shape[1]):
+        for j in range(TILE):
+            norms[j] += turned[k, j] * turned[k, j]
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _differences(rows, members, start, stop, points, first, m, tile):  # type: ignore[no-untyped-def]
+    """Fill a tile with sums of squared differences."""
     d = rows.shape[1]
+    turned = np.empty((d, TILE), dtype=points.dtype)
+    for j in range(m):
+        for k in range(d):
+            turned[k, j] = points[first + j, k]
     for at in range(start, stop):
         i = members[at]
         out = tile[at - start]
         for j in range(m):
             out[j] = 0
         k = 0
-        while k + 8 <= d:  # eight coordinates a pass: the running sum is loaded and stored once for them
+        while k + 4 <= d:  # four coordinates a pass: the running sum is loaded and stored once for them
             x0, x1, x2, x3 = rows[i, k], rows[i, k + 1], rows[i, k + 2], rows[i, k + 3]
-            x4, x5, x6, x7 = rows[i, k + 4], rows[i, k + 5], rows[i, k + 6], rows[i, k + 7]
             y0, y1, y2, y3 = turned[k], turned[k + 1], turned[k + 2], turned[k + 3]
-            y4, y5, y6, y7 = turned[k + 4], turned[k + 5], turned[k + 6], turned[k + 7]
             for j in range(m):
                 a, b, c, e = x0 - y0[j], x1 - y1[j], x2 - y2[j], x3 - y3[j]
-                f, g, h, q = x4 - y4[j], x5 - y5[j], x6 - y6[j], x7 - y7[j]
-                out[j] += ((a * a + b * b) + (c * c + e * e)) + ((f * f + g * g) + (h * h + q * q))
-            k += 8
+                out[j] += (a * a + b * b) + (c * c + e * e)
+            k += 4
         while k < d:
             x0 = rows[i, k]
             y0 = turned[k]
@@ -53,6 +81,50 @@ def _squared(rows, members, start, stop, turned, m, tile):  # type: ignore[no-un
                 a = x0 - y0[j]
                 out[j] += a * a
             k += 1
+
+
+@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+def _squared(rows, centred, row_norms, members, start, stop, points, first, m, turned, norms, block, tile):  # type: ignore[no-untyped-def]
+    """Fill ``tile[at - start, :m]`` with squared distances of ``rows[members[at]]`` to points from `first` on.
+
+    `centred`, `row_norms`, `turned` and `norms` are rows and points about one centre; `block` is scratch.
+    """
+    d = rows.shape[1]
+    for at in range(start, stop):
+        i = members[at]
+        for k in range(d):
+            block[at - start, k] = centred[i, k]
+    np.dot(block, turned, tile)
+    share = tile.dtype.type(CANCELLED)
+    two = tile.dtype.type(2)
+    cancelled = 0
+    for at in range(start, stop):
+        out = tile[at - start]
+        norm = row_norms[members[at]]
+        some = np.int32(0)
+        for j in range(m):
+            both = norm + norms[j]
+            out[j] = both - two * out[j]
+            some |= np.int32(out[j] < share * both)
+        if some:
+            for j in range(m):
+                cancelled += out[j] < share * (norm + norms[j])
+    if cancelled == 0:
+        return
+    if cancelled > _MANY:
+        _differences(rows, members, start, stop, points, first, m, tile)
+        return
+    for at in range(start, stop):
+        i = members[at]
+        out = tile[at - start]
+        norm = row_norms[i]
+        for j in range(m):
+            if out[j] < share * (norm + norms[j]):
+                total = tile.dtype.type(0)
+                for k in range(d):
+                    difference = rows[i, k] - points[first + j, k]
+                    total += difference * difference
+                out[j] = total
 
 
 @njit(fastmath=True, **_OPTIONS)
@@ -122,22 +194,24 @@ def add_group_sums(rows, row_groups, points, bounds, root, factor, diagonal, to_
     a, d = rows.shape
     b = len(points)
     both = to_rows.shape[1] > 0
+    centre, centred, row_norms = _centre(rows)
+    members = np.arange(a, dtype=np.int32)
+    block = np.zeros((ROWS, d), dtype=rows.dtype)
     tile = np.empty((ROWS, TILE), dtype=rows.dtype)
     turned = np.empty((d, TILE), dtype=rows.dtype)
-    members = np.arange(a, dtype=np.int32)
+    norms = np.empty(TILE, dtype=rows.dtype)
     for first in range(0, b, TILE):
         m = min(TILE, b - first)
-        _turn(points, first, first + m, turned)
-        end = first if diagonal else a
-        for start in range(0, end, ROWS):
-            stop = min(start + ROWS, end)
-            _squared(rows, members, start, stop, turned, m, tile)
-            _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to_columns, to_rows)
-        if diagonal:
-            for start in range(first, first + m, ROWS):
-                stop = min(start + ROWS, first + m)
-                _squared(rows, members, start, stop, turned, m, tile)
-                _add(tile, start, stop, row_groups, first, m, bounds, root, factor, False, to_columns, to_rows)
+        _turn(points, first, first + m, centre, turned, norms)
+        for start in range(0, min(a, first + m) if diagonal else a, ROWS):
+            # On the diagonal TILE is a multiple of ROWS: rows before the tile serve both ways, rows in it only one.
+            stop = min(start + ROWS, a)
+            back = both and not (diagonal and start >= first)
+            _squared(rows, centred, row_norms, members, start, stop, points, first, m, turned, norms, block, tile)
+            if diagonal and start >= first:  # a cell's distance to itself, free of rounding
+                for i in range(start, stop):
+                    tile[i - start, i - first] = 0
+            _add(tile, start, stop, row_groups, first, m, bounds, root, factor, back, to_columns, to_rows)
 
 
 @njit(**_OPTIONS)
@@ -185,24 +259,32 @@ def _shrink(values, places, at, count, keep, threshold):  # type: ignore[no-unty
 
 
 @njit(fastmath={"nnan", "nsz", "reassoc"}, **_OPTIONS)
-def _collect(tile, at, m, first, values, places, row, count, threshold):  # type: ignore[no-untyped-def]
-    """Append the columns nearer than the threshold to a row's candidates; return how many there are now."""
-    some = np.int32(0)
-    for j in range(m):  # most tiles hold none, and telling that is quick
-        some |= np.int32(tile[at, j] < threshold)
-    if not some:
-        return count
-    for low in range(0, m, 8):
-        high = min(low + 8, m)
-        least = tile[at, low]
-        for j in range(low, high):
-            least = min(least, tile[at, j])
-        if least < threshold:  # written without a branch, which the processor would guess wrong
+def _collect(tile, members, start, stop, m, first, keep, values, places, counts, thresholds):  # type: ignore[no-untyped-def]
+    """Add the columns of a tile that are nearer than a row's threshold to its candidates."""
+    full = values.shape[1] - TILE
+    for at in range(start, stop):
+        i = members[at]
+        row = at - start
+        threshold = thresholds[i]
+        some = np.int32(0)
+        for j in range(m):  # most tiles hold none, and telling that is quick
+            some |= np.int32(tile[row, j] < threshold)
+        if not some:
+            continue
+        count = counts[i]
+        for low in range(0, m, 8):
+            high = min(low + 8, m)
+            least = tile[row, low]
             for j in range(low, high):
-                values[row, count] = tile[at, j]
-                places[row, count] = first + j
-                count += tile[at, j] < threshold
-    return count
+                least = min(least, tile[row, j])
+            if least < threshold:  # written without a branch, which the processor would guess wrong
+                for j in range(low, high):
+                    values[i, count] = tile[row, j]
+                    places[i, count] = first + j
+                    count += tile[row, j] < threshold
+        if count >= full:
+            count, thresholds[i] = _shrink(values, places, i, count, keep, threshold)
+        counts[i] = count
 
 
 @njit(**_OPTIONS)
@@ -313,6 +395,9 @@ def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, i
     room = 2 * keep + TILE + 1
     tile = np.empty((ROWS, TILE), dtype=points.dtype)
     turned = np.empty((d, TILE), dtype=points.dtype)
+    norms = np.empty(TILE, dtype=points.dtype)
+    block = np.zeros((ROWS, d), dtype=points.dtype)
+    centre, centred, row_norms = _centre(rows)
     values = np.empty((n_rows, room), dtype=points.dtype)
     places = np.empty((n_rows, room), dtype=np.int32)
     counts = np.zeros(n_rows, dtype=np.int64)
@@ -320,16 +405,11 @@ def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, i
     for one in range(len(lists)):
         for first in range(lists[one, 0], lists[one, 1], TILE):
             m = min(TILE, lists[one, 1] - first)
-            _turn(points, first, first + m, turned)
+            _turn(points, first, first + m, centre, turned, norms)
             for start in range(starts[one], starts[one + 1], ROWS):
                 stop = min(start + ROWS, starts[one + 1])
-                _squared(rows, members, start, stop, turned, m, tile)
-                for at in range(start, stop):
-                    i = members[at]
-                    count = _collect(tile, at - start, m, first, values, places, i, counts[i], thresholds[i])
-                    if count >= room - TILE:
-                        count, thresholds[i] = _shrink(values, places, i, count, keep, thresholds[i])
-                    counts[i] = count
+                _squared(rows, centred, row_norms, members, start, stop, points, first, m, turned, norms, block, tile)
+                _collect(tile, members, start, stop, m, first, keep, values, places, counts, thresholds)
     keys = np.empty(room, dtype=np.float64)
     ids = np.empty(room, dtype=np.int32)
     again = 0

@@ -57,4 +57,6 @@ def unit_vectors(X: Floats) -> Floats:
 
 def relative_slack(d: int, dtype: np.dtype[np.floating]) -> float:
     """Return a bound on the relative error of a squared distance of `d` coordinates, generously."""
-    return float(np.finfo(dtype).eps) * (2.0 * d + 16.0)
+    from .compiled import CANCELLED
+
+    return float(np.finfo(dtype).eps) * (2.0 * d + 16.0) / CANCELLED

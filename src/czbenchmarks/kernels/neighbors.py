@@ -19,8 +19,8 @@ from .parallel import map_blocks, ranges
 
 Search = Literal["exact", "approximate", "given"]
 
-MARGIN = 8  # candidates more than asked for
-_BLOCK = 128  # rows searched at a time
+MARGIN = 12  # candidates more than asked for
+_BLOCK = 512  # rows searched at a time
 
 
 @dataclass(frozen=True)

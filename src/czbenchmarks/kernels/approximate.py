@@ -112,9 +112,10 @@ def _search(
         near[absent, -1] = own[absent]
         members = (np.argsort(near, axis=None, kind="stable") // count).astype(np.int32)
         starts = np.searchsorted(np.sort(near, axis=None), np.arange(len(centres) + 1))
+        spans = np.column_stack([starts[:-1], starts[1:]])
         owns = np.arange(start, stop, dtype=np.int32)
         found = np.empty((stop - start, k), dtype=np.int32), np.empty((stop - start, k))
-        nearest(rows, owns, points, names, lists, starts, members, k, k + MARGIN, -1.0, *found)
+        nearest(rows, owns, points, names, lists, spans, members, k, k + MARGIN, -1.0, *found)
         indices[names[start:stop]], distances[names[start:stop]] = found
 
     map_blocks(visit, ranges(n, _BATCH), "approximate neighbours")

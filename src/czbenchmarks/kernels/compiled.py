@@ -361,7 +361,7 @@ def _search_fully(rows, row, own, points, names, k, keys, ids):  # type: ignore[
 
 
 @njit(**_OPTIONS)
-def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
+def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
     """Find the k nearest points of every row, the row itself first, then by (distance, name).
 
     Parameters
@@ -375,10 +375,10 @@ def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, i
     names
         Number of every point, which settles ties and is written.
     lists
-        Borders of lists of consecutive points, one pair a line.
-    starts, members
-        Which rows each list is compared with: list l with ``members[starts[l]:starts[l + 1]]``. Every row meets at least k
-        points, itself among them.
+        Borders of lists of consecutive points, one pair a line; those near the rows first are quickest.
+    spans, members
+        Which rows each list is compared with: list l with ``members[spans[l, 0]:spans[l, 1]]``. Every row meets at least
+        k points, itself among them.
     k, keep
         How many are wanted, and how many candidates are kept in the precision of `points`, more than k.
     slack
@@ -406,8 +406,8 @@ def nearest(rows, owns, points, names, lists, starts, members, k, keep, slack, i
         for first in range(lists[one, 0], lists[one, 1], TILE):
             m = min(TILE, lists[one, 1] - first)
             _turn(points, first, first + m, centre, turned, norms)
-            for start in range(starts[one], starts[one + 1], ROWS):
-                stop = min(start + ROWS, starts[one + 1])
+            for start in range(spans[one, 0], spans[one, 1], ROWS):
+                stop = min(start + ROWS, spans[one, 1])
                 _squared(rows, centred, row_norms, members, start, stop, points, first, m, turned, norms, block, tile)
                 _collect(tile, members, start, stop, m, first, keep, values, places, counts, thresholds)
     keys = np.empty(room, dtype=np.float64)

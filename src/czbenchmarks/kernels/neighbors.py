@@ -20,6 +20,7 @@ from .parallel import map_blocks, ranges
 Search = Literal["exact", "approximate", "given"]
 
 MARGIN = 12  # candidates more than asked for
+TILE = 128  # cells compared at a time, as in ``compiled``
 _BLOCK = 512  # rows searched at a time
 
 
@@ -75,10 +76,41 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
         1 to n.
     """
     points, unit = in_working_precision(X)
-    found = nearest_of_all(points, points, k, owns=np.arange(len(points), dtype=np.int32))
-    if unit != 1.0:
-        np.multiply(found.distances, unit, out=found.distances)
-    return found
+    order = _near_together(points)
+    points, names = points[order], order.astype(np.int32)
+    n = len(points)
+    tiles = np.array(ranges(n, TILE))
+    middles = np.stack([points[low:high].mean(axis=0, dtype=np.float64) for low, high in tiles])
+    indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
+
+    def visit(block: tuple[int, int]) -> None:
+        start, stop = block
+        # Near cells first: once a row has its nearest, the others need only be told that they are farther.
+        middle = points[start:stop].mean(axis=0, dtype=np.float64)
+        lists = tiles[np.argsort(((middles - middle) ** 2).sum(axis=1), kind="stable")]
+        owns = np.arange(start, stop, dtype=np.int32)
+        found = _search(points[start:stop], owns, points, names, lists, k)
+        indices[names[start:stop]] = found[0]
+        distances[names[start:stop]] = found[1] * unit
+
+    map_blocks(visit, ranges(n, _BLOCK), "nearest neighbours")
+    return Neighbors(indices, distances)
+
+
+def _near_together(points: Floats) -> NDArray[np.int64]:
+    """Return an order in which cells of a tile are near each other: halves by the widest dimension, again and again."""
+    order = np.arange(len(points))
+    parts = [(0, len(points))]
+    while parts:
+        start, stop = parts.pop()
+        if stop - start <= TILE:
+            continue
+        inside = order[start:stop]
+        middle = (stop - start + TILE) // (2 * TILE) * TILE
+        widest = int(np.argmax(points[inside].var(axis=0)))
+        order[start:stop] = inside[np.argpartition(points[inside, widest], middle)]
+        parts += [(start, start + middle), (start + middle, stop)]
+    return order
 
 
 def nearest_of_all(
@@ -101,21 +133,33 @@ def nearest_of_all(
     what
         What is done, for who shows progress.
     """
-    from .compiled import nearest
-
     owns = np.full(len(rows), -1, dtype=np.int32) if owns is None else owns
     names = np.arange(len(points), dtype=np.int32)
-    lists = np.array([[0, len(points)]])
-    slack = relative_slack(points.shape[1], points.dtype)
-    indices = np.empty((len(rows), k), dtype=np.int32)
-    distances = np.empty((len(rows), k))
+    everything = np.array([[0, len(points)]])
+    indices, distances = np.empty((len(rows), k), dtype=np.int32), np.empty((len(rows), k))
 
     def visit(block: tuple[int, int]) -> None:
         part = slice(*block)
-        members = np.arange(block[1] - block[0], dtype=np.int32)
-        starts = np.array([0, len(members)])
-        out = indices[part], distances[part]
-        nearest(rows[part], owns[part], points, names, lists, starts, members, k, k + MARGIN, slack, *out)
+        indices[part], distances[part] = _search(rows[part], owns[part], points, names, everything, k)
 
     map_blocks(visit, ranges(len(rows), _BLOCK), what)
     return Neighbors(indices, distances)
+
+
+def _search(
+    rows: Floats,
+    owns: NDArray[np.int32],
+    points: Floats,
+    names: NDArray[np.int32],
+    lists: NDArray[np.int64],
+    k: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Compare all rows with all lists of points."""
+    from .compiled import nearest
+
+    found = np.empty((len(rows), k), dtype=np.int32), np.empty((len(rows), k))
+    members = np.arange(len(rows), dtype=np.int32)
+    spans = np.broadcast_to([[0, len(rows)]], lists.shape).copy()
+    slack = relative_slack(points.shape[1], points.dtype)
+    nearest(rows, owns, points, names, lists, spans, members, k, k + MARGIN, slack, *found)
+    return found

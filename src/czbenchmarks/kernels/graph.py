@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,8 @@ def fuzzy_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     n, k = distances.shape
     overall = float(distances.mean())  # of all rows: the blocks below must not change it
-    if (
-        overall > 0 and not _USUAL_SCALE[0] < overall < _USUAL_SCALE[1]
-    ):  # the bisection starts at 1 and takes so many steps only
+    if overall > 0 and not _USUAL_SCALE[0] < overall < _USUAL_SCALE[1]:
+        # The bisection starts at 1 and takes so many steps only.
         distances, overall = distances / overall, 1.0
     weights = np.zeros((n, k))
 
@@ -116,6 +117,23 @@ class _IgraphRandom:
         return int(self._state.tomaxint()) & ((1 << bits) - 1)
 
 
+def _pairs(matrix: Any) -> Iterator[tuple[int, int]]:
+    """Return the row and column of every entry of a csr matrix, in order.
+
+    igraph makes a list of an array first, and Python's garbage collection searches that list again and again while it
+    grows; pairs that come one by one leave nothing behind, and take a fifth of the time.
+    """
+    ends = matrix.indptr
+    return chain.from_iterable(
+        zip(
+            np.repeat(np.arange(low, high), np.diff(ends[low : high + 1])).tolist(),
+            matrix.indices[ends[low] : ends[high]].tolist(),
+            strict=True,
+        )
+        for low, high in ranges(matrix.shape[0], _ROWS)
+    )
+
+
 def leiden(
     matrix: Any, seed: int, *, resolution: float = 1.0, n_iterations: int = 2, flavor: str = "igraph"
 ) -> NDArray[np.int64]:
@@ -136,11 +154,7 @@ def leiden(
     """
     import igraph
 
-    edges = np.empty((matrix.nnz, 2), dtype=np.int64)  # igraph's own type, which it reads without a copy
-    edges[:, 0] = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    edges[:, 1] = matrix.indices
-    graph = igraph.Graph(n=matrix.shape[0], edges=edges, directed=flavor == "leidenalg")
-    del edges
+    graph = igraph.Graph(n=matrix.shape[0], edges=_pairs(matrix), directed=flavor == "leidenalg")
     # A memoryview gives igraph plain floats one by one: faster than an array, smaller than a list.
     weights: Any = memoryview(matrix.data.astype(np.float64))
 

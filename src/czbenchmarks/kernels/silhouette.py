@@ -23,7 +23,7 @@ Codes = NDArray[np.int64]
 Other = Literal["nearest", "furthest", "mean_other"]
 Distance = Literal["euclidean", "cosine"]
 
-_BLOCK = 1024
+_BLOCK = 2048
 _LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
 _MANY = 100_000
 _SOME = 256  # rows of a sample at a time
@@ -128,7 +128,9 @@ class _Layout:
                 ]
                 group += 1
                 continue
-            after = min(end, max(group + 1, int(np.searchsorted(self.starts, start + size, side="right")) - 1))
+            # Fewer cells where there may be as many groups: two blocks have groups x cells sums between them.
+            after = int(np.searchsorted(self.starts, start + size // 2, side="right")) - 1
+            after = min(end, max(group + 1, after))
             bounds = self.starts[group : after + 1] - start
             blocks.append(_Block(start, start + int(bounds[-1]), group, bounds, True, True))
             group = after
@@ -228,10 +230,14 @@ class _Pairs:
             found = _Sums(self.layout.group[cells], self.layout, self.other)
             points = self.points[cells]
             for block in blocks:
-                found.add(slice(None), self._between(points, np.zeros(len(cells), dtype=np.int64), block, None)[0], block)
+                found.add(
+                    slice(None), self._between(points, np.zeros(len(cells), dtype=np.int64), block, None)[0], block
+                )
             return found.values()
 
-        values = np.concatenate(map_blocks(visit, parts, "silhouette of a sample", cost=lambda part: float(len(part[0]))))
+        values = np.concatenate(
+            map_blocks(visit, parts, "silhouette of a sample", cost=lambda part: float(len(part[0])))
+        )
         return values[np.searchsorted(ordered, rows)]
 
     def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import TASKS, Setting, prepare
+from task_cases import TASKS, Setting, prepare
 
 from kernels import KERNELS
 
@@ -51,5 +51,5 @@ def test_kernel(benchmark: Any, name: str, cells: int) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_task(benchmark: Any, name: str, cells: int) -> None:
     """Measure a task, from array to scores."""
-    used = memory("cases.py", name, cells, "--genes", str(GENES), "--calls", "1")
+    used = memory("task_cases.py", name, cells, "--genes", str(GENES), "--calls", "1")
     measure(benchmark, f"task {name}", cells, prepare(name, Setting(cells, genes=GENES)), used)

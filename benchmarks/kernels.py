@@ -14,7 +14,7 @@ from typing import Any
 
 import cells
 import numpy as np
-from cases import peak_mb, reset_peak
+from task_cases import peak_mb, reset_peak
 
 Call = Callable[[], Any]
 DIMS = 50

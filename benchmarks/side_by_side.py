@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from cases import TASKS
+from task_cases import TASKS
 from machine import environment, machine, variables
 
 HERE = Path(__file__).resolve().parent
@@ -138,7 +138,7 @@ def _sides(given: argparse.Namespace) -> dict[str, str]:
 
 def _case(python: str, task: str, cells: int, *more: str, **options: Any) -> list[str]:
     given = ["--options", json.dumps(options)] if options else []
-    return [python, str(HERE / "cases.py"), task, "--cells", str(cells), *given, *more]
+    return [python, str(HERE / "task_cases.py"), task, "--cells", str(cells), *given, *more]
 
 
 def measure_start(given: argparse.Namespace) -> None:

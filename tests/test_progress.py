@@ -192,18 +192,23 @@ def kernel_results():
     ]
 
 
+def finished(ear):
+    """Return what was announced, whether all of it was done, and within how many others."""
+    return [(what, None if total is None else done == total > 0, depth) for what, total, done, depth in ear.heard()]
+
+
 def test_kernels_announce_themselves_and_keep_every_bit():
     ear = Ear()
     silent = kernel_results()
     with listening(ear):
         heard = kernel_results()
     assert all(a.tobytes() == b.tobytes() for a, b in zip(silent, heard, strict=True))
-    assert ear.heard() == [
-        ("nearest neighbours", 3, 3, 0),  # blocks of 512
-        ("weights of the neighbour graph", 1, 1, 0),
-        ("silhouette", 2, 2, 0),  # of 1024
-        ("entropy of the neighbours", 1, 1, 0),
-        ("Leiden communities", None, 0, 0),
+    assert finished(ear) == [
+        ("nearest neighbours", True, 0),
+        ("weights of the neighbour graph", True, 0),
+        ("silhouette", True, 0),
+        ("entropy of the neighbours", True, 0),
+        ("Leiden communities", None, 0),  # nobody can tell how long
     ]
 
 
@@ -244,18 +249,9 @@ def perturbation():
 @pytest.mark.parametrize(
     ("run", "announced"),
     [
-        (label_prediction, [("classifiers", 36, 36, 0)]),  # three folds; a forest counts ten times
-        (
-            across_species,
-            [
-                ("pairs of data sets", 4, 4, 0),
-                ("classifiers", 24, 24, 1),
-                ("classifiers", 12, 12, 1),
-                ("classifiers", 12, 12, 1),
-                ("classifiers", 24, 24, 1),
-            ],
-        ),
-        (perturbation, [("predictions", 40, 40, 0)]),
+        (label_prediction, [("classifiers", True, 0)]),
+        (across_species, [("classifiers", True, 0)]),  # of all pairs
+        (perturbation, [("predictions", True, 0)]),
     ],
 )
 def test_tasks_announce_themselves_and_keep_every_bit(run, announced):
@@ -264,7 +260,7 @@ def test_tasks_announce_themselves_and_keep_every_bit(run, announced):
     with listening(ear):
         heard = run()
     assert [result.model_dump_json() for result in silent] == [result.model_dump_json() for result in heard]
-    assert ear.heard() == announced
+    assert finished(ear) == announced
 
 
 def test_the_baseline_announces_itself():

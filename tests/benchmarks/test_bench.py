@@ -35,7 +35,7 @@ def test_a_case_is_a_line_of_time_and_memory_for_each_size():
 @pytest.mark.long
 def test_every_case_runs():
     out = suite("--sizes", "400")
-    from cases import TASKS
+    from task_cases import TASKS
 
     from kernels import KERNELS
 

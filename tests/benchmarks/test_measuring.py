@@ -6,7 +6,7 @@ import os
 import sys
 
 import bound
-import cases
+import task_cases
 import cells
 import numpy as np
 import pytest
@@ -123,13 +123,13 @@ def test_the_bound_computes_half_of_all_pairs_and_the_diagonal_tiles():
 def test_peak_memory_is_what_was_held_since_the_reset():
     if not os.path.exists("/proc/self/clear_refs"):
         pytest.skip("only Linux can forget the peak")
-    cases.reset_peak()
-    before = cases.peak_mb()
+    task_cases.reset_peak()
+    before = task_cases.peak_mb()
     held = np.ones(40 << 17)  # 40 MB
-    assert cases.peak_mb() - before == pytest.approx(40, abs=8)
+    assert task_cases.peak_mb() - before == pytest.approx(40, abs=8)
     del held
-    cases.reset_peak()
-    assert cases.peak_mb() - before < 20
+    task_cases.reset_peak()
+    assert task_cases.peak_mb() - before < 20
 
 
 def test_a_task_is_measured_from_start_to_page(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from .neighbors import Neighbors, exact_neighbors
 
-# Exact search takes four times as long for twice the cells: half a minute for so many on two cores.
-EXACT_UP_TO = 200_000
+# Exact search takes four times as long for twice the cells: ten seconds for so many with 50 dimensions on two cores.
+EXACT_UP_TO = 100_000
 
 
 class Representation:
@@ -30,7 +30,7 @@ class Representation:
     neighbors
         Neighbours of the n cells, to be used instead of a search.
     search
-        ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 200,000 cells.
+        ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 100,000 cells.
     """
 
     def __init__(

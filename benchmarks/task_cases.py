@@ -1,6 +1,6 @@
 """The tasks as they are measured, and a program that runs one of them in this process.
 
-    python benchmarks/cases.py clustering --cells 10000
+    python benchmarks/task_cases.py clustering --cells 10000
 
 It uses nothing but the public API, so any installation's interpreter can run it. Its last line is ``RESULT`` and JSON:
 seconds of import, generation and each call, peak memory, scores.

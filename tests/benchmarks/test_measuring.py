@@ -6,11 +6,11 @@ import os
 import sys
 
 import bound
-import task_cases
 import cells
 import numpy as np
 import pytest
 import side_by_side
+import task_cases
 
 
 def python(code: str, timeout: float = 60.0, **more):

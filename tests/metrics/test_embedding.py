@@ -41,3 +41,52 @@ def test_a_label_of_its_own_for_every_cell_is_not_defined():
     found = silhouette_label([[0.0], [1.0], [3.0]], ["a", "b", "c"])
     assert np.isnan(found.value)
     assert found.reason == "every cell has a label of its own"
+
+
+def overlapping(n=4000):
+    rng = np.random.default_rng(3)
+    labels = rng.choice(5, n, p=[0.5, 0.3, 0.1, 0.07, 0.03])
+    return rng.normal(size=(n, 6)) + np.eye(6)[labels] * 1.5, labels
+
+
+def test_an_estimate_comes_with_an_error_that_covers_the_mean_of_all_cells():
+    X, labels = overlapping()
+    exact = silhouette_label(X, labels)
+    off = []
+    for seed in range(200):
+        found = silhouette_label(X, labels, max_cells=300, random_seed=seed)
+        assert abs(found.details["estimated_from"] - 300) <= 3
+        off.append((found.value - exact.value) / found.details["standard_error"])
+    assert 0.75 < np.std(off) < 1.3  # near 1
+    assert abs(np.mean(off)) < 0.5
+    assert np.mean(np.abs(off) < 1.96) > 0.85
+
+
+def test_a_sampled_cell_has_the_value_it_has_among_all():
+    X, labels = overlapping()
+    exact, found = silhouette_label(X, labels), silhouette_label(X, labels, max_cells=300)
+    assert found.counts == exact.counts
+    rows = found.units.ids
+    assert len(rows) == found.details["estimated_from"]
+    np.testing.assert_allclose(found.units.values, exact.units.values[rows], atol=1e-12)
+    again = silhouette_label(X, labels, max_cells=300)
+    assert (again.value, again.details) == (found.value, found.details)
+    assert silhouette_label(X, labels, max_cells=300, random_seed=1).value != found.value
+
+
+def test_as_many_cells_as_there_are_give_the_exact_value():
+    X, labels = overlapping(200)
+    for most in (None, 200, 10_000):
+        found = silhouette_label(X, labels, max_cells=most)
+        assert found.details == {}
+        assert found.value == silhouette_label(X, labels).value
+
+
+def test_too_few_cells_are_refused():
+    X, labels = overlapping(200)
+    with pytest.raises(ValueError, match=r"`max_cells` must allow two cells of each of 5 groups .*at least 10, got 9"):
+        silhouette_label(X, labels, max_cells=9)
+    with pytest.raises(ValueError, match="`max_cells` must be"):
+        silhouette_label(X, labels, max_cells=0)
+    with pytest.raises(TypeError, match="`max_cells` must be"):
+        silhouette_label(X, labels, max_cells=2.5)

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_samples
 
+from czbenchmarks.kernels.neighbors import Neighbors
+from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+from czbenchmarks.tasks import represent
 
 
 def cells(n=120, batches=3, seed=0):
@@ -123,3 +126,39 @@ def test_tied_neighbours_are_noted():
     found = entropy_per_cell(X, ["x", "y"] * 150, n_neighbors=20)
     assert found.details["tied_cells"] == 250
     assert found.details["note"].startswith("the last neighbours of 250 cells are as near as cells left out")
+
+
+def test_an_estimated_batch_silhouette_comes_with_an_error_that_covers_the_exact_one():
+    rng = np.random.default_rng(3)
+    labels, batches = rng.choice(4, 4000, p=[0.6, 0.3, 0.08, 0.02]), rng.choice(3, 4000, p=[0.7, 0.2, 0.1])
+    batches[labels == 3] = 0  # left out
+    X = rng.normal(size=(4000, 5)) + batches[:, None] * 0.8 * (labels[:, None] + 1)
+    exact = batch_silhouette(X, labels, batches)
+    off = []
+    for seed in range(60):
+        found = batch_silhouette(X, labels, batches, max_cells=300, random_seed=seed)
+        assert abs(found.details["estimated_from"] - 300) <= 5
+        assert found.details["labels_left_out"] == ["3"]
+        assert found.counts == exact.counts
+        off.append((found.value - exact.value) / found.details["standard_error"])
+    drawn = np.isfinite(found.units.values)
+    assert drawn.sum() == found.details["estimated_from"]
+    np.testing.assert_allclose(found.units.values[drawn], exact.units.values[drawn], atol=1e-12)
+    assert 0.75 < np.std(off) < 1.3
+    assert np.mean(np.abs(off) < 1.96) > 0.85
+    assert batch_silhouette(X, labels, batches, rescale=False, max_cells=300, random_seed=59).value == pytest.approx(
+        1 - found.value
+    )
+
+
+def test_how_neighbours_were_found_is_in_the_details():
+    X, batches, _ = cells()
+    near = represent(X)
+    assert entropy_per_cell(near, batches, 20).details == {"n_neighbors": 20}
+    found = entropy_per_cell(Representation(near.array, search="approximate"), batches, 20).details
+    assert found == {"n_neighbors": 20, "neighbors": "approximate", "neighbors_recall": found["neighbors_recall"]}
+    assert found["neighbors_recall"] > 0.9
+    given = Neighbors(*(getattr(near.neighbors(30), part) for part in ("indices", "distances")), "given")
+    found = entropy_per_cell(Representation(near.array, neighbors=given), batches, 20)
+    assert found.details == {"n_neighbors": 20, "neighbors": "given"}
+    assert found.value == entropy_per_cell(near, batches, 20).value

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_score
 
+from czbenchmarks.metrics.embedding import silhouette_label
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import EmbeddingOutput, EmbeddingTask, EmbeddingTaskInput, represent
 
@@ -46,3 +47,12 @@ def test_bad_input(cells):
         EmbeddingTask().run(broken, EmbeddingTaskInput(input_labels=cells.labels))
     with pytest.raises(ValueError, match=r"`input_labels` must name every cell, got 1 missing of 300"):
         EmbeddingTask().run(cells.X, EmbeddingTaskInput(input_labels=[None, *cells.labels[1:]]))
+
+
+def test_max_cells_estimates_with_the_seed_of_the_task(cells):
+    task_input = EmbeddingTaskInput(input_labels=cells.labels, max_cells=60)
+    [found] = EmbeddingTask(random_seed=5).run(cells.X, task_input)
+    expected = silhouette_label(cells.X, cells.labels, max_cells=60, random_seed=5)
+    assert found.value == expected.value
+    assert found.details == expected.details
+    assert found.details["standard_error"] > 0

@@ -69,3 +69,17 @@ def test_controls_rank_as_they_must(cells):
         [r.value for r in BatchIntegrationTask().run(cells.X + shift * batch, task_input)] for shift in (50, 2, 0)
     )
     assert all(a < p - 0.05 < m for a, p, m in zip(apart, partly, mixed, strict=True))
+
+
+def test_max_cells_estimates_the_silhouette_with_the_seed_of_the_task(cells):
+    task_input = BatchIntegrationTaskInput(labels=cells.labels, batch_labels=cells.batches, max_cells=60)
+    entropy, silhouette = BatchIntegrationTask(random_seed=5).run(cells.X, task_input)
+    expected = batch_silhouette(cells.X, cells.labels, cells.batches, max_cells=60, random_seed=5)
+    assert (silhouette.value, silhouette.details) == (expected.value, expected.details)
+    assert entropy.value == entropy_per_cell(cells.X, cells.batches).value  # of all cells
+
+
+@pytest.mark.parametrize("wrong", [1, 0, -5, 2.5, "many"])
+def test_a_wrong_number_of_cells_is_one_sentence(cells, wrong):
+    with pytest.raises((ValueError, TypeError), match="`max_cells` must be "):
+        BatchIntegrationTaskInput(labels=cells.labels, batch_labels=cells.batches, max_cells=wrong)

@@ -158,6 +158,6 @@ def _batches_of(groups: Labels, batches: Labels) -> tuple[NDArray[np.int64], NDA
 
 
 def _from_zero(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number codes anew, without gaps; -1 stays."""
+    """Return codes numbered anew, without gaps; -1 stays."""
     known = np.unique(codes[codes >= 0])
     return np.where(codes >= 0, np.searchsorted(known, codes), -1)

@@ -79,7 +79,7 @@ def evaluate(
         out; otherwise a missing cell is an error.
     neighbors
         How nearest cells are found: ``"exact"``, ``"approximate"`` (the recall is measured and in the record),
-        ``"auto"`` (exact up to 200,000 cells), or ``@obsp:KEY`` for distances that the data hold, such as
+        ``"auto"`` (exact up to 100,000 cells), or ``@obsp:KEY`` for distances that the data hold, such as
         ``scanpy.pp.neighbors`` writes; they belong to one embedding.
     threads
         Number of threads; None for the variable ``CZBENCHMARKS_NUM_THREADS``, else all processors.

@@ -11,7 +11,9 @@ SOURCE = pathlib.Path(czbenchmarks.__file__).parent
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
 # "file" or "file:function" -> why it may be longer.
-ALLOWED: dict[str, str] = {}
+ALLOWED: dict[str, str] = {
+    "kernels/compiled.py": "a result kept on disk follows the file of its function only, so what it calls is there too"
+}
 
 
 def too_long() -> dict[str, int]:

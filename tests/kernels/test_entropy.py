@@ -56,3 +56,10 @@ def test_threads_change_no_bit(same_bits):
     rng = np.random.default_rng(1)
     X, codes = rng.normal(size=(3000, 10)), rng.integers(0, 3, 3000)
     same_bits(lambda: [neighbor_entropy(exact_neighbors(X, 60).indices, codes, 3)])
+
+
+def test_rounding_leaves_no_value_outside_the_range():
+    for groups in range(2, 60):
+        assert neighbor_entropy(np.arange(groups)[None], np.arange(groups), groups).max() <= 1
+    alone = neighbor_entropy(np.array([[0, 1], [1, 0]]), np.array([0, 0, 1]), 2)
+    assert not np.signbit(alone).any()

@@ -26,15 +26,41 @@ def some_cells(n, d, n_labels, kind, seed=0):
         X[n // 2 :] = X[: n - n // 2]  # equal cells of different labels: leaves that are not pure
     elif kind == "constant":
         X[:, ::2] = 3.0
+    elif kind == "all constant":
+        X[:] = 3.0
+    elif kind == "signed zeros":
+        X = np.round(X / 3)
+        X[X == 0] = rng.choice([0.0, -0.0], (X == 0).sum())
+    elif kind == "borders":  # steps of single precision about as large as what is told apart
+        X = 1 + np.round(X * 3) * rng.choice([2.0**-23, 2.0**-24, 1e-7], d)
+    elif kind == "tiny":
+        X *= 1e-40  # below the least normal number of single precision
     return X, codes, rng.normal(size=(80, d)) * np.abs(X).mean(axis=0)
 
 
-@pytest.mark.parametrize("kind", ["plain", "ties", "counts", "units", "twins", "constant"])
+KINDS = [
+    "plain", "ties", "counts", "units", "twins", "constant", "all constant", "signed zeros", "borders", "tiny",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "d", "n_labels"), [(30, 1, 2), (200, 6, 3), (700, 50, 20), (150, 300, 4)])
 def test_the_trees_are_those_of_scikit_learn(kind, n, d, n_labels):
     X, codes, X_test = some_cells(n, d, n_labels, kind)
     found = forest_chances(X, codes, X_test, n_labels, n_trees=8, seed=3)
     np.testing.assert_array_equal(found, scikit_learn(X, codes, X_test, 8, 3))
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater")
+@pytest.mark.parametrize("kind", ["plain", "ties", "all constant"])
+@pytest.mark.parametrize(
+    ("n", "d", "n_labels"), [(2, 1, 1), (2, 1, 2), (3, 3, 2), (5, 8, 5), (25, 9, 2), (26, 16, 26), (400, 17, 300)]
+)  # as many dimensions as make the root round down, or not; labels that a draw of the cells misses
+def test_few_cells_and_many_labels(kind, n, d, n_labels):
+    X, codes, X_test = some_cells(n, d, n_labels, kind)
+    for seed in range(4):
+        found = forest_chances(X, codes, X_test, n_labels, n_trees=5, seed=seed)
+        np.testing.assert_array_equal(found, scikit_learn(X, codes, X_test, 5, seed))
 
 
 def test_more_cells_than_one_word_of_the_upper_bitmap():

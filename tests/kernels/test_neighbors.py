@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,6 +163,49 @@ def test_an_outlier_makes_nothing_be_searched_again(monkeypatch):
     assert sum(again) >= 200
 
 
+@pytest.mark.parametrize("d", [512, 2000])
+def test_many_dimensions_are_not_searched_again(monkeypatch, d):
+    # All cells are about as far from each other: the bound on rounding must be no larger than it needs to be.
+    again = []
+    compiled_nearest = compiled.nearest
+    monkeypatch.setattr(compiled, "nearest", lambda *args: again.append(compiled_nearest(*args)))
+    X = np.random.default_rng(8).normal(size=(600, d)).astype(np.float32)
+    equal(exact_neighbors(X, 20), full_neighbors(X, 20))
+    assert sum(again) < 10
+
+
+@pytest.mark.parametrize("spread", [5e-23, 3e-23, 2e-23])
+def test_squares_too_small_for_single_precision_hide_no_neighbour(spread):
+    X = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    X[:400] *= np.float32(spread)
+    found = exact_neighbors(X, 10)
+    near = full_neighbors(X[:400].astype(np.float64), 10)
+    np.testing.assert_array_equal(found.indices[:400], near[0])
+    np.testing.assert_allclose(found.distances[:400], near[1], rtol=1e-12)
+
+
+def nested(rng, d, dtype):
+    """Tight clusters within clusters, far apart, a shell of almost equal distances, copies, and an outlier."""
+    X = rng.normal(size=(420, d))
+    X[:80] = X[0] + 1e-4 * X[:80]
+    X[80:160] = 1e3 + 1e-1 * X[80:160]
+    X[160:300] *= (1 + 1e-7 * rng.normal(size=140)[:, None]) / np.linalg.norm(X[160:300], axis=1)[:, None]
+    X[300:330] = X[330]
+    X[-1] = 6e4
+    return rng.permutation(X).astype(dtype)
+
+
+@pytest.mark.parametrize("d", [1, 2, 9, 600])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_tight_clusters_far_apart_are_exact(d, dtype):
+    X = nested(np.random.default_rng(d), d, dtype)
+    found, exact = exact_neighbors(X, 25), X.astype(np.longdouble)
+    squared = np.stack([((exact - x) ** 2).sum(axis=1) for x in exact])
+    np.testing.assert_allclose(found.distances, np.sqrt(np.sort(squared, axis=1)[:, :25]).astype(float), rtol=1e-12)
+    listed = np.take_along_axis(squared, found.indices.astype(np.int64), axis=1)
+    np.testing.assert_allclose(found.distances, np.sqrt(listed).astype(float), rtol=1e-12)
+
+
 @pytest.mark.parametrize("n", [63, 64, 65, 127, 128, 129, 257, 700])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_every_number_of_cells_around_the_borders_of_tiles(n, dtype):
@@ -180,6 +227,40 @@ def test_rows_that_are_none_of_the_points():
     squared = ((rows[:, None] - points) ** 2).sum(axis=2)
     np.testing.assert_array_equal(found.indices, np.argsort(squared, axis=1, kind="stable")[:, :12])
     np.testing.assert_allclose(found.distances, np.sqrt(np.sort(squared, axis=1)[:, :12]), rtol=1e-12)
+
+
+FIRST_CALL = """
+import numpy as np
+import threadpoolctl
+from czbenchmarks.kernels import neighbors, silhouette
+from czbenchmarks.kernels.parallel import map_blocks
+
+def watched(function, *others, **options):
+    def visit(block):
+        found = function(block)
+        libraries = threadpoolctl.threadpool_info()
+        print(len(libraries), max(library["num_threads"] for library in libraries))
+        return found
+    return map_blocks(visit, *others, **options)
+
+neighbors.map_blocks = silhouette.map_blocks = watched
+X = np.random.default_rng(0).normal(size=(300, 50)).astype(np.float32)
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["neighbors.exact_neighbors(X, 5)", "silhouette.silhouette_samples(X, np.arange(300) % 2)"]
+)
+def test_blas_has_one_thread_in_the_first_call_too(call):
+    # The compiled product is that of SciPy's BLAS, which is loaded by and by: the limit must be set after that.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "CZBENCHMARKS_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL.format(call)], env=environment, capture_output=True, text=True, check=True
+    )
+    seen = [line.split() for line in run.stdout.splitlines()]
+    assert seen
+    assert {threads for _, threads in seen} == {"1"}
 
 
 def test_the_way_they_were_found_is_told():

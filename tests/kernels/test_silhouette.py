@@ -206,3 +206,31 @@ def test_threads_change_no_bit_of_any_kind(same_bits, other):
             silhouette_samples(X, codes, rows=rows, other=other),
         ]
     )
+
+
+def hard_cells(rng, d):
+    """Tight groups far from each other and near each other, an outlier, copies, a group of one cell."""
+    codes = np.r_[rng.integers(0, 5, 299), 5]
+    X = 1e-3 * rng.normal(size=(300, d)) + np.array([1.0, 1.01, 1.05, 100.0, 0.0, 0.0])[codes][:, None]
+    X[7] = 6e4
+    X[20:40] = X[3]
+    return X, codes
+
+
+@pytest.mark.parametrize("d", [1, 3, 50, 1500])
+@pytest.mark.parametrize(("dtype", "error"), [(np.float16, 1e-5), (np.float32, 1e-5), (np.float64, 1e-12)])
+def test_tight_groups_cost_no_digits(d, dtype, error):
+    X, codes = hard_cells(np.random.default_rng(d), d)
+    X = X.astype(dtype)
+    np.testing.assert_allclose(silhouette_samples(X, codes), slow_silhouette(X, codes), atol=error)
+
+
+@pytest.mark.parametrize("other", ["nearest", "furthest", "mean_other"])
+def test_cosine_of_parallel_opposite_and_nearly_equal_rows(other):
+    rng = np.random.default_rng(15)
+    X, codes = rng.normal(size=(150, 9)), rng.integers(0, 4, 150)
+    X[::3] = X[0] * rng.uniform(0.1, 10, size=(50, 1))
+    X[::6] *= -1
+    X[1::3] = X[1] * (1 + 1e-6 * rng.normal(size=(50, 9)))
+    found = silhouette_samples(X, codes, distance="cosine", other=other)
+    np.testing.assert_allclose(found, slow_silhouette(X, codes, "cosine", other), atol=1e-9)

@@ -232,3 +232,25 @@ def test_unknown_metrics_and_fields_of_a_record_load(tmp_path):
     content["later_field"] = 1
     (tmp_path / "run.json").write_text(json.dumps(content))
     assert RunRecord.read(tmp_path / "run.json").result_metrics[0].metric_type == "somebodys_own"
+
+
+ESTIMATED = {"estimated_from": 1500, "standard_error": 0.00236}
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        (None, None),
+        ({"n_neighbors": 15}, None),
+        (ESTIMATED, "estimated from 1,500 cells, standard error 0.0024"),
+        ({"neighbors": "approximate", "neighbors_recall": 0.9733}, "approximate neighbours, recall 0.973"),
+        ({"neighbors": "given"}, "neighbours given"),
+        ({"engine": "fast", "forest": "czbenchmarks"}, "fast engine"),
+        ({**ESTIMATED, "note": "two ties"}, "estimated from 1,500 cells, standard error 0.0024; two ties"),
+    ],
+)
+def test_the_frame_says_how_a_score_was_computed(details, said):
+    one = result(0.5)
+    one.details = details
+    frame = RunRecord(result_metrics=[Score.of("t", "e", [one])]).to_frame()
+    assert frame["note"].to_list() == [said]

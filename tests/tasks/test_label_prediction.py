@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput, represent
+from czbenchmarks.tasks._classifiers import Classifiers
+from czbenchmarks.tasks.label_prediction import WIDEST_DENSE
 
 SCORES = ["ACCURACY", "F1_SCORE", "PRECISION", "RECALL", "AUROC"]
 
@@ -212,3 +215,36 @@ def test_the_fast_engine_is_recorded_and_has_the_scores_and_counts_of_the_exact_
         assert fast.value == exact.value  # bit by bit with the scikit-learn releases known; 0.01 is what is promised
         assert exact.details is None
         assert fast.details == {"engine": "fast", "forest": "czbenchmarks", "scikit_learn": sklearn.__version__}
+
+
+def test_the_fast_engine_says_who_grew_the_trees_of_sparse_cells():
+    rng = np.random.default_rng(0)
+    codes = np.arange(60) % 3
+    X = sp.csr_matrix(rng.poisson(0.02, size=(60, WIDEST_DENSE + 1)) + codes[:, None] * (rng.random(1001) < 0.02))
+    task_input = MetadataLabelPredictionTaskInput(labels=codes, n_folds=2, engine="fast")
+    results = MetadataLabelPredictionTask().run(X.astype(np.float32), task_input)
+    assert {r.details["forest"] for r in results} == {"scikit-learn"}
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix])
+def test_no_copy_of_all_cells_per_fold(container, monkeypatch):
+    X = container(np.random.default_rng(0).normal(size=(2000, WIDEST_DENSE + 1)))
+    size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes
+    codes = np.arange(2000) % 2
+    monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", "1")
+    monkeypatch.setattr(Classifiers, "chances", lambda self, name, X, y, test: (np.full((test.shape[0], 2), 0.5), True))
+    task_input = MetadataLabelPredictionTaskInput(labels=codes, n_folds=8)
+    tracemalloc.start()
+    try:
+        MetadataLabelPredictionTask().run(X, task_input)
+        assert tracemalloc.get_traced_memory()[1] < 3 * size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_nobody_is_warned_that_labels_of_two_cells_could_be_a_regression(kind):
+    X = np.random.default_rng(0).normal(size=(60, WIDEST_DENSE + 1 if kind == "sparse" else 4))
+    task_input = MetadataLabelPredictionTaskInput(labels=np.repeat(np.arange(30), 2), n_folds=2, min_class_size=2)
+    results = MetadataLabelPredictionTask().run(sp.csr_matrix(X) if kind == "sparse" else X, task_input)
+    assert results[0].counts["used"] == 60

@@ -111,11 +111,14 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]]:
     """Return title, headings, rows and the headings of numbers: one row per metric, one column per embedding."""
+    from czbenchmarks.results._notes import how_computed
+
     names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
     compared = BASELINE in names and len(names) > 1
     values: dict[tuple[str, str, int], dict[str, str]] = {}
     heads: dict[tuple[str, str, int], list[str]] = {}
     reasons: dict[tuple[str, str, int], list[str]] = {}
+    ways: dict[tuple[str, str, int], dict[str, list[str]]] = {}
     for place, score, base in record.rows():
         params = ", ".join(f"{name}={value}" for name, value in score.params.items())
         heads[place] = [score.task, score.metric_type, params]
@@ -123,8 +126,17 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
         if score.reason:
             of = "" if len(names) == 1 else f"{score.embedding}: "
             reasons.setdefault(place, []).append(of + score.reason)
+        if how := how_computed(score.details):
+            ways.setdefault(place, {}).setdefault(how, []).append(score.embedding)
     rows = [
-        [*heads[place], *(given.get(name, "") for name in names), "; ".join(reasons.get(place, []))]
+        [
+            *heads[place],
+            *(given.get(name, "") for name in names),
+            "; ".join(reasons.get(place, [])),
+            "; ".join(
+                how if len(of) == len(given) else f"{', '.join(of)}: {how}" for how, of in ways.get(place, {}).items()
+            ),
+        ]
         for place, given in values.items()
     ]
     title = ""
@@ -133,7 +145,7 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
         rows = [["", *row[1:]] for row in rows]
     if compared:
         title = f"{title} (in brackets: difference to the baseline)".strip()
-    columns = ["Task", "Metric", "Parameters", *names, "Reason"]
+    columns = ["Task", "Metric", "Parameters", *names, "Reason", "Note"]
     shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
     grid = [[printable(row[i]) for i in shown] for row in rows]
     return printable(title), [printable(columns[i]) for i in shown], grid, [printable(name) for name in names]
@@ -146,7 +158,7 @@ def _fitting(columns: list[str], rows: list[list[str]], numbers: list[str]) -> l
     widths = [max(len(text) for text in column) + 3 for column in zip(columns, *rows, strict=True)]
     value = [i for i, name in enumerate(columns) if name in numbers]
     others = [i for i in range(len(columns)) if i not in value]
-    room = _console().width - sum(widths[i] for i in others if columns[i] != "Reason")
+    room = _console().width - sum(widths[i] for i in others if columns[i] not in ("Reason", "Note"))
     parts: list[list[int]] = [[]]
     for i in value:
         if parts[-1] and sum(widths[j] for j in parts[-1]) + widths[i] > room:

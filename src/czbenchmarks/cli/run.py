@@ -187,7 +187,7 @@ def _engine_options(info: TaskInfo) -> list[click.Parameter]:
         ["--neighbors"],
         metavar="auto|exact|approximate" + ("|@obsp:KEY" if of_one else ""),
         help="How nearest cells are found: approximate is for very many cells and says its recall, auto decides by "
-        "their number (exact up to 200,000)"
+        "their number (exact up to 100,000)"
         + (", @obsp:KEY takes the distances that the data hold (scanpy.pp.neighbors)" if of_one else "")
         + ". [default: auto]",
     )

@@ -1,8 +1,8 @@
 """Nearest neighbours of many cells: each cell is compared with the cells of the clusters near it.
 
 Cells are clustered by k-means and ordered by cluster. A batch of cells is compared cluster by cluster, each with those
-cells of the batch that are near it, which is as fast as in the exact search. How many clusters a cell needs is read off a
-sample of cells whose true neighbours are found among all; another sample measures the recall.
+cells of the batch that are near it, which is as fast as in the exact search. How many clusters a cell needs is read off
+a sample of cells whose true neighbours are found among all; another sample measures the recall.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Integers = NDArray[np.integer]
 
 RECALL = 0.97  # aimed at
 _SEED = 0
-_CELLS_A_CLUSTER = 120
+_CELLS_A_CLUSTER = 200
 _MOST_CLUSTERS = 8192
 _TRAINING = 16  # cells that place a centre
 _ROUNDS = 4
 _SAMPLE = 500
-_BATCH = 4096
+_BATCH = 2048
 
 
 def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbors:
@@ -36,7 +36,7 @@ def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbor
     k
         1 to n.
     recall
-        Share of the true neighbours to be found, on average over cells.
+        Share of the true neighbours to be found, on average over cells; the cell itself does not count.
 
     Returns
     -------
@@ -52,12 +52,13 @@ def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbor
     sample = rng.choice(n, min(n, 2 * _SAMPLE), replace=False).astype(np.int32)
     true = nearest_of_all(points[sample], points, k, sample, "neighbours of a sample")
     half = max(1, len(sample) // 2)
-    wanted = _clusters_wanted(points[sample[:half]], centres, cluster[true.indices[:half]], recall)
+    wanted = _clusters_wanted(points[sample[:half]], centres, cluster[true.indices[:half, 1:]], recall)
     indices, distances = _search(points, order.astype(np.int32), centres, cluster, wanted, k)
-    reached = distances[order[sample[half:]]] <= true.distances[half:, -1:]
+    # The cell itself is always found and does not count.
+    reached = distances[order[sample[half:]], 1:] <= true.distances[half:, -1:]
     if unit != 1.0:
         distances *= unit
-    return Neighbors(indices, distances, "approximate", float(reached.mean()) if len(reached) else 1.0)
+    return Neighbors(indices, distances, "approximate", float(reached.mean()) if reached.size else 1.0)
 
 
 def _near_centres(points: Floats, centres: Floats, count: int) -> NDArray[np.int32]:
@@ -80,6 +81,8 @@ def _centres(points: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 def _clusters_wanted(sample: Floats, centres: Floats, true: Integers, recall: float) -> int:
     """Return how many near clusters hold the wanted share of the true neighbours of sampled cells."""
+    if not true.size:
+        return 1
     near = _near_centres(sample, centres, len(centres))
     rank = np.empty_like(near)
     np.put_along_axis(rank, near, np.arange(len(centres), dtype=np.int32)[None, :], axis=1)

@@ -1,26 +1,28 @@
 """The inner loops over pairs of cells, compiled by numba on first use and kept on disk.
 
-Squared distances of a tile, some rows against `TILE` points, are |x|^2 + |y|^2 - 2xy about the rows' centre: the product
-is BLAS's, several times as fast as any other way. Where it cancels (the distance is small against both norms) they are
-sums of squared differences. So the relative error of every distance is bounded whatever the offset, see `slack`.
+Squared distances of a tile, some rows against `TILE` points, are |x|^2 + |y|^2 - 2xy about the rows' centre: the
+product is BLAS's, several times as fast as any other way. Where it cancels (the distance is small against both norms)
+they are sums of squared differences. So the relative error of every distance is bounded whatever the offset, see
+`slack`.
 
-All compiled code on pairs is in this file: numba keeps the result until the function's own file changes, not those it
-calls.
+All compiled code on pairs is in this file: the result is kept until the function's own file changes, not those it
+calls. Numbers that start a count are written as `np.int64`: for a literal, the functions it is passed to would be
+compiled once more.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiling import compiled
 
 TILE = 128
 ROWS = 64
 CANCELLED = 0.05  # of the sum of the squared norms: below it a squared distance is computed from differences
 _MANY = ROWS * TILE // 8  # pairs of a tile from which it is quicker to compute all of it from differences
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def _centre(rows):  # type: ignore[no-untyped-def]
     """Return the mean of the rows, in their precision, and their positions and squared norms about it."""
     n, d = rows.shape
@@ -40,7 +42,7 @@ def _centre(rows):  # type: ignore[no-untyped-def]
     return centre, centred, norms
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def _turn(points, start, stop, centre, turned, norms):  # type: ignore[no-untyped-def]
     """Write points about a centre as columns, and their squared norms; what is left of the tile is zero."""
     norms[:] = 0
@@ -53,7 +55,7 @@ def _turn(points, start, stop, centre, turned, norms):  # type: ignore[no-untype
             norms[j] += turned[k, j] * turned[k, j]
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def _differences(rows, members, start, stop, points, first, m, tile):  # type: ignore[no-untyped-def]
     """Fill a tile with sums of squared differences."""
     d = rows.shape[1]
@@ -83,7 +85,7 @@ def _differences(rows, members, start, stop, points, first, m, tile):  # type: i
             k += 1
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def _squared(rows, centred, row_norms, members, start, stop, points, first, m, turned, norms, block, tile):  # type: ignore[no-untyped-def]
     """Fill ``tile[at - start, :m]`` with squared distances of ``rows[members[at]]`` to points from `first` on.
 
@@ -127,7 +129,7 @@ def _squared(rows, centred, row_norms, members, start, stop, points, first, m, t
                 out[j] = total
 
 
-@njit(fastmath=True, **_OPTIONS)
+@compiled(fastmath=True)
 def _sum(values, start, stop):  # type: ignore[no-untyped-def]
     total = values[0] * 0
     for j in range(start, stop):
@@ -135,7 +137,7 @@ def _sum(values, start, stop):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to_columns, to_rows):  # type: ignore[no-untyped-def]
     """Add the distances in a tile to the sums of its rows by column group and, if `both`, the other way round."""
     running = np.zeros(m, dtype=tile.dtype)
@@ -166,7 +168,7 @@ def _add(tile, start, stop, row_groups, first, m, bounds, root, factor, both, to
                     running[j] = 0
 
 
-@njit(fastmath={"contract", "nsz"}, **_OPTIONS)
+@compiled(fastmath={"contract", "nsz"})
 def add_group_sums(rows, row_groups, points, bounds, root, factor, diagonal, to_columns, to_rows):  # type: ignore[no-untyped-def]
     """Add up distances of rows to groups of points and of points to groups of rows.
 
@@ -214,7 +216,7 @@ def add_group_sums(rows, row_groups, points, bounds, root, factor, diagonal, to_
             _add(tile, start, stop, row_groups, first, m, bounds, root, factor, back, to_columns, to_rows)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _part(values, places, at, low, high, pivot, equal):  # type: ignore[no-untyped-def]
     """Move what is below the pivot (or `equal` to it) to the front; return where the rest begins."""
     border = low
@@ -226,7 +228,7 @@ def _part(values, places, at, low, high, pivot, equal):  # type: ignore[no-untyp
     return border
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _pivot(values, at, low, high, wanted):  # type: ignore[no-untyped-def]
     """Return a value that has roughly `wanted` of the range below it, from nine of them."""
     few = np.empty(9, dtype=values.dtype)
@@ -240,10 +242,10 @@ def _pivot(values, at, low, high, wanted):  # type: ignore[no-untyped-def]
     return few[min(8, (wanted * 9) // (high - low) + 1)]
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _shrink(values, places, at, count, keep, threshold):  # type: ignore[no-untyped-def]
     """Keep the `keep` smallest candidates of a row, or some more; return how many, and what no other is below."""
-    low, high = 0, count
+    low, high = np.int64(0), count
     while high > keep + keep // 8:
         pivot = _pivot(values, at, low, high, keep - low)
         border = _part(values, places, at, low, high, pivot, False)
@@ -258,7 +260,7 @@ def _shrink(values, places, at, count, keep, threshold):  # type: ignore[no-unty
     return high, threshold
 
 
-@njit(fastmath={"nnan", "nsz", "reassoc"}, **_OPTIONS)
+@compiled(fastmath={"nnan", "nsz", "reassoc"})
 def _collect(tile, members, start, stop, m, first, keep, values, places, counts, thresholds):  # type: ignore[no-untyped-def]
     """Add the columns of a tile that are nearer than a row's threshold to its candidates."""
     full = values.shape[1] - TILE
@@ -283,11 +285,11 @@ def _collect(tile, members, start, stop, m, first, keep, values, places, counts,
                     places[i, count] = first + j
                     count += tile[row, j] < threshold
         if count >= full:
-            count, thresholds[i] = _shrink(values, places, i, count, keep, threshold)
+            count, thresholds[i] = _shrink(values, places, np.int64(i), count, keep, threshold)
         counts[i] = count
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _exact(rows, row, points, place):  # type: ignore[no-untyped-def]
     """Return a squared distance in double precision; without fastmath, so that it rounds alike wherever it is used."""
     d = points.shape[1]
@@ -310,12 +312,12 @@ def _exact(rows, row, points, place):  # type: ignore[no-untyped-def]
     return (s0 + s1) + (s2 + s3)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _later(x, i, y, j):  # type: ignore[no-untyped-def]
     return x > y or (x == y and i > j)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _sift(keys, ids, root, count):  # type: ignore[no-untyped-def]
     """Restore the heap (latest entry on top) below `root`."""
     while True:
@@ -331,7 +333,7 @@ def _sift(keys, ids, root, count):  # type: ignore[no-untyped-def]
         root = child
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _sort(keys, ids, count):  # type: ignore[no-untyped-def]
     """Sort the first `count` entries by (key, id), in place."""
     for root in range(count // 2 - 1, -1, -1):
@@ -339,10 +341,10 @@ def _sort(keys, ids, count):  # type: ignore[no-untyped-def]
     for last in range(count - 1, 0, -1):
         keys[0], keys[last] = keys[last], keys[0]
         ids[0], ids[last] = ids[last], ids[0]
-        _sift(keys, ids, 0, last)
+        _sift(keys, ids, np.int64(0), last)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _search_fully(rows, row, own, points, names, k, keys, ids):  # type: ignore[no-untyped-def]
     """Fill the first k keys and ids with a row's nearest points, all distances in double precision."""
     for place in range(len(points)):
@@ -356,11 +358,11 @@ def _search_fully(rows, row, own, points, names, k, keys, ids):  # type: ignore[
         elif _later(keys[0], ids[0], key, names[place]):
             keys[0] = key
             ids[0] = names[place]
-            _sift(keys, ids, 0, k)
+            _sift(keys, ids, np.int64(0), k)
     _sort(keys, ids, k)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, indices, distances):  # type: ignore[no-untyped-def]
     """Find the k nearest points of every row, the row itself first, then by (distance, name).
 
@@ -377,8 +379,8 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
     lists
         Borders of lists of consecutive points, one pair a line; those near the rows first are quickest.
     spans, members
-        Which rows each list is compared with: list l with ``members[spans[l, 0]:spans[l, 1]]``. Every row meets at least
-        k points, itself among them.
+        Which rows each list is compared with: list l with ``members[spans[l, 0]:spans[l, 1]]``. Every row meets at
+        least k points, itself among them.
     k, keep
         How many are wanted, and how many candidates are kept in the precision of `points`, more than k.
     slack
@@ -412,6 +414,7 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
                 _collect(tile, members, start, stop, m, first, keep, values, places, counts, thresholds)
     keys = np.empty(room, dtype=np.float64)
     ids = np.empty(room, dtype=np.int32)
+    lost = d * np.finfo(points.dtype).tiny  # of squares too small for the precision
     again = 0
     for i in range(n_rows):
         count = counts[i]
@@ -419,7 +422,7 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
             count, thresholds[i] = _shrink(values, places, i, count, keep, thresholds[i])
         missing = owns[i] >= 0
         for c in range(count):
-            place = places[i, c]
+            place = np.int64(places[i, c])
             if place == owns[i]:
                 missing = False
             keys[c] = -1.0 if place == owns[i] else _exact(rows, i, points, place)
@@ -431,8 +434,13 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
             _sort(keys, ids, count)
         else:
             _sort(keys, ids, count)
-            # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide.
-            if missing or count < k or not keys[k - 1] < thresholds[i] * (1.0 - slack):
+            # Points that are no candidates lie at the threshold or beyond it, less what rounding can hide. That grows
+            # with the norms about the centre, and those of a point nearer than the k-th candidate are at most `reach`.
+            limit = np.float64(thresholds[i])
+            norm = np.float64(row_norms[i])
+            reach = norm + (np.sqrt(norm) + np.sqrt(max(keys[k - 1], 0.0))) ** 2
+            hidden = slack * min(limit, CANCELLED * reach) + lost
+            if missing or count < k or not keys[k - 1] < limit - hidden:
                 again += 1
                 _search_fully(rows, i, owns[i], points, names, k, keys, ids)
         for c in range(k):

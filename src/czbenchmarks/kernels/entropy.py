@@ -35,7 +35,7 @@ def neighbor_entropy(indices: NDArray[np.integer], codes: NDArray[np.int64], n_g
         flat = (rows + codes[indices[start:stop]]).ravel()
         shares = np.bincount(flat, minlength=(stop - start) * n_groups).reshape(-1, n_groups) / k
         logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-        values[start:stop] = -(shares * logs).sum(axis=1)
+        values[start:stop] = 0.0 - (shares * logs).sum(axis=1)  # never -0.0
 
     map_blocks(visit, ranges(n, max(1, _VALUES // max(k, n_groups))), "entropy of the neighbours")
-    return values / np.log(n_groups)
+    return np.minimum(values / np.log(n_groups), 1.0)  # rounding can take equal shares beyond

@@ -12,15 +12,22 @@ scikit-learn). The speed comes from two facts:
 
 Ranks and positions are unsigned: a signed index is tried for being negative at every access, and that shows.
 
+Slices are filled number by number: what assigns an array or a tuple to one makes a message on shapes, too, and to
+compile that is a third of the first call.
+
 Nothing here depends on threads: a forest is grown on the thread that asks for it, and the GIL is released.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit, types
+from numba import config, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from .compiling import compiled
 
 _CLOSE = np.float32(1e-7)  # values as near as this are not told apart
 _EPSILON = np.finfo(np.float64).eps
@@ -30,15 +37,23 @@ MOST_LABELS = 1 << 15
 _SEEDS = np.iinfo(np.int32).max
 
 
-@intrinsic
-def _trailing_zeros(context, value):  # type: ignore[no-untyped-def]
+def _trailing_zeros(value: Any) -> int:
+    """Return how many bits below the lowest that is set are not; where nothing is compiled (NUMBA_DISABLE_JIT)."""
+    return (int(value) & -int(value)).bit_length() - 1
+
+
+def _count_trailing_zeros(context, value):  # type: ignore[no-untyped-def]
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))  # of 0: anything
 
     return types.uint64(types.uint64), emit
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+if not config.DISABLE_JIT:
+    _trailing_zeros = intrinsic(_count_trailing_zeros)
+
+
+@compiled()
 def _next(state):  # type: ignore[no-untyped-def]
     """Return the next state of the 32-bit xorshift generator (Marsaglia 2003), which never is 0."""
     if state == 0:
@@ -48,7 +63,7 @@ def _next(state):  # type: ignore[no-untyped-def]
     return np.uint32(state ^ np.uint32(state << np.uint32(5)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def _sort(ranks, low, high, order, words, upper):  # type: ignore[no-untyped-def]
     """Write distinct ranks, `low` to `high`, to `order` in order; the bitmap is empty before and after."""
     if len(ranks) <= _FEW:
@@ -80,7 +95,7 @@ def _sort(ranks, low, high, order, words, upper):  # type: ignore[no-untyped-def
                 bits &= bits - one
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def _best_cut(order, value, at, total, weight, square, left, best):  # type: ignore[no-untyped-def]
     """Return the best cut of one dimension, if it is better than `best`.
 
@@ -117,7 +132,7 @@ def _best_cut(order, value, at, total, weight, square, left, best):  # type: ign
     return best, cut, best_weight, best_left, best_right
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def _best_split(node, table, total, room, state, max_features):  # type: ignore[no-untyped-def]
     """Draw dimensions and return the best split of a node.
 
@@ -130,7 +145,7 @@ def _best_split(node, table, total, room, state, max_features):  # type: ignore[
     ranks, values = table
     features, constant, words, upper, at, order, moved, left = room
     best, dimension, last, threshold = -np.inf, -1, 0, 0.0
-    best_weight = best_left = best_right = 0
+    best_weight = best_left = best_right = np.int64(0)
     undrawn, visited, found, drawn = len(features), 0, 0, 0
     size = len(samples)
     while undrawn > known + found and (visited < max_features or visited <= found + drawn):
@@ -161,12 +176,14 @@ def _best_split(node, table, total, room, state, max_features):  # type: ignore[
             dimension, last = features[undrawn], order[cut - 1]
             threshold = np.float64(value[last]) / 2.0 + np.float64(value[order[cut]]) / 2.0
             best_weight, best_left, best_right = w, left_square, right_square
-    features[:known] = constant[:known]
-    constant[known : known + found] = features[known : known + found]
+    for p in range(known):
+        features[p] = constant[p]
+    for p in range(known, known + found):
+        constant[p] = features[p]
     return state, known + found, dimension, last, threshold, best_weight, best_left, best_right
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def _partition(samples, own, rank, last, moved, at):  # type: ignore[no-untyped-def]
     """Put the cells ranked up to `last` first; return how many they are."""
     i = j = 0
@@ -178,12 +195,17 @@ def _partition(samples, own, rank, last, moved, at):  # type: ignore[no-untyped-
         else:
             moved[j], at[j] = sample, label
             j += 1
-    samples[i:] = moved[:j]
-    own[i:] = at[:j]
+    for p in range(j):
+        samples[i + p], own[i + p] = moved[p], at[p]
     return i
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(inline="always")
+def _put(stack, at, start, stop, parent, known):  # type: ignore[no-untyped-def]
+    stack[at, 0], stack[at, 1], stack[at, 2], stack[at, 3] = start, stop, parent, known
+
+
+@compiled()
 def _grow(ranks, values, own, samples, n_labels, max_features, state, nodes, thresholds, leaves):  # type: ignore[no-untyped-def]
     """Grow one tree on the drawn `samples`, left children first, into `nodes`, `thresholds` and `leaves`."""
     n_features, n = ranks.shape
@@ -194,7 +216,7 @@ def _grow(ranks, values, own, samples, n_labels, max_features, state, nodes, thr
     total = np.zeros(n_labels, np.int64)
     stack = np.empty((len(samples) + 1, 4), np.int64)  # start, stop, parent (negative: to its right), constant
     impurities = np.empty(len(samples) + 1)
-    stack[0] = (0, len(samples), 0, 0)
+    _put(stack, 0, 0, len(samples), 0, 0)
     depth, n_nodes, n_leaves, whole = 1, 0, 0, 0.0
     while depth:
         depth -= 1
@@ -202,7 +224,7 @@ def _grow(ranks, values, own, samples, n_labels, max_features, state, nodes, thr
         total[:] = 0
         for i in range(start, stop):
             total[own[i] >> 16] += own[i] & _COUNT
-        weight, square = 0.0, 0
+        weight, square = 0.0, np.int64(0)
         for c in range(n_labels):
             weight += total[c]
             square += total[c] * total[c]
@@ -234,14 +256,14 @@ def _grow(ranks, values, own, samples, n_labels, max_features, state, nodes, thr
         else:
             thresholds[n_nodes] = threshold
             middle = start + _partition(samples[start:stop], own[start:stop], ranks[dimension], last, moved, at)
-            stack[depth] = (middle, stop, -n_nodes - 1, known)
-            stack[depth + 1] = (start, middle, n_nodes + 1, known)
+            _put(stack, depth, middle, stop, -n_nodes - 1, known)
+            _put(stack, depth + 1, start, middle, n_nodes + 1, known)
             impurities[depth], impurities[depth + 1] = in_right, in_left
             depth += 2
         n_nodes += 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled()
 def _add_chances(nodes, thresholds, leaves, X, out):  # type: ignore[no-untyped-def]
     for s in range(len(X)):
         node = 0

@@ -37,7 +37,7 @@ class Neighbors:
     search
         ``"exact"``, ``"approximate"``, or ``"given"`` by the user.
     recall
-        Share of the true neighbours among those of an approximate search, measured on a sample.
+        Share of the true neighbours (without the cell itself) that an approximate search found, on a sample.
     """
 
     indices: NDArray[np.int32]
@@ -93,6 +93,7 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
         indices[names[start:stop]] = found[0]
         distances[names[start:stop]] = found[1] * unit
 
+    _prepare(points, names, tiles, k)
     map_blocks(visit, ranges(n, _BLOCK), "nearest neighbours")
     return Neighbors(indices, distances)
 
@@ -142,8 +143,15 @@ def nearest_of_all(
         part = slice(*block)
         indices[part], distances[part] = _search(rows[part], owns[part], points, names, everything, k)
 
+    _prepare(points, names, everything, k)
     map_blocks(visit, ranges(len(rows), _BLOCK), what)
     return Neighbors(indices, distances)
+
+
+def _prepare(points: Floats, names: NDArray[np.int32], lists: NDArray[np.int64], k: int) -> None:
+    from .compiling import prepare
+
+    prepare(lambda: _search(points[:0], names[:0], points, names, lists[:0], k))
 
 
 def _search(
@@ -161,5 +169,6 @@ def _search(
     members = np.arange(len(rows), dtype=np.int32)
     spans = np.broadcast_to([[0, len(rows)]], lists.shape).copy()
     slack = relative_slack(points.shape[1], points.dtype)
+    rows = np.require(rows, requirements=["C", "A", "W"])  # or all would be compiled again for a read-only array
     nearest(rows, owns, points, names, lists, spans, members, k, k + MARGIN, slack, *found)
     return found

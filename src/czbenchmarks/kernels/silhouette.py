@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -114,7 +115,7 @@ class _Layout:
         section = outer[starts]
         self.total = np.bincount(section, weights=self.sizes).astype(np.int64)[section]  # cells of a group's section
         borders = np.r_[0, np.flatnonzero(np.diff(section)) + 1, len(starts)].tolist()
-        self.sections = [self._cut(*border, size) for border in zip(borders[:-1], borders[1:], strict=True)]
+        self.sections = [self._cut(*border, size) for border in pairwise(borders)]
 
     def _cut(self, group: int, end: int, size: int) -> list[_Block]:
         blocks: list[_Block] = []
@@ -124,7 +125,7 @@ class _Layout:
                 edges = np.linspace(start, start + cells, -(-cells // size) + 1).astype(np.int64).tolist()
                 blocks += [
                     _Block(low, high, group, np.array([0, high - low]), False, high == edges[-1])
-                    for low, high in zip(edges[:-1], edges[1:], strict=True)
+                    for low, high in pairwise(edges)
                 ]
                 group += 1
                 continue
@@ -212,6 +213,7 @@ class _Pairs:
                         found.add(slice(b.start, b.stop), back, a)
                     position += 1
 
+        self._prepare()
         map_blocks(visit, range(len(pairs)), "silhouette", cost=lambda i: pairs[i][0].size * float(pairs[i][1].size))
         return found.values()
 
@@ -235,10 +237,17 @@ class _Pairs:
                 )
             return found.values()
 
+        self._prepare()
         values = np.concatenate(
             map_blocks(visit, parts, "silhouette of a sample", cost=lambda part: float(len(part[0])))
         )
         return values[np.searchsorted(ordered, rows)]
+
+    def _prepare(self) -> None:
+        from .compiling import prepare
+
+        nothing = _Block(0, 0, 0, np.array([0, 0]), True, True)
+        prepare(lambda: self._between(self.points[:0], self.layout.group[:0], nothing, None))
 
     def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
         """Return sums of distances from rows to the groups of `b`, and back to those of `a` if it is given."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED

@@ -35,7 +35,7 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
         Cells counted, the cell itself included, less than n; the default shrinks to n where there are fewer cells
         (recorded in the details).
     random_seed
-        Accepted for callers of earlier releases; the search is exact and draws nothing.
+        Accepted for callers of earlier releases; the search does not depend on it.
 
     References
     ----------

@@ -79,14 +79,14 @@ def sequential_alignment(X: Any, labels: Any, k: int = 10, normalize: bool = Tru
 def nearest_neighbors_hnsw(
     data: Any, expansion_factor: int = 200, max_links: int = 48, n_neighbors: int = 100, random_seed: int = 42
 ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
-    """Exact nearest cells, itself first, ties by index.
+    """Nearest cells, itself first, ties by index; exact up to 100,000 cells.
 
     Parameters
     ----------
     data
         n x d embedding.
     expansion_factor, max_links, random_seed
-        Accepted for callers of earlier releases, whose search was approximate; this one is exact and draws nothing.
+        Accepted for callers of earlier releases; the search does not depend on them.
     n_neighbors
         Entries per row, the cell itself included; at most n.
 

@@ -25,7 +25,7 @@ _LARGE = 2**26
 """Bytes from which a file's hash is remembered: a tenth of a second of hashing."""
 
 _PACKAGES = (
-    "anndata", "faiss-cpu", "h5py", "igraph", "leidenalg", "numba", "numpy", "pandas", "pydantic", "scanpy",
+    "anndata", "h5py", "igraph", "leidenalg", "numba", "numpy", "pandas", "pydantic", "scanpy",
     "scikit-learn", "scipy", "zarr",
 )  # fmt: skip
 

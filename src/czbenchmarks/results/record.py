@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from czbenchmarks import __version__
 
 from . import _files
+from ._notes import how_computed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,7 +313,8 @@ class RunRecord(_Part):
         -------
         Columns `task`, `embedding`, `metric`, `value`, `value_std_dev` and `values_raw` (over seeds, if there are
         several), `baseline` and `difference` (if one was scored), `reason` (why there is no value), `note` (what to
-        know of it), one ``params.NAME`` for every parameter that tells scores of one metric apart, and `key` (unique).
+        know of it: how it was estimated, say), one ``params.NAME`` for every parameter that tells scores of one metric
+        apart, and `key` (unique).
         """
         import pandas as pd
 
@@ -327,7 +329,8 @@ class RunRecord(_Part):
             if len(names) > 1 and BASELINE in names:
                 value = base.value if base else math.nan
                 row |= {"baseline": value, "difference": score.value - value}
-            row |= {"reason": score.reason, "note": (score.details or {}).get("note")}
+            notes = [how_computed(score.details), (score.details or {}).get("note")]
+            row |= {"reason": score.reason, "note": "; ".join(filter(None, notes)) or None}
             row |= {f"params.{name}": value for name, value in score.params.items()}
             rows.append({**row, "key": key})
         frame = pd.DataFrame(

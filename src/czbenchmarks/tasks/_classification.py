@@ -44,14 +44,21 @@ SINGLE = dict(
 _COST = {"rf": 10.0, "lr": 2.0}  # times that of the neighbours, per training cell
 _USUAL = (1e-3, 1e6)  # largest magnitude of an embedding whose unit is left alone
 
+Cells = tuple[Any, NDArray[np.int64] | slice]
+"""A matrix, and which of its rows."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """One training and test set; `row` is copied into the split's results."""
+    """One training and test set; `row` is copied into the split's results.
 
-    X_train: Any
+    Its cells are gathered when a classifier is about to use them: gathered ahead, all splits hold a copy of all cells
+    per fold.
+    """
+
+    train: Cells
     y_train: NDArray[np.int64]
-    X_test: Any
+    test: Cells
     y_test: NDArray[np.int64]
     test_ids: NDArray[Any]
     row: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +81,8 @@ def in_usual_units(matrices: Sequence[Any]) -> list[Any]:
 
     Trees compare in single precision and take differences below 1e-7 for none. The division is exact.
     """
-    largest = max(float(abs(X).max()) for X in matrices)
+    values = [X.data if hasattr(X, "tocsr") else X for X in matrices]
+    largest = max(max(float(v.max(initial=0)), -float(v.min(initial=0))) for v in values)
     if largest == 0 or _USUAL[0] < largest < _USUAL[1]:
         return list(matrices)
     factor = 2.0 ** -round(np.log2(largest))
@@ -108,6 +116,7 @@ def run_splits(
     # The filters are the process's; whoever holds the turn is the only one to change them.
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result's details instead
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")  # they are known to be labels
         classifiers.prepare()
         done = map_blocks(
             lambda i: _fit_and_score(jobs[i][1], jobs[i][2], n_labels[jobs[i][0]], classifiers),
@@ -135,7 +144,8 @@ def _fit_and_score(name: str, split: Split, n_labels: int, classifiers: Classifi
         row.update(dict.fromkeys(SCORES, math.nan))
         nobody = np.full(len(split.y_test), -1)
         return Scored(row, split.test_ids, split.y_test, nobody, reason=reason)
-    chances, converged = classifiers.chances(name, split.X_train, codes, split.X_test)
+    (X, train), (X_test, test) = split.train, split.test
+    chances, converged = classifiers.chances(name, X[train], codes, X_test[test])
     predicted = known[np.argmax(chances, axis=1)]
     row.update(_scores(split.y_test, predicted, chances, known, n_labels))
     if np.isnan(row["auroc"]):

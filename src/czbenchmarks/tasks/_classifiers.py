@@ -29,7 +29,7 @@ EngineField = Annotated[
     Engine,
     Field(
         description="Who trains the classifiers: 'exact' (as the installed scikit-learn, bit by bit) or 'fast' (the "
-        "random forest is always that of czbenchmarks)."
+        "random forest of dense cells is always that of czbenchmarks)."
     ),
 ]
 NAMES = ("lr", "knn", "rf")
@@ -54,7 +54,8 @@ class Classifiers:
     max_iter
         Iterations of the logistic regression.
     engine
-        "exact": as the installed scikit-learn. "fast": the forest of `kernels.forest`, whatever scikit-learn does.
+        "exact": as the installed scikit-learn. "fast": the forest of `kernels.forest`, whatever scikit-learn does, for
+        dense cells.
     """
 
     seed: int
@@ -62,19 +63,20 @@ class Classifiers:
     max_iter: int
     engine: Engine = "exact"
 
-    @property
-    def details(self) -> dict[str, str] | None:
-        """What a result says of the engine; nothing where the classifiers are scikit-learn's bit by bit."""
+    def details(self, X: Any, n_labels: int) -> dict[str, str] | None:
+        """Return what a result on these cells says of the engine: nothing if that is scikit-learn's bit by bit."""
         if self.engine == "exact":
             return None
         import sklearn
 
-        return {"engine": self.engine, "forest": "czbenchmarks", "scikit_learn": sklearn.__version__}
+        forest = "czbenchmarks" if _can_be_grown(X, n_labels) else "scikit-learn"
+        return {"engine": self.engine, "forest": forest, "scikit_learn": sklearn.__version__}
 
     def prepare(self) -> None:
         """Do once, in the caller's thread, what the threads would else do one by one."""
-        if self.engine == "exact":
-            grows_the_same_trees()
+        from czbenchmarks.kernels.compiling import prepare
+
+        prepare(grows_the_same_trees if self.engine == "exact" else _forest_of_two_cells)
 
     def chances(self, name: str, X: Any, codes: NDArray[np.int64], X_test: Any) -> tuple[NDArray[np.floating], bool]:
         """Train and predict.
@@ -108,13 +110,21 @@ class Classifiers:
         return model.predict_proba(X_test), int(model.n_iter_.max()) < self.max_iter
 
     def _forest(self, X: Any, codes: NDArray[np.int64], X_test: Any) -> NDArray[np.float64]:
-        if isinstance(X, np.ndarray) and (self.engine == "fast" or (_has_room(X) and grows_the_same_trees())):
-            from czbenchmarks.kernels.forest import MOST_LABELS, forest_chances
+        n_labels = int(codes.max()) + 1
+        if _can_be_grown(X, n_labels) and (self.engine == "fast" or (_has_room(X) and grows_the_same_trees())):
+            from czbenchmarks.kernels.forest import forest_chances
 
-            n_labels = int(codes.max()) + 1
-            if n_labels < MOST_LABELS:
-                return forest_chances(X, codes, X_test, n_labels, n_trees=N_TREES, seed=self.seed)
+            return forest_chances(X, codes, X_test, n_labels, n_trees=N_TREES, seed=self.seed)
         return forest_of_scikit_learn(X, codes, X_test, n_trees=N_TREES, seed=self.seed)
+
+
+def _can_be_grown(X: Any, n_labels: int) -> bool:
+    """Whether our forest takes such cells and as many labels."""
+    if not isinstance(X, np.ndarray):
+        return False
+    from czbenchmarks.kernels.forest import MOST_LABELS
+
+    return n_labels < MOST_LABELS
 
 
 def _has_room(X: NDArray[Any]) -> bool:
@@ -158,6 +168,12 @@ def forest_of_scikit_learn(
         tree.fit(X, codes, sample_weight=np.bincount(draws, minlength=n))
         chances += tree.predict_proba(X_test)
     return chances / n_trees
+
+
+def _forest_of_two_cells() -> None:
+    from czbenchmarks.kernels.forest import forest_chances
+
+    forest_chances(np.zeros((2, 1)), np.arange(2), np.zeros((1, 1)), 2, n_trees=1, seed=0)
 
 
 @functools.cache

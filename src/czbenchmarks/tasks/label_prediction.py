@@ -88,17 +88,19 @@ class MetadataLabelPredictionTask(Task):
                 f"({small} smaller ones left out); lower `min_class_size` or score more cells."
             )
         # Expression stays sparse; a narrow embedding is dense, so that its container does not choose the search.
-        X = (embedding.array if embedding.d <= WIDEST_DENSE else embedding.values)[keep]
-        [X] = classification.in_usual_units([X])
+        X = embedding.array if embedding.d <= WIDEST_DENSE else embedding.values
+        [X] = classification.in_usual_units([X if len(keep) == embedding.n else X[keep]])
         folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
         splits = [
-            classification.Split(X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": i})
+            classification.Split(
+                (X, train), kept.codes[train], (X, test), kept.codes[test], kept.ids[test], {"split": i}
+            )
             for i, (train, test) in enumerate(folds.split(kept.codes, kept.codes))
         ]
         classifiers = Classifiers(self.random_seed, centre=False, max_iter=100, engine=task_input.engine)
         [scored] = classification.run_splits([splits], [len(kept.names)], classifiers)
         output = MetadataLabelPredictionOutput(results=[s.row for s in scored])
-        output._scored, output._details = scored, classifiers.details
+        output._scored, output._details = scored, classifiers.details(X, len(kept.names))
         output._counts = {
             "used": len(keep),
             "left_out": embedding.n - len(keep),

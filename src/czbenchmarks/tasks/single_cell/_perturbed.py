@@ -107,10 +107,9 @@ class Perturbed:
         ends = np.cumsum(np.where(scored, usable, 0))
         change, switched = self._effect(predictions, operation, condition, self._column[chosen], scored)
         true = self._true[chosen]
-        kept = iter(zip(self._condition[self._usable].tolist(), np.flatnonzero(self._usable).tolist(), strict=True))
         genes: List[List[str]] = [[] for _ in range(n)]
-        for one, target in kept:
-            genes[one].append(self._names[target])
+        for target in np.flatnonzero(self._usable).tolist():
+            genes[self._condition[target]].append(self._names[target])
         for i, (name, total) in enumerate(zip(self.targets, self._total.tolist(), strict=True)):
             pairs, used, of = int(self._pairs[i]), int(usable[i]), int(targets[i])
             counts = {"used": used, "left_out": of - used, "pairs": total, "pairs_left_out": pairs - total}

@@ -131,7 +131,8 @@ class CrossSpeciesLabelPredictionTask(Task):
         for pair, scored in zip(pairs, found, strict=True):
             pair.scored = pair.scored or scored
         output = CrossSpeciesLabelPredictionOutput(results=[s.row for pair in pairs for s in pair.scored])
-        output._groups, output._details = pairs, classifiers.details
+        n_labels = max(pair.n_labels for pair in pairs)
+        output._groups, output._details = pairs, classifiers.details(data_sets[0].X, n_labels)
         return output
 
     def _within(self, data: _DataSet, n_folds: int, params: Dict[str, Any]) -> _Pair:
@@ -156,7 +157,7 @@ class CrossSpeciesLabelPredictionTask(Task):
             reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
             nothing = [_nothing(name, params, reason) for name in NAMES]
             return _Pair(params, [], 0, counts, True, data.mixed, nothing)
-        X = data.X[keep]
+        X = data.X if len(keep) == len(labels) else data.X[keep]
         if data.samples is None:
             folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
             parts = list(folds.split(kept.codes, kept.codes))
@@ -166,7 +167,7 @@ class CrossSpeciesLabelPredictionTask(Task):
             parts = list(grouped.split(kept.codes, kept.codes, groups))
         splits = [
             classification.Split(
-                X[train], kept.codes[train], X[test], kept.codes[test], kept.ids[test], {"split": k, **params}
+                (X, train), kept.codes[train], (X, test), kept.codes[test], kept.ids[test], {"split": k, **params}
             )
             for k, (train, test) in enumerate(parts)
         ]
@@ -185,7 +186,10 @@ class CrossSpeciesLabelPredictionTask(Task):
             "unseen_labels": len(np.unique(y_test[~seen])),
             "unseen_cells": int((~seen).sum()),
         }
-        split = classification.Split(train.X, y_train, test.X, y_test, test.labels.ids, {"split": 0, **params})
+        every = slice(None)
+        split = classification.Split(
+            (train.X, every), y_train, (test.X, every), y_test, test.labels.ids, {"split": 0, **params}
+        )
         return _Pair(params, [split], len(names), counts, False, train.mixed + test.mixed)
 
     def _compute_metrics(

@@ -172,7 +172,8 @@ class PerturbationExpressionPredictionTask(Task):
 
     def _scores(self, conditions: List[str], output: PerturbationExpressionPredictionOutput) -> Iterator[MetricResult]:
         """Yield the score of each condition; all are ranked at once, unless the metric is not our own."""
-        sides = [[side[name] for name in conditions] for side in _sides(output)]
+        both = (output.true_mean_change_dict, output.pred_mean_change_dict)
+        sides = [[side[name] for name in conditions] for side in both]
         if metrics_registry.declaration(_METRIC) is _METRIC.declaration:
             for condition, found in zip(conditions, each_rank_correlation(*sides), strict=True):
                 yield MetricResult(
@@ -196,10 +197,6 @@ class PerturbationExpressionPredictionTask(Task):
             "Baseline not implemented for perturbation expression prediction: the task scores predicted expression, "
             "not an embedding."
         )
-
-
-def _sides(output: PerturbationExpressionPredictionOutput) -> tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
-    return output.true_mean_change_dict, output.pred_mean_change_dict
 
 
 def _prepared(value: Any, name: str = "cell_representation") -> Representation:

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import report
-from task_cases import TASKS
 from machine import environment, machine, variables
+from task_cases import TASKS
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"

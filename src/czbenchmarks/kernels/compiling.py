@@ -35,7 +35,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         if dispatcher is not function:  # as with NUMBA_DISABLE_JIT
             try:
                 dispatcher._cache = _Kept(function)
-            except (RuntimeError, OSError):  # no folder can be written
+            except Exception:  # noqa: BLE001 (no folder can be written, or a numba whose cache is another)
                 dispatcher._cache = _NotKept()
         return dispatcher
 

@@ -195,8 +195,9 @@ def _partition(samples, own, rank, last, moved, at):  # type: ignore[no-untyped-
         else:
             moved[j], at[j] = sample, label
             j += 1
+    samples_right, own_right = samples[i:], own[i:]
     for p in range(j):
-        samples[i + p], own[i + p] = moved[p], at[p]
+        samples_right[p], own_right[p] = moved[p], at[p]
     return i
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = (
     "cz-benchmarks", "numpy", "scipy", "pandas", "scikit-learn", "scikit-learn-intelex", "anndata", "scanpy", "numba",
-    "igraph", "leidenalg", "faiss-cpu", "hnswlib", "umap-learn", "pynndescent",
+    "igraph", "leidenalg", "hnswlib", "umap-learn", "pynndescent",
 )  # fmt: skip
 _ASK = f"""
 import importlib.metadata, json, platform

@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 
 $(VENV)/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "czbenchmarks needs Python 3.11 or newer: make PYTHON=python3.11")'
-	@echo "Setting up $(VENV): about a minute, 0.9 GB."
+	@echo "Setting up $(VENV): about a minute, 0.8 GB."
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) -e .
 	@touch $@

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from typing import Any, Literal
+from collections.abc import Callable, Hashable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,23 @@ from .neighbors import Neighbors, exact_neighbors
 
 # Exact search takes four times as long for twice the cells: ten seconds for so many with 50 dimensions on two cores.
 EXACT_UP_TO = 100_000
+
+T = TypeVar("T")
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """Return a short name of the contents of arrays, for ``Representation.once``.
+
+    Parameters
+    ----------
+    *arrays
+        Arrays of numbers.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 class Representation:
@@ -53,14 +72,15 @@ class Representation:
         self.search = search
         self._dense: NDArray[np.floating] | None = None
         self._neighbors = neighbors
+        self._kept: dict[Any, Any] = {}
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the lock out, so that it can be sent to another process."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_kept")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.RLock())
+        vars(self).update(state, _kept={}, _lock=threading.RLock())
 
     @property
     def n(self) -> int:
@@ -104,6 +124,29 @@ class Representation:
             if found is None or found.k < k:
                 found = self._neighbors = self._found(min(max(k, self.max_neighbors), self.n))
             return found.first(k)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` gives; the second caller with the same key gets it without the work.
+
+        What several metrics share (a clustering, a graph, silhouettes) is kept so, until ``forget``.
+
+        Parameters
+        ----------
+        key
+            Names what is made and everything it depends on beside the embedding; see ``digest`` for arrays.
+        make
+            Makes it.
+        """
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            found: T = self._kept[key]
+            return found
+
+    def forget(self) -> None:
+        """Drop what ``once`` has kept; the neighbours stay."""
+        with self._lock:
+            self._kept.clear()
 
     def _found(self, k: int) -> Neighbors:
         if self.search == "approximate" or (self.search == "auto" and self.n > EXACT_UP_TO):

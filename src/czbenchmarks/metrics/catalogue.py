@@ -8,70 +8,13 @@ number, nothing else is to be done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .declaration import Declaration as Declaration
+from .declaration import declare as declare
+
 _HERE = "czbenchmarks.metrics"
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """What is known about a metric.
-
-    Attributes
-    ----------
-    function
-        ``"module:function"``, imported at first use, or the function itself.
-    needs
-        Names of the arguments without which it cannot be computed.
-    tags
-        Subjects it belongs to.
-    range
-        Least and greatest value.
-    best
-        The value of a perfect result.
-    about
-        One sentence: what a good value says.
-    reference
-        Paper or DOI.
-    defaults
-        Arguments passed unless given.
-    chance
-        What an embedding (or prediction) that knows nothing gets: a number, or words where it depends on the data.
-    pitfalls
-        One sentence: when a good value is not good news.
-    """
-
-    function: Any
-    needs: tuple[str, ...]
-    tags: tuple[str, ...]
-    range: tuple[float, float]
-    best: float
-    about: str
-    reference: str = ""
-    defaults: dict[str, Any] = field(default_factory=dict)
-    chance: float | str = ""
-    pitfalls: str = ""
-
-
-def declare(
-    function: Any,
-    *,
-    needs: str,
-    tags: str,
-    range: tuple[float, float],
-    best: float,
-    about: str,
-    reference: str = "",
-    chance: float | str = "",
-    pitfalls: str = "",
-    **defaults: Any,
-) -> Declaration:
-    """Write a row: `needs` and `tags` are words separated by spaces, further keywords are default arguments."""
-    return Declaration(
-        function, tuple(needs.split()), tuple(tags.split()), range, best, about, reference, defaults, chance, pitfalls
-    )
 
 
 _INF = float("inf")
@@ -151,6 +94,7 @@ class MetricType(Enum):
         reference="Hubert and Arabie 1985, doi:10.1007/BF01908075",
         chance=0.0, pitfalls="Large labels decide it, and splitting one costs much; where labels differ much in size "
         "look at NMI too (Romano et al. 2016, JMLR 17:134).",
+        part="bio", cost="Leiden on the graph of 15 neighbours",
     )  # fmt: skip
     NORMALIZED_MUTUAL_INFO = "normalized_mutual_info", declare(
         f"{_HERE}.clustering:normalized_mutual_info", needs="labels_true labels_pred", tags="clustering",
@@ -158,6 +102,7 @@ class MetricType(Enum):
         reference="Vinh et al. 2010, JMLR 11:2837",
         chance="a little above 0: more with more clusters, less with more cells",
         pitfalls="Not corrected for chance: more clusters raise it, and few cells do too (Vinh et al. 2010).",
+        part="bio", cost="Leiden on the graph of 15 neighbours",
     )  # fmt: skip
     SILHOUETTE_SCORE = "silhouette_score", declare(
         f"{_HERE}.embedding:silhouette_label", needs="X labels", tags="embedding",
@@ -166,6 +111,7 @@ class MetricType(Enum):
         chance="0.5 or less: less with labels of few cells and cells far out (0.40 seen for a shuffled PCA, 14 labels)",
         pitfalls="It likes compact, round groups and marks down a cell type that is a continuum, however well kept "
         "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
+        part="bio", scib_name="Silhouette label", cost="distances between all pairs of cells",
     )  # fmt: skip
     ENTROPY_PER_CELL = "entropy_per_cell", declare(
         f"{_HERE}.integration:entropy_per_cell", needs="X labels", tags="integration",
@@ -175,6 +121,7 @@ class MetricType(Enum):
         chance="about the best there is: entropy of the batch shares over log(batches), 1 for batches of equal size",
         pitfalls="Noise gets the best value, and 1 cannot be reached with batches of unequal size; read it beside a "
         "score of the labels.",
+        part="batch", neighbors=201, roles="labels=batch", cost="200 nearest cells",
     )  # fmt: skip
     BATCH_SILHOUETTE = "batch_silhouette", declare(
         f"{_HERE}.integration:batch_silhouette", needs="X labels batch", tags="integration",
@@ -183,6 +130,7 @@ class MetricType(Enum):
         chance="near the best: 0.9 to 1, less with few cells per label and batch or in two dimensions",
         pitfalls="Noise scores near 1, and batches that overlap with one neighbour only look mixed "
         "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
+        part="batch", scib_name="Silhouette batch", cost="distances between all pairs of cells within a label",
     )  # fmt: skip
     MEAN_SQUARED_ERROR = "mean_squared_error", declare(
         "sklearn.metrics:mean_squared_error", needs="y_true y_pred", tags="perturbation",
@@ -257,7 +205,22 @@ class MetricType(Enum):
         reference="Defined by cz-benchmarks, https://github.com/chanzuckerberg/cz-benchmarks",
         chance=0.0, pitfalls="Batches that were made at different times give a good value without any biology; values "
         "worse than chance are cut off at 0.",
+        neighbors=16, roles="labels=time", cost="15 nearest cells",
     )  # fmt: skip
+
+    # Clusters against labels (scIB and beyond).
+
+    # Isolated labels and other silhouettes.
+
+    # LISI and what counts neighbours.
+
+    # kBET, principal component regression, sBEE.
+
+    # What needs expression, or a reference: scGraph, cell cycle, variable genes, trajectory.
+
+    # Further scores of classifiers.
+
+    # Overall scores.
 
     @classmethod
     def extend(cls, key: str, declaration: Declaration) -> MetricType:

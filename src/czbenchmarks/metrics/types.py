@@ -6,9 +6,9 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,9 @@ class Measurement:
         How many units were used and left out, and the like.
     details
         What was chosen on the way (number of neighbours, engine, …).
+    breakdowns
+        A table, row by row: what the value is made of, by label, batch or resolution. Its rows may have other numbers
+        beside (cells, neighbours); plain text and numbers only, NaN where there is none.
     """
 
     value: float
@@ -68,6 +71,7 @@ class Measurement:
     units: Units | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    breakdowns: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def undefined(cls, reason: str, **more: Any) -> Measurement:
@@ -111,6 +115,7 @@ class MetricResult(BaseModel):
     counts: Optional[Dict[str, int]] = None
     details: Optional[Dict[str, Any]] = None
     _units: Optional[Units] = PrivateAttr(default=None)
+    _breakdowns: List[Dict[str, Any]] = PrivateAttr(default_factory=list)
 
     @field_validator("value", mode="before")
     @classmethod
@@ -129,6 +134,11 @@ class MetricResult(BaseModel):
     def units(self) -> Units | None:
         """The values of the score's units, in memory only."""
         return self._units
+
+    @property
+    def breakdowns(self) -> list[dict[str, Any]]:
+        """What the value is made of, row by row: by label, batch, resolution. A record keeps it with the score."""
+        return self._breakdowns
 
     @property
     def aggregation_key(self) -> str:

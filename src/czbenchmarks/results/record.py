@@ -88,7 +88,7 @@ class Score(_Part):
     interval
         Reserved: an interval for the value.
     breakdowns
-        Reserved: values per label, batch or condition.
+        What the value is made of, row by row: by label, batch, resolution.
     """
 
     task: str
@@ -135,6 +135,7 @@ class Score(_Part):
             reason="; ".join(reason for reason in reasons if reason) or None,
             counts=known.counts,
             details=_plain(known.details),
+            breakdowns=_plain(known.breakdowns) or None,
             n_values=len(defined),
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,

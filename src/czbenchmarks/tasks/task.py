@@ -220,6 +220,7 @@ class Task(ABC):
             details=dict(found.details) or None,
         )
         result._units = found.units
+        result._breakdowns = [dict(row) for row in found.breakdowns]
         return result
 
     def compute_baseline(

@@ -140,7 +140,7 @@ def test_options_reach_every_task_that_has_them(adata):
 def test_options_of_one_task(adata):
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}, "clustering": None}, labels="time")
     spec = record.run_specification.tasks
-    assert (spec["embedding"].given, spec["embedding"].defaulted) == ({"input_labels": "batch"}, {})
+    assert (spec["embedding"].given, spec["embedding"].defaulted) == ({"input_labels": "batch"}, {"metrics": ["published"]})
     assert spec["clustering"].given == {"input_labels": "time"}
     assert spec["clustering"].defaulted["n_iterations"] == 2
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}}, input_labels="time")
@@ -683,10 +683,12 @@ def test_tables_are_aligned_by_name(adata):
 def test_kinds_of_fields():
     fields = {**ClusteringTaskInput.model_fields, **PerturbationExpressionPredictionTaskInput.model_fields}
     fields |= CrossSpeciesIntegrationTaskInput.model_fields
+    assert field_kind(BatchIntegrationTaskInput.model_fields["unintegrated"].annotation) == "matrix"
     assert {name: field_kind(field.annotation) for name, field in fields.items()} == {
         "obs": "table", "input_labels": "column", "use_rep": "value", "n_iterations": "value", "flavor": "value",
         "key_added": "value", "adata": "data", "pred_effect_operation": "value", "gene_index": "index",
         "cell_index": "index", "labels": "column", "organism_list": "organism", "max_cells": "value",
+        "metrics": "value",
     }  # fmt: skip
 
 

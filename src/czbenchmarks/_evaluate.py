@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._baselines import Baselines
 from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
 from ._sources import (
@@ -23,7 +23,6 @@ from ._sources import (
     read_all,
     read_in_blocks,
     represent_all,
-    searching,
     strange_neighbors,
 )
 from .cells import Cells
@@ -151,7 +150,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         given = given_neighbors(asked.neighbors, cells)
         embeddings = represent_all(found, kept, asked.neighbors, given)
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
-    baselines = _Baselines(cells, most, asked) if asked.baseline else None
+    baselines = Baselines(cells, most, asked.expression, asked.neighbors) if asked.baseline else None
     run = _Run(seeds, found, embeddings, cells, baselines, clock)
     with _asking_for([one for several in embeddings.values() for one in several], most):
         scores = run.score(plans, failures, only_one=len(wanted) == 1)
@@ -204,28 +203,6 @@ class _Clock:
 
 
 @contextmanager
-def _noted(notes: list[str]) -> Iterator[None]:
-    """Collect what the making of a baseline warns of, in place of the log: it belongs to the record."""
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            hint = "name the counts with baseline_expression (--baseline-expression @layers:KEY)"
-            text = f"{record.getMessage().rstrip('.')}; {hint}"
-            if text not in notes:
-                notes.append(text)
-
-    logger, collector = logging.getLogger("czbenchmarks.tasks.utils"), Collector(logging.WARNING)
-    propagated = logger.propagate
-    logger.addHandler(collector)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(collector)
-        logger.propagate = propagated
-
-
-@contextmanager
 def _asking_for(representations: list[Representation], most: int) -> Iterator[None]:
     """Let one search of neighbours serve every task; a representation of the caller's is as before afterwards."""
     before = [one.max_neighbors for one in representations]
@@ -238,37 +215,6 @@ def _asking_for(representations: list[Representation], most: int) -> Iterator[No
             one.max_neighbors = asked
 
 
-class _Baselines:
-    """Baselines of one run; tasks that make the same one share it."""
-
-    def __init__(self, cells: list[Cells], max_neighbors: int, asked: _Asked) -> None:
-        self.notes: list[str] = []
-        self._cells = cells
-        self._max_neighbors = max_neighbors
-        self._asked = asked
-        self._made: dict[tuple[Any, str, int], list[Representation]] = {}
-
-    def of(self, plan: Plan, seed: int) -> list[Representation]:
-        from .tasks import represent
-        from .tasks.task import NoBaselineInput
-
-        task = plan.task(seed)
-        key = (type(task).compute_baseline, plan.baseline_input.model_dump_json(), seed)
-        if key not in self._made:
-            found = []
-            for one in self._cells:
-                # A task without a baseline says so; expression is not read for that.
-                expression = None
-                if not isinstance(plan.baseline_input, NoBaselineInput):
-                    expression = one.look_up(self._asked.expression)
-                with _noted(self.notes):
-                    made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
-                found.append(searching(represent(made, BASELINE, keep_sparse=True), self._asked.neighbors))
-                found[-1].max_neighbors = self._max_neighbors
-            self._made[key] = found
-        return self._made[key]
-
-
 @dataclass(frozen=True)
 class _Run:
     """Every task on every embedding under every seed."""
@@ -277,7 +223,7 @@ class _Run:
     found: Mapping[str, list[Found]]
     embeddings: Mapping[str, list[Representation]]
     cells: list[Cells]
-    baselines: _Baselines | None
+    baselines: Baselines | None
     clock: _Clock
 
     def score(self, plans: list[Plan], failures: list[Failure], only_one: bool) -> list[Score]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import numpy as np
 
 from . import _check
+from ._compared import defaults as compared_with
 from .cells import Cells, reference_for
 from .results.record import Failure
+from .tasks._metrics import draws
 from .tasks._registry import TASK_REGISTRY
 
 if TYPE_CHECKING:
@@ -28,15 +30,16 @@ ALIASES = {
 
 BAD_INPUT = (ValueError, TypeError, NotImplementedError)
 
-FieldKind = Literal["column", "index", "organism", "table", "data", "value"]
+FieldKind = Literal["column", "index", "organism", "table", "data", "matrix", "value"]
 
 
 def field_kind(annotation: Any) -> FieldKind:
-    """Return what a task's field holds: labels, an index, organisms, `obs`, the data set or a plain value."""
+    """Return what a task's field holds: labels, an index, organisms, `obs`, the data set, numbers or a plain value."""
     names = {getattr(leaf, "__name__", "") for leaf in _leaves(annotation)}
     kinds: list[tuple[str, FieldKind]] = [
         ("AnnData", "data"),
         ("AnnDataLike", "data"),
+        ("MatrixLike", "matrix"),
         ("DataFrame", "table"),
         ("Organism", "organism"),
         ("Series", "column"),
@@ -90,7 +93,8 @@ class Plan:
     @property
     def draws_nothing(self) -> bool:
         """Whether its scores are the same under every seed; those of a sample of the cells are not."""
-        return self.task_class.draws_nothing and getattr(self.task_input, "max_cells", None) is None
+        sampled = getattr(self.task_input, "max_cells", None) is not None
+        return self.task_class.draws_nothing and not sampled and not draws(getattr(self.task_input, "metrics", ()))
 
     def max_neighbors(self, seed: int) -> int:
         """Return how many neighbours it will ask for."""
@@ -198,6 +202,11 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
         if name in {**wanted.options, **defaults}
     }
     values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
+    compared = {}
+    if "metrics" in asked and not many:
+        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0])
+        values |= {name: default.value for name, default in compared.items()}
+        defaults |= {name: default.reference for name, default in compared.items()}
     return Plan(
         info.name,
         cls,
@@ -209,7 +218,8 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
             _choice(name, value)
             for name, value in defaults.items()
             if field_kind(info.task_params[name].type) == "column"
-        ],
+        ]
+        + [default.choice for default in compared.values() if default.choice],
     )
 
 
@@ -280,7 +290,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     if isinstance(value, str):
         where, reference = reference_for(value, cells, position)
         value = where.look_up(reference)
-    elif kind in ("column", "table"):
+    elif kind in ("column", "table", "matrix"):
         value = where.taken(value, name)
     if kind == "index":
         import pandas as pd

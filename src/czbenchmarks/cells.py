@@ -78,6 +78,15 @@ class Cells:
         return [str(name) for name in self.obs.columns]
 
     @property
+    def has_expression(self) -> bool:
+        """Whether there is an X with genes."""
+        try:
+            shape: tuple[int, ...] = getattr(self.piece("X"), "shape", ())
+        except ValueError:
+            return False
+        return len(shape) == 2 and shape[1] > 0
+
+    @property
     def organism(self) -> Any:
         """The organism: the data set object's, else the one value of the `organism` column of `obs`."""
         from .datasets.types import Organism
@@ -173,7 +182,9 @@ class Cells:
         name
             How a sentence calls them.
         """
-        if hasattr(values, "__len__"):
+        if shape := getattr(values, "shape", ()):  # a sparse matrix has no length
+            _check.same_length(shape[0], self.n, name)
+        elif hasattr(values, "__len__"):
             _check.same_length(len(values), self.n, name)
         _check.same_order(values, self.names, name)
         return values

@@ -32,6 +32,8 @@ def arguments(metric: MetricType, seed: int = 0) -> dict[str, Any]:
     if metric is MetricType.MEAN_SQUARED_ERROR:
         return {"y_true": rng.normal(size=N), "y_pred": rng.normal(size=N)}
     values: dict[str, Any] = {
+        "scores": {"one": float(rng.random()), "other": float(rng.random())},
+        "bio_conservation": float(rng.random()), "batch_correction": float(rng.random()),
         "X": whole_embedding(seed), "labels": truth, "batch": rng.permutation(N) % 2, "labels_true": truth,
         "labels_pred": noisy, "x": rng.normal(size=N), "y": rng.normal(size=N), "a": rng.normal(size=N),
         "b": rng.normal(size=N),
@@ -73,6 +75,10 @@ def perfect(metric: MetricType) -> dict[str, Any] | None:
         return PERFECT[metric]()
     given = arguments(metric)
     needs = metric.declaration.needs
+    if metric in (MetricType.BIO_CONSERVATION, MetricType.BATCH_CORRECTION):
+        return {"scores": {"one": 1.0, "other": 1.0}}
+    if metric is MetricType.SCIB_TOTAL:
+        return dict.fromkeys(needs, 1.0)
     if "results_df" in needs:
         return {**given, "results_df": pd.DataFrame({name: [1.0] for name in FOLDS})}
     if len(needs) == 2 and "X" not in needs:

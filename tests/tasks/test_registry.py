@@ -49,6 +49,7 @@ def test_parameters():
         "n_iterations": 2,
         "flavor": "igraph",
         "key_added": "leiden",
+        "metrics": ["published"],
     }
     assert {name: p.default for name, p in info.baseline_params.items()} == {
         "n_top_genes": 3000,

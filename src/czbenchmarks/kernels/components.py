@@ -65,7 +65,7 @@ def principal_components(counts: Any, n_genes: int, n_components: int, seed: int
             f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, "
             f"got {n_components:,}."
         )
-    return _decompose(_log_normalized(counts, factors, blocks, chosen, entries), n_components, seed)
+    return decompose(_log_normalized(counts, factors, blocks, chosen, entries), n_components, seed)
 
 
 def _equal_parts(indptr: NDArray[Any], size: int) -> list[Block]:
@@ -220,7 +220,7 @@ def _log_normalized(
     return sp.csr_matrix((data, indices, pointers), (n, m))
 
 
-def _decompose(X: Any, n_components: int, seed: int) -> NDArray[np.float32]:
+def decompose(X: Any, n_components: int, seed: int) -> NDArray[np.float32]:
     """Return the coordinates of the rows of `X` along its principal components, without centring it in memory.
 
     The sign of a component is that of its largest loading.

@@ -12,6 +12,8 @@ from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
 from czbenchmarks.kernels.stored import StoredMatrix
 
+REFERENCE_COMPONENTS = 50  # of the data before integration
+
 
 def represent(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Representation:
     """Return `value` as a checked ``Representation``; one that is passed comes back as it is.
@@ -42,6 +44,35 @@ def represent(value: Any, name: str = "cell_representation", *, keep_sparse: boo
     if isinstance(value, StoredMatrix):  # checked when it is read
         return Representation(value)
     return Representation(matrix(value, name, keep_sparse=keep_sparse))
+
+
+def reference_components(unintegrated: Any) -> Representation:
+    """Return the data before integration with at most 50 columns: as they are, or their first 50 components.
+
+    Wider data are centred, not normalised, and decomposed once: embeddings that are compared with the same
+    ``Representation`` share the components and their neighbours.
+
+    Parameters
+    ----------
+    unintegrated
+        n x d container, dense or sparse, or ``Representation``: a PCA, or expression.
+
+    Examples
+    --------
+    >>> reference_components([[0.0, 1.0], [2.0, 3.0]]).d
+    2
+    """
+    given = represent(unintegrated, "unintegrated", keep_sparse=True)
+    if given.d <= REFERENCE_COMPONENTS:
+        return given
+
+    def make() -> Representation:
+        from czbenchmarks.kernels.projection import project
+
+        values = given.array if isinstance(given.values, StoredMatrix) else given.values
+        return Representation(project(values, REFERENCE_COMPONENTS))
+
+    return given.once(("reference components", REFERENCE_COMPONENTS), make)
 
 
 def sampled(

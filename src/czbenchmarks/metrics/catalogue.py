@@ -50,6 +50,19 @@ _OF_CLASSIFIERS: dict[str, tuple[float | str, str, str]] = {
         "Alone it rewards calling a class too often; with two classes only the positive one counts.",
         _SOKOLOVA,
     ),
+    "balanced_accuracy": (
+        "1 over the number of classes of the test cells",
+        "Each class counts the same, so a handful of rare cells can move it much, and it does not see how many cells "
+        "of a common class are called rare (Chicco, Toetsch and Jurman 2021, doi:10.1186/s13040-021-00244-z).",
+        "Brodersen et al. 2010, doi:10.1109/ICPR.2010.764",
+    ),
+    "mcc": (
+        0.0,
+        "It depends on the class shares, so values of data sets with other shares do not compare "
+        "(Zhu 2020, doi:10.1016/j.patrec.2020.03.030); with several classes -1 cannot be reached.",
+        "Matthews 1975, doi:10.1016/0005-2795(75)90109-9; several classes: Gorodkin 2004, "
+        "doi:10.1016/j.compbiolchem.2004.09.006",
+    ),
 }  # fmt: skip
 
 
@@ -58,8 +71,8 @@ def _of_classifier(
 ) -> Declaration:
     chance, pitfalls, reference = _OF_CLASSIFIERS[score]
     return declare(
-        function, needs=needs, tags=tags, range=(0, 1), best=1, about=about, reference=reference, chance=chance,
-        pitfalls=pitfalls, **defaults,
+        function, needs=needs, tags=tags, range=(-1 if score == "mcc" else 0, 1), best=1, about=about,
+        reference=reference, chance=chance, pitfalls=pitfalls, **defaults,
     )  # fmt: skip
 
 
@@ -219,8 +232,46 @@ class MetricType(Enum):
     # What needs expression, or a reference: scGraph, cell cycle, variable genes, trajectory.
 
     # Further scores of classifiers.
+    BALANCED_ACCURACY = "balanced_accuracy", _single(
+        "balanced_accuracy", "Share of the cells of a class that are found, mean over the classes of the test cells."
+    )  # fmt: skip
+    MEAN_FOLD_BALANCED_ACCURACY = "mean_fold_balanced_accuracy", _mean_fold(
+        "balanced_accuracy",
+        "Share of the cells of a class that are found, mean over the classes of the test cells and over folds.",
+    )  # fmt: skip
+    MCC = "mcc", _single("mcc", "Correlation between true and predicted labels (Matthews).")
+    MEAN_FOLD_MCC = "mean_fold_mcc", _mean_fold(
+        "mcc", "Correlation between true and predicted labels (Matthews), mean over folds."
+    )  # fmt: skip
 
     # Overall scores.
+    BIO_CONSERVATION = "bio_conservation", declare(
+        f"{_HERE}.overall:mean_of_scores", needs="scores", tags="overall",
+        range=(0, 1), best=1, about="The plain mean of a preset's scores of the biology.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="that of its scores: about 0.3 for the scib preset on noise",
+        pitfalls="Scores with different ranges in practice are averaged, so those that vary most decide the order "
+        "(Luecken et al. 2022, doi:10.1038/s41592-021-01336-8); one without a value is left out of the mean.",
+        scib_name="Bio conservation", cost="that of its scores",
+    )  # fmt: skip
+    BATCH_CORRECTION = "batch_correction", declare(
+        f"{_HERE}.overall:mean_of_scores", needs="scores", tags="overall",
+        range=(0, 1), best=1, about="The plain mean of a preset's scores of batch mixing.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="high: noise mixes batches perfectly, about 0.7 and more for the scib preset",
+        pitfalls="Noise scores well: never read it without the scores of the biology "
+        "(Luecken et al. 2022, doi:10.1038/s41592-021-01336-8).",
+        scib_name="Batch correction", cost="that of its scores",
+    )  # fmt: skip
+    SCIB_TOTAL = "scib_total", declare(
+        f"{_HERE}.overall:weighted_total", needs="bio_conservation batch_correction", tags="overall",
+        range=(0, 1), best=1, about="0.6 of the mean for biology and 0.4 of the mean for batches.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="about 0.5 for the scib preset on noise, because noise mixes batches",
+        pitfalls="Very different embeddings can have the same total; look at its two parts "
+        "(Luecken et al. 2022, doi:10.1038/s41592-021-01336-8).",
+        scib_name="Total", cost="that of its scores",
+    )  # fmt: skip
 
     @classmethod
     def extend(cls, key: str, declaration: Declaration) -> MetricType:

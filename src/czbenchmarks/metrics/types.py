@@ -7,7 +7,7 @@ import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Set
 
 import numpy as np
@@ -211,9 +211,9 @@ class MetricRegistry:
         if not callable(func):
             raise TypeError(f"`func` must be callable, got {func!r}.")
         old = metric_type.declaration
-        self._rows[metric_type] = Declaration(
-            func, tuple(required_args or ()), tuple(tags or ()), old.range, old.best, description, "",
-            dict(default_params or {}),
+        self._rows[metric_type] = replace(
+            old, function=func, needs=tuple(required_args or ()), tags=tuple(tags or ()), about=description,
+            reference="", defaults=dict(default_params or {}), chance="", pitfalls="",
         )  # fmt: skip
 
     def declaration(self, metric_type: MetricType) -> Declaration:

@@ -15,32 +15,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks._check import unknown
 from czbenchmarks.kernels.parallel import map_blocks, one_blas_thread
+from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, find
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units
 
+from ._class_tables import confusion, per_class
 from ._classifiers import KNN, NAMES, Classifiers
 
-SCORES = ("accuracy", "f1", "precision", "recall", "auroc")
-MEAN_FOLD = dict(
-    zip(
-        SCORES,
-        (
-            MetricType.MEAN_FOLD_ACCURACY,
-            MetricType.MEAN_FOLD_F1_SCORE,
-            MetricType.MEAN_FOLD_PRECISION,
-            MetricType.MEAN_FOLD_RECALL,
-            MetricType.MEAN_FOLD_AUROC,
-        ),
-        strict=True,
-    )
-)
-SINGLE = dict(
-    zip(
-        SCORES,
-        (MetricType.ACCURACY, MetricType.F1_SCORE, MetricType.PRECISION, MetricType.RECALL, MetricType.AUROC),
-        strict=True,
-    )
-)
+MEAN_FOLD = {
+    "accuracy": MetricType.MEAN_FOLD_ACCURACY,
+    "f1": MetricType.MEAN_FOLD_F1_SCORE,
+    "precision": MetricType.MEAN_FOLD_PRECISION,
+    "recall": MetricType.MEAN_FOLD_RECALL,
+    "auroc": MetricType.MEAN_FOLD_AUROC,
+    "balanced_accuracy": MetricType.MEAN_FOLD_BALANCED_ACCURACY,
+    "mcc": MetricType.MEAN_FOLD_MCC,
+}
+SINGLE = {
+    "accuracy": MetricType.ACCURACY,
+    "f1": MetricType.F1_SCORE,
+    "precision": MetricType.PRECISION,
+    "recall": MetricType.RECALL,
+    "auroc": MetricType.AUROC,
+    "balanced_accuracy": MetricType.BALANCED_ACCURACY,
+    "mcc": MetricType.MCC,
+}
+SCORES = tuple(MEAN_FOLD)
+_PUBLISHED = SCORES[:5]
 _COST = {"rf": 10.0, "lr": 2.0}  # times that of the neighbours, per training cell
 _USUAL = (1e-3, 1e6)  # largest magnitude of an embedding whose unit is left alone
 
@@ -73,7 +75,8 @@ class Scored:
     true: NDArray[np.int64]
     predicted: NDArray[np.int64]
     converged: bool = True
-    reason: str | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a score has no value."""
 
 
 def in_usual_units(matrices: Sequence[Any]) -> list[Any]:
@@ -143,14 +146,18 @@ def _fit_and_score(name: str, split: Split, n_labels: int, classifiers: Classifi
     if reason is not None:
         row.update(dict.fromkeys(SCORES, math.nan))
         nobody = np.full(len(split.y_test), -1)
-        return Scored(row, split.test_ids, split.y_test, nobody, reason=reason)
+        return Scored(row, split.test_ids, split.y_test, nobody, reasons=dict.fromkeys(SCORES, reason))
     (X, train), (X_test, test) = split.train, split.test
     chances, converged = classifiers.chances(name, X[train], codes, X_test[test])
     predicted = known[np.argmax(chances, axis=1)]
     row.update(_scores(split.y_test, predicted, chances, known, n_labels))
+    reasons = {}
     if np.isnan(row["auroc"]):
-        reason = "fewer than two of the training labels occur among the test cells"
-    return Scored(row, split.test_ids, split.y_test, predicted, converged, reason)
+        reasons["auroc"] = "fewer than two of the training labels occur among the test cells"
+    if np.isnan(row["mcc"]):
+        constant = "test cells have" if (split.y_test == split.y_test[0]).all() else "predictions are"
+        reasons["mcc"] = f"all {constant} one label"
+    return Scored(row, split.test_ids, split.y_test, predicted, converged, reasons)
 
 
 def _scores(
@@ -164,13 +171,29 @@ def _scores(
 
     counted = np.array([n_labels - 1]) if n_labels == 2 else np.union1d(true, predicted)
     precision, recall, f1, _ = precision_recall_fscore_support(true, predicted, labels=counted, zero_division=0)
+    cells = np.bincount(true)
+    found = np.bincount(true[true == predicted], minlength=len(cells))
     return {
         "accuracy": float((true == predicted).mean()),
         "f1": float(f1.mean()),
         "precision": float(precision.mean()),
         "recall": float(recall.mean()),
         "auroc": _auroc(true, chances, known),
+        "balanced_accuracy": float((found[cells > 0] / cells[cells > 0]).mean()),
+        "mcc": _mcc(true, predicted),
     }
+
+
+def _mcc(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Correlation of true and predicted labels as indicators; NaN if one of them is constant."""
+    n, size = len(true), int(max(true.max(), predicted.max())) + 1
+    cells, called = (np.bincount(codes, minlength=size) for codes in (true, predicted))
+    # Counts of pairs of cells are whole numbers below 2**63; their product is not.
+    spread_true, spread_predicted = n * n - int(cells @ cells), n * n - int(called @ called)
+    if not spread_true or not spread_predicted:
+        return math.nan
+    together = n * int((true == predicted).sum()) - int(cells @ called)
+    return together / (math.sqrt(spread_true) * math.sqrt(spread_predicted))
 
 
 def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArray[np.int64]) -> float:
@@ -193,6 +216,41 @@ def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArra
     return float(np.mean(above / (n * (len(positive) - n))))
 
 
+def chosen(
+    names: Sequence[str], task: str, *families: Mapping[str, MetricType]
+) -> tuple[dict[str, MetricType], ...]:
+    """Return the scores that a task input's `metrics` ask for, of each family of metrics.
+
+    Parameters
+    ----------
+    names
+        Names of metrics and presets.
+    task
+        The task's name, for a refusal.
+    *families
+        Metrics by score: those of folds, those of one test.
+
+    Raises
+    ------
+    ValueError
+        If a name stands for no score of the task.
+    """
+    known = [metric for family in families for metric in family.values()]
+    published = [family[score] for family in families for score in _PUBLISHED]
+    wanted: set[MetricType] = set()
+    for name in names:
+        one = find(name)
+        if isinstance(one, MetricType):
+            some = [one]
+        else:
+            some = published if one is PRESETS[PUBLISHED] else known if one is PRESETS[ALL] else one.metrics
+        if not set(some) & set(known):
+            available = [PUBLISHED, ALL, *(metric.value for metric in known)]
+            raise ValueError(unknown("Metric", name, available, f"is no score of the task {task!r}"))
+        wanted |= set(some)
+    return tuple({score: one for score, one in family.items() if one in wanted} for family in families)
+
+
 def summarise(
     scored: Sequence[Scored],
     metrics: Mapping[str, MetricType],
@@ -200,9 +258,12 @@ def summarise(
     mean_name: str,
     params: Mapping[str, Any],
     counts: Mapping[str, int],
+    labels: NDArray[Any],
     details: Mapping[str, Any] | None = None,
 ) -> list[MetricResult]:
     """Return the scores of one set of splits: the mean over classifiers first, then each classifier.
+
+    With each classifier's accuracy comes its confusion matrix as breakdowns, with its F1 the table of its labels.
 
     Parameters
     ----------
@@ -216,38 +277,63 @@ def summarise(
         Parameters of all these scores.
     counts
         Counts of all these scores.
+    labels
+        Names of the labels.
     details
         What else all these scores say.
     """
-    import pandas as pd
-
     names = list(dict.fromkeys(s.row["classifier"] for s in scored))
     results = []
     for name in (None, *names):
         part = [s for s in scored if name in (None, s.row["classifier"])]
-        frame = pd.DataFrame([s.row for s in part])
         for score, metric in metrics.items():
-            undefined = int(frame[score].isna().sum())
-            value = float(frame[score].mean())
-            result = MetricResult(
-                metric_type=metric,
-                value=value,
-                params={**params, "classifier": name or mean_name},
-                counts={**counts, **({"splits_left_out": undefined} if undefined else {})},
-                details=dict(details) if details else None,
-            )
-            if undefined == len(part):
-                result.reason = next(s.reason for s in part if s.reason)
-            slow = sum(not s.converged for s in part)
-            if slow:
-                result.details = {
-                    **(result.details or {}),
-                    "logistic_regression_not_converged": slow,
-                    "note": f"the logistic regression had not converged in {slow} of its fits",
-                }
-            result._units = _units(part, score)
+            result = _summary(part, score, metric, details)
+            result.params = {**params, "classifier": name or mean_name}
+            result.counts = {**counts, **(result.counts or {})}
+            if name and score in _TABLES:
+                columns = result._units.columns if result._units else {}
+                result._breakdowns = _TABLES[score](columns["true"], columns["predicted"], labels)
             results.append(result)
     return results
+
+
+_TABLES = {"accuracy": confusion, "f1": per_class}
+
+
+def _summary(
+    part: Sequence[Scored], score: str, metric: MetricType, details: Mapping[str, Any] | None
+) -> MetricResult:
+    """Return one score as the mean over splits; those without a value are left out, and counted."""
+    import pandas as pd
+
+    values = pd.Series([s.row[score] for s in part])
+    undefined = int(values.isna().sum())
+    result = MetricResult(
+        metric_type=metric,
+        value=float(values.mean()),
+        counts={"splits_left_out": undefined} if undefined else {},
+        details=dict(details) if details else None,
+    )
+    reasons = " and ".join(dict.fromkeys(s.reasons[score] for s in part if score in s.reasons))
+    if undefined == len(part):
+        result.reason = next(s.reasons[score] for s in part if score in s.reasons)
+    elif undefined:
+        note(result, f"{undefined} of {len(part)} fits have no value and are left out of the mean: {reasons}")
+    slow = sum(not s.converged for s in part)
+    if slow:
+        note(
+            result,
+            f"the logistic regression had not converged in {slow} of its fits",
+            logistic_regression_not_converged=slow,
+        )
+    result._units = _units(part, score)
+    return result
+
+
+def note(result: MetricResult, text: str, **details: Any) -> None:
+    """Add a sentence, and facts, to what a result says of itself."""
+    known = result.details or {}
+    result.details = {**known, **details, "note": "; ".join(filter(None, [known.get("note"), text]))}
 
 
 def _units(part: Sequence[Scored], score: str) -> Units:

@@ -48,10 +48,27 @@ def _sample_size(value: Any, info: ValidationInfo) -> Any:
 
 
 ONE_PER_CELL = BeforeValidator(_one_per_cell)
+ONE_PER_CELL_IF_ANY = BeforeValidator(lambda value, info: None if value is None else _one_per_cell(value, info))
 ONE_PER_DATA_SET = BeforeValidator(_one_per_data_set)
 ORGANISMS = BeforeValidator(_organisms)
 SAMPLE_SIZE = BeforeValidator(_sample_size)
+UNINTEGRATED = "The data before integration, for metrics that compare with them: principal components, or expression."
 MAX_CELLS = "Estimate silhouettes from about this many cells, with a standard error; by default all cells are used."
+
+
+class MatrixLike:
+    """Marks a field that holds one row of numbers per cell; checked, and kept so that its work is done once."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the value when it arrives."""
+        return core_schema.with_info_plain_validator_function(cls._check)
+
+    @staticmethod
+    def _check(value: Any, info: core_schema.ValidationInfo) -> Any:
+        from czbenchmarks.metrics._inputs import represent
+
+        return represent(value, str(info.field_name), keep_sparse=True)
 
 
 class AnnDataLike:

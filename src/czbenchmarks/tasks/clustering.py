@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Dict, List, Literal
+from typing import Annotated, Any, Dict, List, Literal, cast
 
 import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks.kernels.graph import connectivities, leiden
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from ._fields import ONE_PER_CELL, whole_number
+from ._metrics import MetricsField, most_neighbors
 from .constants import FLAVOR, KEY_ADDED, N_ITERATIONS
 from .task import Task, TaskInput, TaskOutput, represent
 
@@ -42,6 +44,7 @@ class ClusteringTaskInput(TaskInput):
         Literal["leidenalg", "igraph"], Field(description="Algorithm for Leiden community detection.")
     ] = FLAVOR  # type: ignore[assignment]
     key_added: Annotated[str, Field(description="Key in AnnData.obs where cluster assignments are stored.")] = KEY_ADDED
+    metrics: MetricsField = [PUBLISHED]
 
     @field_validator("use_rep")
     @classmethod
@@ -73,8 +76,8 @@ class ClusteringTask(Task):
     _accepts_representation = True
 
     def max_neighbors(self, task_input: ClusteringTaskInput) -> int:
-        """Return the number of neighbours in the graph."""
-        return N_NEIGHBORS
+        """Return the number of neighbours in the graph, or what metrics of the embedding ask for."""
+        return max(N_NEIGHBORS, most_neighbors(task_input.metrics, N_NEIGHBORS, ("X", "labels")))
 
     def _run_task(self, cell_representation: Any, task_input: ClusteringTaskInput) -> ClusteringOutput:
         embedding = represent(cell_representation)
@@ -88,15 +91,15 @@ class ClusteringTask(Task):
         neighbors = embedding.neighbors(N_NEIGHBORS)
         graph = connectivities(neighbors)
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
-        output = ClusteringOutput(predicted_labels=clusters.tolist())
+        output = ClusteringOutput(predicted_labels=clusters.tolist()).with_representation(embedding)
         output._details = neighbors.facts()
-        return output
+        return cast(ClusteringOutput, output)
 
     def _compute_metrics(self, task_input: ClusteringTaskInput, task_output: ClusteringOutput) -> List[MetricResult]:
-        scores = [
-            self.score(metric, labels_true=task_input.input_labels, labels_pred=task_output.predicted_labels)
-            for metric in (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)
-        ]
-        for score in scores:  # the metrics see clusters only, not how the neighbours were found
+        arguments = {"labels_true": task_input.input_labels, "labels_pred": task_output.predicted_labels}
+        of_embedding = {"X": task_output._representation, "labels": task_input.input_labels}
+        published = [MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO]
+        scores = self.scores(task_input, published, {**arguments, **of_embedding})
+        for score in scores:  # the metrics of clusters see clusters only, not how the neighbours were found
             score.details = {**(score.details or {}), **task_output._details} or None
         return scores

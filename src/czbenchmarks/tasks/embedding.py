@@ -7,10 +7,12 @@ from typing import Annotated, Any, List, Optional
 from pydantic import Field
 
 from czbenchmarks import _check
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE
+from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
+from ._metrics import MetricsField, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -24,6 +26,8 @@ class EmbeddingTaskInput(TaskInput):
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
     max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    metrics: MetricsField = [PUBLISHED]
+    unintegrated: Annotated[Optional[MatrixLike], Field(description=UNINTEGRATED)] = None
 
 
 class EmbeddingOutput(TaskOutput):
@@ -44,6 +48,10 @@ class EmbeddingTask(Task):
     draws_nothing = True
     _accepts_representation = True
 
+    def max_neighbors(self, task_input: EmbeddingTaskInput) -> int:
+        """Return how many neighbours the metrics ask for."""
+        return most_neighbors(task_input.metrics, 0, ("X", "labels", "unintegrated"))
+
     def _run_task(self, cell_representation: Any, task_input: EmbeddingTaskInput) -> EmbeddingOutput:
         embedding = represent(cell_representation)
         labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
@@ -53,13 +61,10 @@ class EmbeddingTask(Task):
         return output
 
     def _compute_metrics(self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput) -> List[MetricResult]:
-        embedding = task_output.representation(task_output.cell_representation)
-        return [
-            self.score(
-                MetricType.SILHOUETTE_SCORE,
-                X=embedding,
-                labels=task_input.input_labels,
-                max_cells=task_input.max_cells,
-                random_seed=self.random_seed,
-            )
-        ]
+        arguments = {
+            "X": task_output.representation(task_output.cell_representation),
+            "labels": task_input.input_labels,
+            "unintegrated": task_input.unintegrated,
+            "max_cells": task_input.max_cells,
+        }
+        return self.scores(task_input, [MetricType.SILHOUETTE_SCORE], arguments)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, List, Optional
 
-from pydantic import Field
+import pandas as pd
+from pydantic import BeforeValidator, Field, field_validator
 
 from czbenchmarks import _check
+from czbenchmarks._check import one_dimensional
+from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE
+from ._fields import MAX_CELLS, ONE_PER_CELL, ONE_PER_CELL_IF_ANY, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
+from ._metrics import MetricsField, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
+
+# What its metrics may take.
+_ARGUMENTS = (
+    "X", "labels", "batch", "unintegrated", "expression", "gene_names", "corrected", "pseudotime", "organism",
+)  # fmt: skip
+
+
+def _index(value: Any) -> Any:
+    return value if value is None else pd.Index(one_dimensional(value, "gene_names"))
 
 
 class BatchIntegrationTaskInput(TaskInput):
@@ -30,6 +44,28 @@ class BatchIntegrationTaskInput(TaskInput):
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
     max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    metrics: MetricsField = [PUBLISHED]
+    unintegrated: Annotated[Optional[MatrixLike], Field(description=UNINTEGRATED)] = None
+    expression: Annotated[
+        Optional[MatrixLike], Field(description="Expression before integration, counts or logged: cells x genes.")
+    ] = None
+    gene_names: Annotated[
+        Optional[pd.Index], BeforeValidator(_index), Field(description="Symbols of the genes of `expression`.")
+    ] = None
+    corrected: Annotated[
+        Optional[MatrixLike], Field(description="Corrected expression, if the model makes it: cells x genes.")
+    ] = None
+    pseudotime: Annotated[
+        Optional[ListLike],
+        ONE_PER_CELL_IF_ANY,
+        Field(description="Pseudotime of each cell before integration, for the conservation of a trajectory."),
+    ] = None
+    organism: Annotated[Optional[Organism], Field(description="Organism, for its cell-cycle genes.")] = None
+
+    @field_validator("organism", mode="before")
+    @classmethod
+    def _organism(cls, value: Any) -> Any:
+        return value if value is None else Organism(value)
 
 
 class BatchIntegrationOutput(TaskOutput):
@@ -51,14 +87,16 @@ class BatchIntegrationTask(Task):
     _accepts_representation = True
 
     def max_neighbors(self, task_input: BatchIntegrationTaskInput) -> int:
-        """Return the number of cells around each cell."""
-        return ENTROPY_NEIGHBORS + 1  # one more tells whether the last ones tie
+        """Return how many cells around each cell the metrics ask for."""
+        published = ENTROPY_NEIGHBORS + 1  # one more tells whether the last ones tie
+        return most_neighbors(task_input.metrics, published, _ARGUMENTS)
 
     def _run_task(self, cell_representation: Any, task_input: BatchIntegrationTaskInput) -> BatchIntegrationOutput:
         embedding = represent(cell_representation)
         _check.labels(task_input.labels, "labels", embedding.n)
         batches = _check.labels(task_input.batch_labels, "batch_labels", embedding.n)
-        _check.at_least_two(batches, "batch_labels", "batches")
+        if task_input.metrics == [PUBLISHED]:  # others may have a value with a single batch
+            _check.at_least_two(batches, "batch_labels", "batches")
         output = BatchIntegrationOutput(cell_representation=embedding.array)
         output.with_representation(embedding)
         return output
@@ -66,16 +104,12 @@ class BatchIntegrationTask(Task):
     def _compute_metrics(
         self, task_input: BatchIntegrationTaskInput, task_output: BatchIntegrationOutput
     ) -> List[MetricResult]:
-        embedding = task_output.representation(task_output.cell_representation)
-        batches = task_input.batch_labels
-        return [
-            self.score(MetricType.ENTROPY_PER_CELL, X=embedding, labels=batches),
-            self.score(
-                MetricType.BATCH_SILHOUETTE,
-                X=embedding,
-                labels=task_input.labels,
-                batch=batches,
-                max_cells=task_input.max_cells,
-                random_seed=self.random_seed,
-            ),
-        ]
+        given = {
+            "X": task_output.representation(task_output.cell_representation),
+            "labels": task_input.labels,
+            "batch": task_input.batch_labels,
+            "organism": task_input.organism.name if task_input.organism else None,
+        }
+        given |= {name: getattr(task_input, name) for name in _ARGUMENTS if name not in given}
+        published = [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE]
+        return self.scores(task_input, published, {**given, "max_cells": task_input.max_cells})

@@ -12,7 +12,9 @@ from czbenchmarks.types import ListLike
 
 from . import _classification as classification
 from ._classifiers import Classifiers, EngineField
-from ._fields import ONE_PER_CELL, whole_number
+from ._fields import ONE_PER_CELL, ONE_PER_CELL_IF_ANY, whole_number
+from ._folds import make_folds
+from ._metrics import PUBLISHED, MetricsField
 from .constants import MIN_CLASS_SIZE, N_FOLDS
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
@@ -37,6 +39,12 @@ class MetadataLabelPredictionTaskInput(TaskInput):
         Field(description="Minimum number of samples required for a class to be included in evaluation."),
     ] = MIN_CLASS_SIZE
     engine: EngineField = "exact"
+    groups: Annotated[
+        Optional[ListLike],
+        ONE_PER_CELL_IF_ANY,
+        Field(description="Groups of cells (e.g. donors), none of which is both in training and in test of a fold."),
+    ] = None
+    metrics: MetricsField = [PUBLISHED]
 
 
 class MetadataLabelPredictionOutput(TaskOutput):
@@ -45,7 +53,8 @@ class MetadataLabelPredictionOutput(TaskOutput):
     results: List[Dict[str, Any]]
     _scored: Sequence[classification.Scored] = PrivateAttr(default=())
     _counts: Dict[str, int] = PrivateAttr(default_factory=dict)
-    _details: Optional[Dict[str, Any]] = PrivateAttr(default=None)
+    _details: Dict[str, Any] = PrivateAttr(default_factory=dict)
+    _labels: Sequence[str] = PrivateAttr(default=())
 
 
 class LabelPredictionBaselineInput(BaselineInput):
@@ -55,7 +64,8 @@ class LabelPredictionBaselineInput(BaselineInput):
 class MetadataLabelPredictionTask(Task):
     """Task for predicting labels from embeddings using cross-validation.
 
-    Logistic regression, 5 nearest neighbours and a random forest, in stratified shuffled folds.
+    Logistic regression, 5 nearest neighbours and a random forest, in stratified shuffled folds. With `groups` no group
+    is on both sides of a fold.
     """
 
     display_name = "Label Prediction"
@@ -68,56 +78,47 @@ class MetadataLabelPredictionTask(Task):
     def _run_task(
         self, cell_representation: Any, task_input: MetadataLabelPredictionTaskInput
     ) -> MetadataLabelPredictionOutput:
-        import numpy as np
-        from sklearn.model_selection import StratifiedKFold
-
+        classification.chosen(task_input.metrics, self.display_name, classification.MEAN_FOLD)
         embedding = represent(cell_representation, keep_sparse=True)
         labels = _check.labels(task_input.labels, "labels", embedding.n)
-        n_folds, smallest = task_input.n_folds, task_input.min_class_size
-        if n_folds > smallest:
-            raise ValueError(
-                f"`n_folds` must be at most `min_class_size`, so that every fold has every class, got "
-                f"n_folds={n_folds} and min_class_size={smallest}; lower the one or raise the other."
-            )
-        keep = np.flatnonzero(labels.counts[labels.codes] >= smallest)
-        small = int((labels.counts < smallest).sum())
-        kept = labels.take(keep)
-        if len(kept.names) < 2:
-            raise ValueError(
-                f"`labels` must hold at least two labels with {smallest} cells or more, got {len(kept.names)} "
-                f"({small} smaller ones left out); lower `min_class_size` or score more cells."
-            )
+        groups = None if task_input.groups is None else _check.labels(task_input.groups, "groups", embedding.n)
+        folds = make_folds(labels, task_input.n_folds, task_input.min_class_size, self.random_seed, groups)
+        keep, kept = folds.keep, folds.labels
         # Expression stays sparse; a narrow embedding is dense, so that its container does not choose the search.
         X = embedding.array if embedding.d <= WIDEST_DENSE else embedding.values
         [X] = classification.in_usual_units([X if len(keep) == embedding.n else X[keep]])
-        folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
         splits = [
             classification.Split(
                 (X, train), kept.codes[train], (X, test), kept.codes[test], kept.ids[test], {"split": i}
             )
-            for i, (train, test) in enumerate(folds.split(kept.codes, kept.codes))
+            for i, (train, test) in enumerate(folds.parts)
         ]
         classifiers = Classifiers(self.random_seed, centre=False, max_iter=100, engine=task_input.engine)
         [scored] = classification.run_splits([splits], [len(kept.names)], classifiers)
         output = MetadataLabelPredictionOutput(results=[s.row for s in scored])
-        output._scored, output._details = scored, classifiers.details(X, len(kept.names))
+        output._scored, output._labels = scored, kept.names
+        output._details = {**(classifiers.details(X, len(kept.names)) or {}), **(folds.details() or {})}
         output._counts = {
             "used": len(keep),
             "left_out": embedding.n - len(keep),
             "labels": len(kept.names),
-            "labels_left_out": small,
+            "labels_left_out": folds.too_small,
         }
+        if folds.in_one_group:
+            output._counts["labels_in_one_group"] = len(folds.in_one_group)
         return output
 
     def _compute_metrics(
         self, task_input: MetadataLabelPredictionTaskInput, task_output: MetadataLabelPredictionOutput
     ) -> List[MetricResult]:
+        [metrics] = classification.chosen(task_input.metrics, self.display_name, classification.MEAN_FOLD)
         return classification.summarise(
             task_output._scored,
-            classification.MEAN_FOLD,
+            metrics,
             mean_name="MEAN(knn,lr,rf)",
             params={},
             counts=task_output._counts,
+            labels=task_output._labels,
             details=task_output._details,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional, Type, Union
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
@@ -13,8 +13,10 @@ from czbenchmarks._check import kind_of, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics._inputs import represent as represent
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
+from ._metrics import score_all
 from ._registry import TASK_REGISTRY as TASK_REGISTRY
 from ._registry import TaskRegistry as TaskRegistry
 
@@ -222,6 +224,23 @@ class Task(ABC):
         result._units = found.units
         result._breakdowns = [dict(row) for row in found.breakdowns]
         return result
+
+    def scores(
+        self, task_input: TaskInput, published: Sequence[MetricType], arguments: Mapping[str, Any]
+    ) -> List[MetricResult]:
+        """Compute the metrics that the input asks for, by its field `metrics`; without that field the published ones.
+
+        Parameters
+        ----------
+        task_input
+            The task's input.
+        published
+            What is computed by default.
+        arguments
+            What metrics may take, by the names in their rows (`X`, `labels`, `batch`, …); None for what could have
+            been given and was not. Any metric that needs no more can be asked for.
+        """
+        return score_all(self, getattr(task_input, "metrics", [PUBLISHED]), published, arguments)
 
     def compute_baseline(
         self, expression_data: CellRepresentation, baseline_input: Optional[PCABaselineInput] = None

@@ -11,10 +11,12 @@ from czbenchmarks.datasets.types import Organism
 from czbenchmarks.exceptions import InputAssertionError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from .._fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
+from .._metrics import MetricsField, most_neighbors
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._several import labels_of, rename
@@ -34,6 +36,7 @@ class CrossSpeciesIntegrationTaskInput(TaskInput):
         Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
     ]
     max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    metrics: MetricsField = [PUBLISHED]
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +87,8 @@ class CrossSpeciesIntegrationTask(Task):
                 f"{organisms[0].name}; pass one data set per organism."
             )
         together = np.concatenate([embedding.array for embedding in embeddings])
-        joined = Representation(together, ENTROPY_NEIGHBORS + 1, search=embeddings[0].search)
+        most = most_neighbors(task_input.metrics, ENTROPY_NEIGHBORS + 1, ("X", "labels", "batch"))
+        joined = Representation(together, most, search=embeddings[0].search)
         output = CrossSpeciesIntegrationOutput(
             cell_representation=joined.array,
             labels=np.concatenate([found.names[found.codes] for found in labels]),
@@ -96,19 +100,13 @@ class CrossSpeciesIntegrationTask(Task):
     def _compute_metrics(
         self, task_input: CrossSpeciesIntegrationTaskInput, task_output: CrossSpeciesIntegrationOutput
     ) -> List[MetricResult]:
-        embedding = task_output.representation(task_output.cell_representation)
-        labels, species = task_output.labels, task_output.species
-        return [
-            self.score(MetricType.ENTROPY_PER_CELL, X=embedding, labels=species),
-            self.score(
-                MetricType.BATCH_SILHOUETTE,
-                X=embedding,
-                labels=labels,
-                batch=species,
-                max_cells=task_input.max_cells,
-                random_seed=self.random_seed,
-            ),
-        ]
+        arguments = {
+            "X": task_output.representation(task_output.cell_representation),
+            "labels": task_output.labels,
+            "batch": task_output.species,
+            "max_cells": task_input.max_cells,
+        }
+        return self.scores(task_input, [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE], arguments)
 
     def compute_baseline(
         self,

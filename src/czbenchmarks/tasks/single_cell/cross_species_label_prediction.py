@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Dict, List, Literal, NoReturn, Optional, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
 from czbenchmarks.datasets.types import Organism
-from czbenchmarks.metrics.types import MetricResult
+from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from .. import _classification as classification
 from .._classifiers import NAMES, Classifiers, EngineField
 from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
+from .._folds import split
+from .._metrics import PUBLISHED, MetricsField
 from ..constants import N_FOLDS
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
@@ -53,6 +56,7 @@ class CrossSpeciesLabelPredictionTaskInput(TaskInput):
         Field(description="Number of cross-validation folds for intra-species evaluation."),
     ] = N_FOLDS
     engine: EngineField = "exact"
+    metrics: MetricsField = [PUBLISHED]
 
     @model_validator(mode="before")
     @classmethod
@@ -79,7 +83,7 @@ class _Pair:
 
     params: Dict[str, Any]
     splits: Sequence[classification.Split]
-    n_labels: int
+    names: NDArray[Any]
     counts: Dict[str, int]
     within: bool
     mixed: int
@@ -112,6 +116,7 @@ class CrossSpeciesLabelPredictionTask(Task):
     def _run_task(
         self, cell_representation: Any, task_input: CrossSpeciesLabelPredictionTaskInput
     ) -> CrossSpeciesLabelPredictionOutput:
+        self._chosen(task_input)
         data_sets = _data_sets([represent(x) for x in cell_representation], task_input)
         for data, X in zip(data_sets, classification.in_usual_units([data.X for data in data_sets]), strict=True):
             data.X = X
@@ -127,18 +132,16 @@ class CrossSpeciesLabelPredictionTask(Task):
             else:
                 pairs.append(self._across(data_sets[i], data_sets[j], params))
         classifiers = Classifiers(self.random_seed, centre=True, max_iter=1000, engine=task_input.engine)
-        found = classification.run_splits([p.splits for p in pairs], [p.n_labels for p in pairs], classifiers)
+        found = classification.run_splits([p.splits for p in pairs], [len(p.names) for p in pairs], classifiers)
         for pair, scored in zip(pairs, found, strict=True):
             pair.scored = pair.scored or scored
         output = CrossSpeciesLabelPredictionOutput(results=[s.row for pair in pairs for s in pair.scored])
-        n_labels = max(pair.n_labels for pair in pairs)
+        n_labels = max(len(pair.names) for pair in pairs)
         output._groups, output._details = pairs, classifiers.details(data_sets[0].X, n_labels)
         return output
 
     def _within(self, data: _DataSet, n_folds: int, params: Dict[str, Any]) -> _Pair:
         """Cross-validate within one data set; labels with fewer cells (samples) than folds are left out."""
-        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
         labels = data.labels
         sizes = labels.counts
         if data.samples is not None:
@@ -156,22 +159,17 @@ class CrossSpeciesLabelPredictionTask(Task):
             counts |= {"used": 0, "left_out": len(labels)}
             reason = f"fewer than two labels have at least {n_folds} {what}, one per fold"
             nothing = [_nothing(name, params, reason) for name in NAMES]
-            return _Pair(params, [], 0, counts, True, data.mixed, nothing)
+            return _Pair(params, [], kept.names, counts, True, data.mixed, nothing)
         X = data.X if len(keep) == len(labels) else data.X[keep]
-        if data.samples is None:
-            folds = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
-            parts = list(folds.split(kept.codes, kept.codes))
-        else:
-            groups = data.samples.codes[keep]
-            grouped = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=self.random_seed)
-            parts = list(grouped.split(kept.codes, kept.codes, groups))
+        groups = None if data.samples is None else data.samples.codes[keep]
+        parts = split(kept.codes, n_folds, self.random_seed, groups)
         splits = [
             classification.Split(
                 (X, train), kept.codes[train], (X, test), kept.codes[test], kept.ids[test], {"split": k, **params}
             )
             for k, (train, test) in enumerate(parts)
         ]
-        return _Pair(params, splits, len(kept.names), counts, True, data.mixed)
+        return _Pair(params, splits, kept.names, counts, True, data.mixed)
 
     def _across(self, train: _DataSet, test: _DataSet, params: Dict[str, Any]) -> _Pair:
         """Train on one data set, test on another."""
@@ -187,32 +185,39 @@ class CrossSpeciesLabelPredictionTask(Task):
             "unseen_cells": int((~seen).sum()),
         }
         every = slice(None)
-        split = classification.Split(
+        only = classification.Split(
             (train.X, every), y_train, (test.X, every), y_test, test.labels.ids, {"split": 0, **params}
         )
-        return _Pair(params, [split], len(names), counts, False, train.mixed + test.mixed)
+        return _Pair(params, [only], names, counts, False, train.mixed + test.mixed)
 
     def _compute_metrics(
         self,
         task_input: CrossSpeciesLabelPredictionTaskInput,
         task_output: CrossSpeciesLabelPredictionOutput,
     ) -> List[MetricResult]:
+        of_folds, of_one_test = self._chosen(task_input)
         results: List[MetricResult] = []
         for pair in task_output._groups:
             found = classification.summarise(
                 pair.scored,
-                classification.MEAN_FOLD if pair.within else classification.SINGLE,
+                of_folds if pair.within else of_one_test,
                 mean_name="MEAN(lr,knn,rf)",
                 params=pair.params,
                 counts=pair.counts,
+                labels=pair.names,
                 details=task_output._details,
             )
             if pair.mixed:
-                note = f"{pair.mixed} of the averaged samples hold cells of several labels; each took its first cell's"
+                said = f"{pair.mixed} of the averaged samples hold cells of several labels; each took its first cell's"
                 for result in found:
-                    result.details = {**(result.details or {}), "mixed_samples": pair.mixed, "note": note}
+                    classification.note(result, said, mixed_samples=pair.mixed)
             results += found
         return results
+
+    def _chosen(self, task_input: CrossSpeciesLabelPredictionTaskInput) -> tuple[dict[str, MetricType], ...]:
+        """Return the scores asked for: of folds, and of one data set on another."""
+        names, families = task_input.metrics, (classification.MEAN_FOLD, classification.SINGLE)
+        return classification.chosen(names, self.display_name, *families)
 
     def compute_baseline(
         self,
@@ -229,7 +234,7 @@ class CrossSpeciesLabelPredictionTask(Task):
 def _nothing(name: str, params: Dict[str, Any], reason: str) -> classification.Scored:
     row = {"classifier": name, "split": 0, **params, **dict.fromkeys(classification.SCORES, float("nan"))}
     empty = np.empty(0, dtype=np.int64)
-    return classification.Scored(row, empty, empty, empty, reason=reason)
+    return classification.Scored(row, empty, empty, empty, reasons=dict.fromkeys(classification.SCORES, reason))
 
 
 def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTaskInput) -> List[_DataSet]:

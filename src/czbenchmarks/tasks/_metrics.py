@@ -1,0 +1,221 @@
+"""Which metrics a task computes: its published ones, presets, or any whose arguments it has."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, List
+
+from pydantic import BeforeValidator, Field
+
+from czbenchmarks._check import kind_of
+from czbenchmarks._lazy import load
+from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
+from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
+
+if TYPE_CHECKING:
+    from .task import Task
+
+_OVERALL = {"bio": MetricType.BIO_CONSERVATION, "batch": MetricType.BATCH_CORRECTION}
+
+
+def metric_names(value: Any) -> List[str]:
+    """Accept one name, several, or several in one text separated by commas; refuse a name that nothing has."""
+    several = [value] if isinstance(value, (str, MetricType)) else value
+    if not isinstance(several, Iterable):
+        raise TypeError(f"`metrics` must be names of metrics or presets, got {kind_of(value)}.")
+    found: list[str] = []
+    for one in several:
+        if not isinstance(one, (str, MetricType)):
+            raise TypeError(f"`metrics` must be names of metrics or presets, got {kind_of(one)} among them.")
+        text = one.value if isinstance(one, MetricType) else one
+        found += [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise ValueError(f"`metrics` must name at least one metric or preset, got none; presets: {', '.join(PRESETS)}.")
+    for name in found:
+        find(name)
+    return list(dict.fromkeys(found))
+
+
+MetricsField = Annotated[
+    List[str],
+    BeforeValidator(metric_names),
+    Field(description=f"Metrics or presets to compute ({', '.join(PRESETS)}; see `czbenchmarks list metrics`)."),
+]
+
+
+def draws(names: Iterable[str]) -> bool:
+    """Tell whether scores depend on a seed, beyond the published ones.
+
+    Parameters
+    ----------
+    names
+        The task input's `metrics`.
+    """
+    names = list(names)
+    return any(find(name) is PRESETS[ALL] for name in names) or any(
+        metrics_registry.declaration(metric).draws for metric in listed(names)
+    )
+
+
+def most_neighbors(names: Iterable[str], published: int, possible: Iterable[str]) -> int:
+    """Return how many neighbours (the cell itself included) metrics will ask for.
+
+    Parameters
+    ----------
+    names
+        The task input's `metrics`.
+    published
+        How many the published ones ask for.
+    possible
+        Arguments that the task has.
+    """
+    most, has = 0, set(possible)
+    for name in names:
+        one = find(name)
+        if one is PRESETS[PUBLISHED]:
+            most = max(most, published)
+            continue
+        some = [one] if isinstance(one, MetricType) else one.metrics or list(MetricType)
+        rows = [metrics_registry.declaration(metric) for metric in some]
+        most = max([most, *(row.neighbors for row in rows if set(row.asks) <= has)])
+    return most
+
+
+def wants(names: Iterable[str], metric: MetricType) -> bool:
+    """Tell whether a metric that is not published is asked for: by name, or with all.
+
+    Parameters
+    ----------
+    names
+        The task input's `metrics`.
+    metric
+        The metric.
+    """
+    names = list(names)
+    return any(find(name) is PRESETS[ALL] for name in names) or metric in listed(names)
+
+
+def arguments_asked(names: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the arguments that metrics cannot do without, and those that would add metrics.
+
+    Parameters
+    ----------
+    names
+        The task input's `metrics`.
+    """
+    names = list(names)
+    needed = {argument for metric in listed(names) for argument in metrics_registry.declaration(metric).asks}
+    welcome = set()
+    if any(find(name) is PRESETS[ALL] for name in names):
+        welcome = {argument for metric in MetricType for argument in metrics_registry.declaration(metric).asks}
+    return needed, welcome - needed
+
+
+def score_all(
+    task: Task, names: Sequence[str], published: Sequence[MetricType], arguments: Mapping[str, Any]
+) -> List[MetricResult]:
+    """Compute the metrics asked for from what a task has.
+
+    Parameters
+    ----------
+    task
+        The task.
+    names
+        Its input's `metrics`.
+    published
+        Its published metrics.
+    arguments
+        What its metrics may take, by name; None for what it could have been given and was not.
+    """
+    scores: dict[MetricType, MetricResult] = {}
+    overall: dict[str, Preset] = {}
+    for name in names:
+        preset = find(name)
+        for metric in _members(task, name, preset, published, arguments):
+            if metric not in scores:
+                scores[metric] = _score(task, metric, arguments)
+        for label in PRESETS if preset is PRESETS[ALL] else [name]:
+            one = find(label)
+            # What knows no batches (or no labels) has no total.
+            if isinstance(one, Preset) and one.overall and {"X", "labels", "batch"} <= set(arguments):
+                overall.setdefault(_name_of(one), one)
+    found = list(scores.values())
+    for label, preset in overall.items():
+        if all(metric in scores for metric in preset.metrics):
+            found += _overall(task, label, preset, scores)
+    return found
+
+
+def _name_of(preset: Preset) -> str:
+    return next(name for name, one in PRESETS.items() if one is preset)
+
+
+def _members(
+    task: Task,
+    name: str,
+    found: Preset | MetricType,
+    published: Sequence[MetricType],
+    arguments: Mapping[str, Any],
+) -> Iterable[MetricType]:
+    """Return the metrics that a name stands for in a task."""
+    if found is PRESETS[PUBLISHED]:
+        return published
+    possible, given = set(arguments), {key for key, value in arguments.items() if value is not None}
+    if isinstance(found, MetricType):
+        asks = set(metrics_registry.declaration(found).asks)
+        if not asks <= possible:
+            raise ValueError(
+                f"Metric {found.value!r} must have {_listed(asks - possible)}, which the task {task.display_name!r} "
+                "does not take; score it with another task or leave it out."
+            )
+        if not asks <= given:
+            raise ValueError(f"Metric {found.value!r} must have {_listed(asks - given)}, got none; pass it.")
+        return [found]
+    if found is PRESETS[ALL]:
+        rows = {metric: set(metrics_registry.declaration(metric).asks) for metric in MetricType}
+        return dict.fromkeys([*published, *(metric for metric, asks in rows.items() if asks <= given)])
+    members = [metric for metric in found.metrics if set(metrics_registry.declaration(metric).asks) <= possible]
+    if not members:
+        raise ValueError(
+            f"`metrics` must name metrics that the task {task.display_name!r} has the arguments for, got {name!r}, "
+            "which has none."
+        )
+    return members
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"`{name}`" for name in sorted(names))
+
+
+def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any]) -> MetricResult:
+    """Compute one metric; what it lacks is the reason that it has no value."""
+    row = metrics_registry.declaration(metric)
+    missing = [name for name in row.asks if arguments[name] is None]
+    if missing:
+        reason = f"it must have {_listed(missing)}, which was not given"
+        return MetricResult(metric_type=metric, value=math.nan, reason=reason)
+    given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
+    function = load(row.function) if isinstance(row.function, str) else row.function
+    if not str(getattr(function, "__module__", "")).startswith("czbenchmarks."):  # others take plain arrays
+        given = {name: getattr(value, "array", value) for name, value in given.items()}
+    try:
+        takes = inspect.signature(function).parameters
+    except ValueError:  # a builtin without a signature
+        takes = {}  # type: ignore[assignment]
+    for name in ("max_cells", "random_seed"):
+        if name in takes and name not in given:
+            given[name] = arguments.get(name) if name == "max_cells" else task.random_seed
+    return task.score(metric, **given)
+
+
+def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, MetricResult]) -> List[MetricResult]:
+    found: dict[str, MetricResult] = {}
+    for part, metric in _OVERALL.items():
+        values = {
+            one.value: scores[one].value for one in preset.metrics if metrics_registry.declaration(one).part == part
+        }
+        found[metric.value] = task.score(metric, {"preset": name}, scores=values)
+    means = {key: result.value for key, result in found.items()}
+    return [*found.values(), task.score(MetricType.SCIB_TOTAL, {"preset": name}, **means)]

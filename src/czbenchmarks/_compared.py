@@ -40,7 +40,7 @@ def defaults(fields: Collection[str], metrics: Any, cells: Cells) -> dict[str, D
     found: dict[str, Default] = {}
     if asked & {"unintegrated", "expression"} and cells.has_expression:
         if "unintegrated" in asked:
-            found["unintegrated"] = _before_integration(cells)
+            found["unintegrated"] = before_integration(cells)
         if "expression" in asked:
             found["expression"] = Default(cells.look_up("@X"), "@X", "no `expression` named, so X was used")
             if "gene_names" in asked:
@@ -51,8 +51,14 @@ def defaults(fields: Collection[str], metrics: Any, cells: Cells) -> dict[str, D
     return found
 
 
-def _before_integration(cells: Cells) -> Default:
-    """Return X, or the standard principal components of it if it holds counts: nobody compares with raw counts."""
+def before_integration(cells: Cells) -> Default:
+    """Return X, or the standard principal components of it if it holds counts: nobody compares with raw counts.
+
+    Parameters
+    ----------
+    cells
+        Data with expression.
+    """
     from .tasks.utils import is_not_count_data, pca_baseline
 
     X = cells.look_up("@X")

@@ -6,11 +6,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._baselines import Baselines
+from ._checking import Checking
 from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
 from ._sources import (
@@ -50,6 +51,9 @@ def evaluate(
     neighbors: str = "auto",
     threads: int | None = None,
     memory: int | str | None = None,
+    checks: bool = False,
+    supervised: str | Iterable[str] = (),
+    donors: Any = None,
     **options: Any,
 ) -> RunRecord:
     """Score an embedding of single-cell data.
@@ -86,6 +90,13 @@ def evaluate(
         Memory for temporary blocks, in bytes or as ``"500MB"``, ``"1.5GiB"``; None for the variable
         ``CZBENCHMARKS_MEMORY``, else 1 GiB or a quarter of the available memory if that is less. Neither changes a
         bit of a score.
+    checks
+        Also say what there is to doubt of the scores: the checks of ``czbenchmarks.checks`` that suit the tasks.
+    supervised
+        Names of the embeddings that were made with the labels; what is said of them is in the record's checks.
+    donors
+        Column of `obs` (or an array) that names each cell's donor, for the checks; by default ``donor_id`` or
+        ``donor`` if there is one.
     **options
         Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays or names of `obs`
         columns (by default ``cell_type``, for sequential organization ``time``; for `batch_labels` ``batch``).
@@ -110,7 +121,8 @@ def evaluate(
     0  embedding  silhouette_score  0.944
     """
     with resources(threads, memory):
-        asked = _Asked(seeds_of(random_seed), baseline, baseline_expression, allow_missing_cells, neighbors)
+        checking = Checking.of(checks, supervised, donors)
+        asked = _Asked(seeds_of(random_seed), baseline, baseline_expression, allow_missing_cells, neighbors, checking)
         return _evaluate(embedding, data, tasks, asked, options)
 
 
@@ -123,6 +135,7 @@ class _Asked:
     expression: str
     allow_missing: bool
     neighbors: str
+    checking: Checking
 
 
 def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dict[str, Any]) -> RunRecord:
@@ -154,6 +167,8 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     run = _Run(seeds, found, embeddings, cells, baselines, clock)
     with _asking_for([one for several in embeddings.values() for one in several], most):
         scores = run.score(plans, failures, only_one=len(wanted) == 1)
+        with clock.phase("checks") if asked.checking.wanted else nullcontext():
+            checks = asked.checking.run(plans, embeddings, cells, seeds[0])
     with clock.phase("hashing"):
         specification = RunSpecification(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
@@ -165,6 +180,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
             random_seeds=seeds,
             allow_missing_cells=asked.allow_missing,
             neighbors=asked.neighbors,
+            supervised=list(asked.checking.supervised),
         )
     return RunRecord(
         environment=environment(),
@@ -179,6 +195,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
             *(baselines.notes if baselines else []),
         ],
         failures=failures,
+        checks=checks,
     )
 
 
@@ -213,6 +230,7 @@ def _asking_for(representations: list[Representation], most: int) -> Iterator[No
     finally:
         for one, asked in zip(representations, before, strict=True):
             one.max_neighbors = asked
+            one.forget()  # what metrics shared
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,21 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 BASE = {"types", "constants", "exceptions", "_lazy", "_check", "_progress"}
 CORE = {*BASE, "kernels", "metrics"}
-BELOW_RUN = {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options", "_sources", "testing"}
+BELOW_RUN = {
+    *CORE,
+    "tasks",
+    "datasets",
+    "results",
+    "cells",
+    "embeddings",
+    "_options",
+    "_sources",
+    "testing",
+    "_baselines",
+    "_compared",
+    "checks",
+    "_checking",
+}
 # Layer -> the layers it may import, its own aside. A layer is a module or folder directly in the package.
 ALLOWED: dict[str, set[str]] = {
     **{name: BASE - {name} for name in BASE},
@@ -31,9 +45,13 @@ ALLOWED: dict[str, set[str]] = {
     "cells": {*CORE, "_reading", "datasets.types"},
     "embeddings": {*CORE, "_reading", "cells"},
     "tasks": {*CORE, "datasets.types"},
+    "checks": {*CORE, "tasks"},
     "testing": {*CORE, "tasks", "datasets"},
-    "_options": {*CORE, "tasks", "datasets", "results", "cells", "embeddings"},
-    "_sources": BELOW_RUN - {"testing", "_sources"},
+    "_options": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_compared"},
+    "_compared": {*CORE, "tasks", "cells"},
+    "_sources": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options"},
+    "_baselines": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options", "_sources"},
+    "_checking": {*CORE, "tasks", "results", "cells", "_options", "_compared", "checks"},
     "_evaluate": BELOW_RUN,
     "suite": {*BELOW_RUN, "_evaluate"},
     "cli": {*BELOW_RUN, "_reading", "_evaluate", "suite"},

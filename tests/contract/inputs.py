@@ -60,6 +60,8 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     # Fewer than 200 cells: all are neighbours.
     MetricType.ENTROPY_PER_CELL: lambda: {"X": whole_embedding(), "labels": np.arange(N) % 2},
     MetricType.BATCH_SILHOUETTE: _twins,
+    MetricType.KBET: _twins,
+    MetricType.KBET_GLOBAL: lambda: {name: value for name, value in _twins().items() if name != "labels"},
 }
 
 # How far from the best value they stay: |s| of interleaved batches is of the order of one cell in 45, never 0.

@@ -96,6 +96,8 @@ def print_record(record: RunRecord, output_format: str) -> None:
     )
     for line in [*record.warnings, *(f"{text} ({count} scores)" for text, count in said.items())]:
         note(f"Note: {printable(line)}.")
+    for check in record.checks:
+        note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {printable(check.sentence)}")
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
         click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)

@@ -153,6 +153,7 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
         ),
         *_scoring_options(info),
         *_engine_options(info),
+        *_checking_options(info),
         *_result_options(),
     ]
 
@@ -205,6 +206,29 @@ def _engine_options(info: TaskInfo) -> list[click.Parameter]:
             metavar="SIZE",
             help="Memory for temporary blocks, such as 500MB or 2GiB; the scores do not depend on it. "
             "[default: CZBENCHMARKS_MEMORY, else 1GiB or a quarter of the available]",
+        ),
+    ]
+
+
+def _checking_options(info: TaskInfo) -> list[click.Parameter]:
+    if info.requires_multiple_datasets or "gene_index" in info.task_params:
+        return []
+    return [
+        click.Option(
+            ["--checks"],
+            is_flag=True,
+            help="Also say what there is to doubt of the scores: scale, resolution, duplicates and donors across folds.",
+        ),
+        click.Option(
+            ["--supervised"],
+            multiple=True,
+            metavar="NAME",
+            help="An embedding that was made with the labels; what that means for its scores is said.",
+        ),
+        click.Option(
+            ["--donors"],
+            metavar="COLUMN",
+            help="Donor of each cell, for the checks. [default: donor_id or donor, if there is one]",
         ),
     ]
 

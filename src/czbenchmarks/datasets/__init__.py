@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "SingleCellLabeledDataset": "czbenchmarks.datasets.single_cell_labeled",
         "SingleCellPerturbationDataset": "czbenchmarks.datasets.single_cell_perturbation",
         "Dataset": "czbenchmarks.datasets.dataset",
+        "join_orthologs": "czbenchmarks.datasets.orthologs",
         "Organism": "czbenchmarks.datasets.types",
     },
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ _STEPS = 64
 _TOLERANCE = 1e-5
 _LEAST_SCALE = 1e-3
 _USUAL_SCALE = (1e-9, 1e9)
+
+Stream = Literal["scanpy", "python"]
 
 _igraph_lock = threading.Lock()
 
@@ -135,7 +138,13 @@ def _pairs(matrix: Any) -> Iterator[tuple[int, int]]:
 
 
 def leiden(
-    matrix: Any, seed: int, *, resolution: float = 1.0, n_iterations: int = 2, flavor: str = "igraph"
+    matrix: Any,
+    seed: int,
+    *,
+    resolution: float = 1.0,
+    n_iterations: int = 2,
+    flavor: str = "igraph",
+    stream: Stream = "scanpy",
 ) -> NDArray[np.int64]:
     """Return the community of every cell (Traag et al. 2019, doi:10.1038/s41598-019-41695-z).
 
@@ -151,6 +160,31 @@ def leiden(
         Rounds of the algorithm; negative runs until nothing changes.
     flavor
         ``"igraph"``: modularity in igraph. ``"leidenalg"``: the leidenalg package, on the directed graph.
+    stream
+        Random numbers of igraph: those that ``"scanpy"`` hands to it, or ``"python"``'s own generator, as scib-metrics.
+        Equal graphs give their partitions.
+    """
+    found = leiden_curve(matrix, seed, [resolution], n_iterations=n_iterations, flavor=flavor, stream=stream)
+    return found[0]
+
+
+def leiden_curve(
+    matrix: Any,
+    seed: int,
+    resolutions: Sequence[float],
+    *,
+    n_iterations: int = 2,
+    flavor: str = "igraph",
+    stream: Stream = "scanpy",
+) -> list[NDArray[np.int64]]:
+    """Return the communities at several resolutions, the random source begun anew for each.
+
+    Parameters
+    ----------
+    matrix, seed, n_iterations, flavor, stream
+        See ``leiden``; the graph is made once.
+    resolutions
+        One partition is found for each.
     """
     import igraph
 
@@ -158,7 +192,7 @@ def leiden(
     # A memoryview gives igraph plain floats one by one: faster than an array, smaller than a list.
     weights: Any = memoryview(matrix.data.astype(np.float64))
 
-    def partition() -> Any:
+    def partition(resolution: float) -> Any:
         if flavor == "leidenalg":
             import leidenalg
 
@@ -173,7 +207,7 @@ def leiden(
         import random
 
         with _igraph_lock:  # igraph has one random source per process
-            igraph.set_random_number_generator(_IgraphRandom(seed))
+            igraph.set_random_number_generator(_IgraphRandom(seed) if stream == "scanpy" else random.Random(seed))
             try:
                 return graph.community_leiden(
                     objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
@@ -181,5 +215,11 @@ def leiden(
             finally:
                 igraph.set_random_number_generator(random)  # igraph's own default
 
-    with work("Leiden communities"):
-        return np.asarray(interruptible(partition).membership, dtype=np.int64)
+    several = len(resolutions) > 1  # of a single one nobody can tell how long it takes
+    with work("Leiden communities", len(resolutions) if several else None) as advance:
+        found = []
+        for resolution in resolutions:
+            membership = interruptible(partial(partition, resolution)).membership
+            found.append(np.asarray(membership, dtype=np.int64))
+            advance(1)
+    return found

@@ -18,10 +18,13 @@ Floats = NDArray[np.float64]
 _ROWS = 1024
 _VALUES = 1 << 19  # sums of rows x groups at a time
 _STEPS = 50
-_TOLERANCE = 1e-10  # of the entropy
+_NEAR = 1e-5  # to the entropy wanted
 _NO_SPREAD = 1e-12  # of the largest distance: beneath it is rounding
-_SHARPEST = 1e12  # beta times spread; beyond it rounding would be told from distance
+_SHARPEST = 1e12  # beta times spread; beyond it rounding would be taken for distance
+_MANY_SCALES = 50.0  # exp(-50) is nothing beside 1
+_ROUNDING = 1e-12
 _LONGEST_STEP = 2.0  # in the logarithm of beta
+_FIRST = 2.0  # guess of beta times the mean excess
 
 
 def sharpness(distances: Floats, perplexity: float) -> Floats:
@@ -62,30 +65,82 @@ def _excess(distances: Floats) -> Floats:
 
 def _sharpness(excess: Floats, target: float) -> Floats:
     rows, k = excess.shape
-    mean = excess.mean(axis=1)
-    # The root of what the entropy would be if it fell as that of evenly spread distances does.
-    log_beta = np.log(np.maximum(1.0, np.log(k) / np.maximum(mean, 1 / _SHARPEST)))
-    result = log_beta.copy()
-    low, high = np.full(rows, -np.inf), np.full(rows, np.log(_SHARPEST))
-    active = np.arange(rows)
+    result = np.full(rows, _SHARPEST)
+    # So many cells are nearest and equally near that no beta tells them apart.
+    rank = min(int(np.exp(target)), k) - 1
+    alike = np.flatnonzero(excess[:, rank] < _MANY_SCALES / _SHARPEST)
+    alike = alike[_entropy(excess[alike], result[alike])[0] >= target - _ROUNDING]
+    active = np.delete(np.arange(rows), alike)
+    excess = excess[active]
+    log_beta = np.log(_FIRST / np.maximum(excess.mean(axis=1), 1 / _SHARPEST))
+    low, high = np.full(len(active), -np.inf), np.full(len(active), np.inf)
     for _ in range(_STEPS):
-        beta = np.exp(log_beta)
-        entropy, slope = _entropy(excess, beta)
-        off = entropy - target
-        going = (np.abs(off) > _TOLERANCE) & ~((off > 0) & (log_beta >= high))
-        result[active] = log_beta
-        if not going.any():
+        if not len(active):
             break
-        if not going.all():
-            active, excess, log_beta, off, slope = (
-                part[going] for part in (active, excess, log_beta, off, slope)
-            )
-            low, high = low[going], high[going]
+        entropy, slope = _entropy(excess, np.exp(log_beta))
+        off = entropy - target
         low, high = np.where(off > 0, log_beta, low), np.where(off > 0, high, log_beta)
-        with np.errstate(divide="ignore", over="ignore"):
-            step = np.clip(off / slope, -_LONGEST_STEP, _LONGEST_STEP)
-        wanted = log_beta + step
-        inside = (wanted > low) & (wanted < high)
-        # Without a lower bound the way down is open, and the step stays inside.
-        log_beta = np.where(inside, wanted, np.where(np.isfinite(low), (low + high) / 2, wanted))
-    return np.exp(result)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            wanted = log_beta + np.clip(off / slope, -_LONGEST_STEP, _LONGEST_STEP)
+            middle = (low + high) / 2
+        # Before both bounds are known a step goes beyond the one that is; after that it may not leave them.
+        log_beta = np.where((wanted > low) & (wanted < high), wanted, middle)
+        result[active] = np.exp(log_beta)
+        going = np.abs(off) > _NEAR  # from near, the step just taken leaves the square of what was off
+        if not going.all():
+            active, excess, log_beta, low, high = (part[going] for part in (active, excess, log_beta, low, high))
+    return result
+
+
+def _entropy(excess: Floats, beta: Floats) -> tuple[Floats, Floats]:
+    """Return the entropy of every row's weights, and how fast it falls with the logarithm of beta."""
+    weights = _weights(excess, beta)
+    total = weights.sum(axis=1)
+    mean = np.einsum("ij,ij->i", weights, excess) / total
+    squares = np.einsum("ij,ij,ij->i", weights, excess, excess) / total
+    return np.log(total) + beta * mean, beta**2 * np.maximum(squares - mean**2, 0.0)
+
+
+def _weights(excess: Floats, beta: Floats) -> Floats:
+    weights = excess * -beta[:, None]
+    return np.exp(weights, out=weights)
+
+
+def inverse_simpson(
+    indices: NDArray[np.integer], distances: Floats, sharp: Floats, codes: NDArray[np.int64], n_groups: int
+) -> Floats:
+    """Return for every cell 1 over the chance that two neighbours, drawn by weight, are of one group.
+
+    Parameters
+    ----------
+    indices, distances
+        n x k neighbour lists, the cell itself first (it does not count).
+    sharp
+        What `sharpness` gives.
+    codes
+        Group of every cell, 0 to `n_groups` - 1.
+    n_groups
+        At least 1.
+
+    Returns
+    -------
+    n values, 1 to `n_groups`; NaN where one neighbour has all the weight.
+    """
+    n, k = indices.shape
+    values = np.empty(n)
+
+    def visit(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        excess = _excess(distances[part])
+        weights = _weights(excess, sharp[part])
+        weights /= weights.sum(axis=1, keepdims=True)
+        rows = np.arange(len(weights))[:, None] * n_groups
+        places = (rows + codes[indices[part, 1:]]).ravel()
+        shares = np.bincount(places, weights.ravel(), len(weights) * n_groups).reshape(-1, n_groups)
+        simpson = np.einsum("ij,ij->i", shares, shares)
+        # Rounding takes it beyond what is possible.
+        values[part] = np.clip(1 / simpson, 1.0, n_groups)
+        values[part][weights.max(axis=1) == 1.0] = np.nan  # their entropy is 0
+
+    map_blocks(visit, ranges(n, max(1, min(_ROWS, _VALUES // max(k, n_groups)))), "groups of the neighbours")
+    return values

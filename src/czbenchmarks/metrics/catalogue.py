@@ -228,6 +228,27 @@ class MetricType(Enum):
     # LISI and what counts neighbours.
 
     # kBET, principal component regression, sBEE.
+    KBET = "kbet", declare(
+        f"{_HERE}.kbet:kbet", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Around most cells the batches are mixed as they are in the whole label.",
+        reference="Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; per label: Luecken et al. 2022, "
+        "doi:10.1038/s41592-021-01336-8",
+        chance="about 0.95, one minus the level of the test; less where noise tears the graph of a label to pieces",
+        pitfalls="The test grows stricter with the number of neighbours, so large labels score lower for the same "
+        "mixing; a label of 11 cells or fewer always scores 1, and one whose graph falls into pieces 0.",
+        part="batch", scib_name="KBET", neighbors=50, cost="a diffusion map of every label",
+    )  # fmt: skip
+    KBET_GLOBAL = "kbet_global", declare(
+        f"{_HERE}.kbet:kbet_global", needs="X batch", tags="integration",
+        range=(0, 1), best=1, about="Around most cells the batches are mixed as they are in the whole data set.",
+        reference="Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; 25 neighbours as in Li et al. 2020, "
+        "doi:10.1038/s41592-020-0905-x",
+        chance="about 0.95: one minus the level of the test",
+        pitfalls="Noise gets the best value, and a cell type that is commoner in one batch is held against the "
+        "embedding; the scores within labels do not have this fault (Luecken et al. 2022, "
+        "doi:10.1038/s41592-021-01336-8).",
+        part="batch", neighbors=25, cost="25 nearest cells",
+    )  # fmt: skip
 
     # What needs expression, or a reference: scGraph, cell cycle, variable genes, trajectory.
 

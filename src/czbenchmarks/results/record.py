@@ -3,240 +3,34 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr
+from pydantic import Field
 
 from czbenchmarks import __version__
 
 from . import _files
 from ._notes import how_computed
+from .parts import AskedOfTask as AskedOfTask
+from .parts import CheckResult as CheckResult
+from .parts import Failure as Failure
+from .parts import Part
+from .parts import RunSpecification as RunSpecification
+from .parts import RuntimeMetrics as RuntimeMetrics
+from .parts import Score as Score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from czbenchmarks.metrics.types import MetricResult
 
 SCHEMA_VERSION: Literal[1] = 1
 BASELINE = "baseline"
 
-Number = Annotated[
-    float,
-    BeforeValidator(lambda value: math.nan if value is None else value),
-    PlainSerializer(lambda value: value if math.isfinite(value) else None, return_type=Optional[float]),
-]
-"""A number that may be missing: NaN in memory, null in JSON."""
 
-
-def _plain(value: Any) -> Any:
-    """Return what JSON holds: a task of somebody's own may give NumPy's numbers."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(one) for one in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-class _Part(BaseModel):
-    """A part of a record: it does not change, and says what it does not know by leaving it out."""
-
-    def __eq__(self, other: object) -> bool:
-        """Compare what is stored: a score without a value equals itself, and what is in memory only counts not."""
-        return type(self) is type(other) and self.model_dump(mode="json") == other.model_dump(mode="json")
-
-    __hash__ = None  # type: ignore[assignment]
-
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
-
-
-class Score(_Part):
-    """One score: which task gave it for which embedding, over one seed or several.
-
-    Attributes
-    ----------
-    task
-        Registry key of the task.
-    embedding
-        Name of the embedding, or ``"baseline"``.
-    metric_type
-        The metric's key.
-    value
-        The value; over several seeds the mean of those that have one. NaN (null in JSON) where there is none.
-    params
-        What tells this score from others of the same metric (classifier, condition, …).
-    reason
-        Why there is no value.
-    counts
-        Units used and left out.
-    details
-        What was chosen on the way.
-    n_values
-        Number of seeds that gave a value.
-    value_std_dev
-        Standard deviation over seeds (n - 1 in the denominator); None with fewer than two.
-    values_raw
-        The value of every seed, in the order of the seeds.
-    interval
-        Reserved: an interval for the value.
-    breakdowns
-        What the value is made of, row by row: by label, batch, resolution.
-    """
-
-    task: str
-    embedding: str
-    metric_type: str
-    value: Number
-    params: Dict[str, Any] = Field(default_factory=dict)
-    reason: Optional[str] = None
-    counts: Optional[Dict[str, int]] = None
-    details: Optional[Dict[str, Any]] = None
-    n_values: int
-    value_std_dev: Optional[float] = None
-    values_raw: List[Number]
-    interval: Optional[Dict[str, Any]] = None
-    breakdowns: Optional[List[Dict[str, Any]]] = None
-    _results: Sequence[MetricResult] = PrivateAttr(default=())
-
-    @classmethod
-    def of(cls, task: str, embedding: str, results: Sequence[MetricResult]) -> Score:
-        """Make a score of one metric's results, one result per seed.
-
-        Parameters
-        ----------
-        task
-            Registry key of the task.
-        embedding
-            Name of the embedding.
-        results
-            The same score under every seed.
-        """
-        values = [result.value if math.isfinite(result.value) else math.nan for result in results]
-        defined = [value for value in values if not math.isnan(value)]
-        reasons = dict.fromkeys(
-            result.reason or (None if math.isfinite(result.value) else f"the value is {result.value}")
-            for result in results
-        )
-        known = next((result for result in results if math.isfinite(result.value)), results[0])
-        score = cls(
-            task=task,
-            embedding=embedding,
-            metric_type=results[0].metric_type.value,
-            value=(defined[0] if len(values) == 1 else statistics.fmean(defined)) if defined else math.nan,
-            params=_plain(known.params or {}),
-            reason="; ".join(reason for reason in reasons if reason) or None,
-            counts=known.counts,
-            details=_plain(known.details),
-            breakdowns=_plain(known.breakdowns) or None,
-            n_values=len(defined),
-            value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
-            values_raw=values,
-        )
-        score._results = tuple(results)
-        return score
-
-    @property
-    def results(self) -> Sequence[MetricResult]:
-        """The results behind the score, one per seed, with the values of their units; in memory only."""
-        return self._results
-
-    @property
-    def key(self) -> str:
-        """What names the score among those of its task and embedding: metric and parameters."""
-        return f"{self.metric_type}({', '.join(f'{name}={value!r}' for name, value in sorted(self.params.items()))})"
-
-
-class Failure(_Part):
-    """What gave no scores, and why.
-
-    Attributes
-    ----------
-    task
-        Registry key of the task.
-    embedding
-        Name of the embedding; None if the task's input was refused before any was scored.
-    reason
-        One sentence.
-    """
-
-    task: str
-    embedding: Optional[str] = None
-    reason: str
-
-
-class AskedOfTask(_Part):
-    """Options of one task in a run.
-
-    Attributes
-    ----------
-    given
-        Options the user gave; arrays are described by kind and shape.
-    defaulted
-        What the others were.
-    """
-
-    given: Dict[str, Any] = Field(default_factory=dict)
-    defaulted: Dict[str, Any] = Field(default_factory=dict)
-
-
-class RunSpecification(_Part):
-    """What was asked.
-
-    Attributes
-    ----------
-    tasks
-        Registry keys of the tasks, with their options.
-    data
-        Every data set: where it came from, number of cells, SHA-256 and of what (`sha256_of`).
-    embeddings
-        Every embedding, once per data set: where it came from, shape, SHA-256, how it was aligned.
-    baseline
-        Options of the tasks' baselines; None if none was asked for.
-    random_seeds
-        The seeds.
-    allow_missing_cells
-        Whether cells that data and embeddings do not share were left out.
-    neighbors
-        How nearest cells were to be found: exact, approximate, auto, or the reference of those that were given. Records
-        of before there was a choice do not say: exact.
-    """
-
-    tasks: Dict[str, AskedOfTask] = Field(default_factory=dict)
-    data: List[Dict[str, Any]] = Field(default_factory=list)
-    embeddings: Dict[str, List[Dict[str, Any]]] = Field(default_factory=dict)
-    baseline: Optional[Dict[str, Dict[str, Any]]] = None
-    random_seeds: List[int] = Field(default_factory=list)
-    allow_missing_cells: bool = False
-    neighbors: str = "exact"
-
-
-class RuntimeMetrics(_Part):
-    """What the run cost.
-
-    Attributes
-    ----------
-    elapsed_time_secs
-        Seconds of the whole run.
-    max_memory_mib
-        The most memory the process has held until its end; None where the system does not tell.
-    phases
-        Seconds by phase: reading, baseline, every task, hashing.
-    """
-
-    elapsed_time_secs: float
-    max_memory_mib: Optional[float] = None
-    phases: Dict[str, float] = Field(default_factory=dict)
-
-
-class RunRecord(_Part):
+class RunRecord(Part):
     """Everything one run gave. `write` and `read` keep it; `to_frame` shows it.
 
     Attributes
@@ -259,6 +53,8 @@ class RunRecord(_Part):
         What to know of the run: choices that defaults made, cells left out.
     failures
         What gave no scores.
+    checks
+        What the trust checks say, if they were asked for.
 
     Examples
     --------
@@ -278,6 +74,7 @@ class RunRecord(_Part):
     runtime_metrics: Optional[RuntimeMetrics] = None
     warnings: List[str] = Field(default_factory=list)
     failures: List[Failure] = Field(default_factory=list)
+    checks: List[CheckResult] = Field(default_factory=list)
 
     def __repr__(self) -> str:
         """Say how much there is; ``to_frame`` shows it."""

@@ -216,9 +216,7 @@ def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArra
     return float(np.mean(above / (n * (len(positive) - n))))
 
 
-def chosen(
-    names: Sequence[str], task: str, *families: Mapping[str, MetricType]
-) -> tuple[dict[str, MetricType], ...]:
+def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType]) -> tuple[dict[str, MetricType], ...]:
     """Return the scores that a task input's `metrics` ask for, of each family of metrics.
 
     Parameters
@@ -300,9 +298,7 @@ def summarise(
 _TABLES = {"accuracy": confusion, "f1": per_class}
 
 
-def _summary(
-    part: Sequence[Scored], score: str, metric: MetricType, details: Mapping[str, Any] | None
-) -> MetricResult:
+def _summary(part: Sequence[Scored], score: str, metric: MetricType, details: Mapping[str, Any] | None) -> MetricResult:
     """Return one score as the mean over splits; those without a value are left out, and counted."""
     import pandas as pd
 

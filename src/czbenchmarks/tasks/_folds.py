@@ -119,9 +119,7 @@ def make_folds(
     return Folds(keep, kept, parts, too_small, single, len(used.names))
 
 
-def split(
-    codes: NDArray[np.int64], n_folds: int, random_seed: int, groups: NDArray[np.int64] | None = None
-) -> Parts:
+def split(codes: NDArray[np.int64], n_folds: int, random_seed: int, groups: NDArray[np.int64] | None = None) -> Parts:
     """Return training and test cells of stratified, shuffled folds; with `groups` no group is on both sides.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Dict, List, Optional, Sequence
 from pydantic import Field, PrivateAttr
 
 from czbenchmarks import _check
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult
 from czbenchmarks.types import ListLike
 
@@ -14,7 +15,7 @@ from . import _classification as classification
 from ._classifiers import Classifiers, EngineField
 from ._fields import ONE_PER_CELL, ONE_PER_CELL_IF_ANY, whole_number
 from ._folds import make_folds
-from ._metrics import PUBLISHED, MetricsField
+from ._metrics import MetricsField
 from .constants import MIN_CLASS_SIZE, N_FOLDS
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
@@ -54,7 +55,7 @@ class MetadataLabelPredictionOutput(TaskOutput):
     _scored: Sequence[classification.Scored] = PrivateAttr(default=())
     _counts: Dict[str, int] = PrivateAttr(default_factory=dict)
     _details: Dict[str, Any] = PrivateAttr(default_factory=dict)
-    _labels: Sequence[str] = PrivateAttr(default=())
+    _labels: Any = PrivateAttr(default=())
 
 
 class LabelPredictionBaselineInput(BaselineInput):

@@ -333,7 +333,7 @@ class Task(ABC):
         return prepared if self._accepts_representation else prepared.array
 
 
-_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids")
+_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids", "groups")
 
 
 def _entry(value: Any, i: int) -> Any:

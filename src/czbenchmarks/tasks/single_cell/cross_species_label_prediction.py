@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
 from czbenchmarks.datasets.types import Organism
+from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
@@ -20,7 +21,7 @@ from .. import _classification as classification
 from .._classifiers import NAMES, Classifiers, EngineField
 from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
 from .._folds import split
-from .._metrics import PUBLISHED, MetricsField
+from .._metrics import MetricsField
 from ..constants import N_FOLDS
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation

@@ -1,0 +1,142 @@
+"""The trust checks of a run: which apply to its tasks, and what they say of every embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import _check
+from ._compared import before_integration
+from ._options import BAD_INPUT, Plan
+from ._progress import work
+from .cells import Cells
+from .results.record import CheckResult
+
+if TYPE_CHECKING:
+    from .checks import Check
+    from .kernels.representation import Representation
+
+_DONORS = ("donor_id", "donor")
+
+
+@dataclass(frozen=True)
+class Checking:
+    """What was asked of the checks: whether at all, which embeddings saw the labels, where the donors are."""
+
+    wanted: bool
+    supervised: tuple[str, ...]
+    donors: Any
+
+    @classmethod
+    def of(cls, checks: Any, supervised: Any, donors: Any) -> Checking:
+        """Check what the user gave."""
+        if not isinstance(checks, bool):
+            raise TypeError(f"`checks` must be True or False, got {checks!r}.")
+        names = [supervised] if isinstance(supervised, str) else supervised
+        if isinstance(names, bool) or not isinstance(names, Iterable):
+            raise TypeError(f"`supervised` must be names of embeddings, got {supervised!r}.")
+        if donors is not None and not checks:
+            raise ValueError("`donors` must come with the checks that use them; pass checks=True (--checks).")
+        return cls(checks, tuple(names), donors)
+
+    def run(
+        self, plans: list[Plan], embeddings: Mapping[str, list[Representation]], cells: list[Cells], seed: int
+    ) -> list[CheckResult]:
+        """Return what the checks say of every embedding; what an embedding was declared to be is always said."""
+        for name in self.supervised:
+            if name not in embeddings:
+                raise ValueError(_check.unknown("Embedding", name, embeddings, "(`supervised`) is not scored"))
+        found: list[CheckResult] = []
+        if len(cells) > 1:
+            if self.wanted or self.supervised:
+                raise ValueError("`checks` must be asked for with one data set, got several; check them one by one.")
+            return found
+        if not self.wanted and not self.supervised:
+            return found
+        inputs = _Inputs.of(plans, cells[0], self.donors)
+        for name, [embedding] in embeddings.items():
+            for check, make in self._of(name, embedding, inputs, plans, seed).items():
+                with work(f"{check} of {name}"):
+                    found.append(_result(name, check, make))
+        return found
+
+    def _of(
+        self, name: str, X: Representation, inputs: _Inputs, plans: list[Plan], seed: int
+    ) -> dict[str, Callable[[], Check]]:
+        from . import checks
+
+        wanted: dict[str, Callable[[], Check]] = {}
+        declared = name in self.supervised
+        if inputs.labels is not None and (self.wanted or declared):
+            wanted["supervised_embedding"] = lambda: checks.supervised_embedding(X, inputs.labels, declared)
+        if not self.wanted:
+            return wanted
+        if inputs.labels is not None:
+            wanted["scale_and_dimension"] = lambda: checks.scale_and_dimension(
+                X, inputs.labels, inputs.batch, inputs.unintegrated(), seed
+            )
+        if any(plan.key == "clustering" for plan in plans):
+            wanted["resolution_curve"] = lambda: checks.resolution_curve_spread(X, inputs.labels)
+        folds = next((plan.task_input for plan in plans if plan.key == "label_prediction"), None)
+        if folds is not None:
+            same = {key: getattr(folds, key) for key in ("n_folds", "min_class_size", "groups")}
+            wanted["near_duplicates_across_folds"] = lambda: checks.near_duplicates_across_folds(
+                X, inputs.labels, **same, random_seed=seed
+            )
+            wanted["donors_across_folds"] = lambda: checks.donors_across_folds(
+                inputs.labels, inputs.donors, **same, random_seed=seed
+            )
+        return wanted
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the checks compare an embedding with."""
+
+    labels: Any
+    batch: Any
+    donors: Any
+    unintegrated: Callable[[], Any]
+
+    @classmethod
+    def of(cls, plans: list[Plan], cells: Cells, donors: Any) -> _Inputs:
+        of_labels = [plan.task_input for plan in plans if plan.key != "sequential_organization"]
+        given = _first(of_labels, "unintegrated")
+        if donors is None:
+            donors = next((f"@obs:{name}" for name in _DONORS if name in cells.columns), None)
+        found = cells.look_up(donors) if isinstance(donors, str) else donors
+        made: list[Any] = []
+
+        def unintegrated() -> Any:
+            if given is not None:
+                return given
+            if not made:
+                made.append(before_integration(cells).value if cells.has_expression else None)
+            return made[0]
+
+        return cls(
+            _first(of_labels, "labels", "input_labels"),
+            _first(of_labels, "batch_labels"),
+            found if found is None else cells.taken(found, "donors") if not isinstance(donors, str) else found,
+            unintegrated,
+        )
+
+
+def _first(inputs: list[Any], *names: str) -> Any:
+    return next((value for one in inputs for name in names if (value := getattr(one, name, None)) is not None), None)
+
+
+def _result(embedding: str, name: str, make: Callable[[], Check]) -> CheckResult:
+    try:
+        check = make()
+    except BAD_INPUT as error:
+        return CheckResult(embedding=embedding, name=name, verdict="not checked", sentence=str(error))
+    return CheckResult(
+        embedding=embedding,
+        name=check.name,
+        verdict=check.verdict,
+        sentence=check.sentence,
+        table=[dict(row) for row in check.table],
+        details=dict(check.details),
+    )

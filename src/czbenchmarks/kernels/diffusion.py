@@ -1,0 +1,84 @@
+"""Where the cells of a graph lie for a random walk on it: diffusion maps.
+
+The walk is made independent of how densely the cells lie (Coifman and Lafon 2006, doi:10.1016/j.acha.2006.04.006) and
+all its lengths are taken together, so that an eigenvector with eigenvalue e counts e / (1 - e) (Haghverdi et al. 2016,
+doi:10.1038/nmeth.3971).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .parallel import one_blas_thread
+
+# Up to so many cells all eigenvectors of the dense matrix take less time than the first hundred of the sparse one.
+_DENSE = 500
+_LANCZOS = 60  # vectors more than asked for that Lanczos iterations keep
+_IS_ONE = 3e-8  # single precision does not tell such an eigenvalue from 1
+_SEED = 0
+
+
+def diffusion_coordinates(graph: Any, pieces: NDArray[np.integer], n_components: int) -> NDArray[np.float64]:
+    """Return the coordinates of the cells, n x c: eigenvectors of the walk, each times e / (1 - e).
+
+    The eigenvector of e = 1, of which every piece of the graph has one, counts once.
+
+    Parameters
+    ----------
+    graph
+        Symmetric n x n csr matrix of weights, at least 0, with a positive weight in every row.
+    pieces
+        The connected component of every cell, 0 to the number of components - 1.
+    n_components
+        Eigenvectors wanted, those of largest magnitude of e; at most n - 1 are given.
+    """
+    n = graph.shape[0]
+    wanted = min(n_components, n - 1)
+    walk = _walk(graph)
+    # Each piece by itself: Lanczos iterations from one vector see an eigenvalue that two pieces share once only.
+    parts = [np.flatnonzero(pieces == piece) for piece in range(int(pieces.max()) + 1)]
+    found = [_largest(walk[part][:, part] if len(parts) > 1 else walk, wanted) for part in parts]
+    values = np.concatenate([eigenvalues for eigenvalues, _ in found])
+    chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
+    column = np.full(len(values), -1)
+    column[chosen] = np.arange(len(chosen))
+    coordinates = np.zeros((n, len(chosen)))
+    first = 0
+    for part, (eigenvalues, vectors) in zip(parts, found, strict=True):
+        own = column[first : first + len(eigenvalues)]
+        first += len(eigenvalues)
+        one = np.abs(eigenvalues - 1.0) < _IS_ONE
+        factors = np.divide(eigenvalues, 1.0 - eigenvalues, out=np.ones_like(eigenvalues), where=~one)
+        coordinates[np.ix_(part, own[own >= 0])] = (vectors * factors)[:, own >= 0]
+    return coordinates
+
+
+def _walk(graph: Any) -> Any:
+    """Return the symmetric matrix of the walk, in double precision: the same eigenvalues as the walk itself."""
+    import scipy.sparse as sp
+
+    found = graph.astype(np.float64)
+    for power in (1.0, 0.5):  # first the density is taken out, then the columns are made to sum to 1
+        scale = sp.diags_array(np.asarray(found.sum(axis=0)).ravel() ** -power)
+        found = scale @ found @ scale
+    return sp.csr_matrix(found)
+
+
+def _largest(walk: Any, wanted: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the eigenvalues of largest magnitude, at most `wanted`, and their vectors as columns."""
+    import scipy.linalg
+    import scipy.sparse.linalg as sparse
+
+    n = walk.shape[0]
+    with one_blas_thread():
+        if n <= max(_DENSE, wanted + _LANCZOS):
+            values, vectors = scipy.linalg.eigh(walk.toarray())
+            chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
+            return values[chosen], vectors[:, chosen]
+        start = np.random.default_rng(_SEED).uniform(-1, 1, n)
+        found: tuple[NDArray[np.float64], NDArray[np.float64]]
+        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS)
+    return found

@@ -1,0 +1,74 @@
+"""K-means from several starts, each on one thread, so that the number of threads changes no bit."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .distances import Floats
+from .parallel import map_blocks
+
+MOST_ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class KMeansStart:
+    """Where k-means went from one start.
+
+    Attributes
+    ----------
+    codes
+        Cluster of every cell, 0 to `clusters` - 1.
+    clusters
+        Clusters that hold a cell; fewer than asked for where there are fewer distinct cells.
+    within
+        Share of the sum of squares that is left within the clusters: what k-means makes small. 0 where all cells are
+        at one place.
+    iterations
+        Rounds until nothing moved, at most 300.
+    """
+
+    codes: NDArray[np.int64]
+    clusters: int
+    within: float
+    iterations: int
+
+
+def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
+    """Return what every start gives, in the order of the starts (Lloyd 1982, doi:10.1109/TIT.1982.1056489).
+
+    Parameters
+    ----------
+    X
+        n x d, finite. The result depends on neither its unit nor its origin.
+    k
+        Number of clusters, 1 to n.
+    seed
+        Seed of all starts; each gets a random source of its own. The first starts are the same however many there are.
+    starts
+        Number of k-means++ starts (Arthur and Vassilvitskii 2007).
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    # The sums over cells and dimensions are taken in the precision of the points: double.
+    points = X - X.mean(axis=0, dtype=np.float64)
+    largest = float(np.abs(points).max(initial=0.0))
+    if largest == 0:
+        return [KMeansStart(np.zeros(len(X), dtype=np.int64), 1, 0.0, 0) for _ in range(starts)]
+    points /= 2.0 ** np.ceil(np.log2(largest))  # a power of two: dividing rounds nothing
+    points = np.ascontiguousarray(points)
+    total = float((points**2).sum())
+
+    def run(seed: int) -> KMeansStart:
+        model = KMeans(k, init="k-means++", n_init=1, max_iter=MOST_ITERATIONS, random_state=seed).fit(points)
+        used, codes = np.unique(model.labels_, return_inverse=True)
+        return KMeansStart(codes.astype(np.int64), len(used), float(model.inertia_) / total, int(model.n_iter_))
+
+    seeds = [int(part) for part in np.random.SeedSequence(seed).generate_state(starts)]
+    with warnings.catch_warnings():  # that there are fewer distinct cells than clusters is told by the result
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return map_blocks(run, seeds, "k-means")

@@ -1,0 +1,114 @@
+"""Diffusion pseudotime on a neighbour graph (Haghverdi et al. 2016, doi:10.1038/nmeth.3971).
+
+The eigenvectors come from a full decomposition for few cells and from Lanczos iterations with a fixed start for more,
+both on one BLAS thread; nothing is drawn from a generator that others use. Double precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from czbenchmarks._progress import work
+
+from .parallel import one_blas_thread
+
+_FULL = 400  # cells up to which all eigenvectors are computed
+_START = 0  # seed of the start of the iterations
+
+
+def largest_component(graph: Any) -> NDArray[np.int64]:
+    """Return the positions of the cells of the largest connected part; of equally large ones the first.
+
+    Parameters
+    ----------
+    graph
+        Symmetric n x n csr matrix.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    _, part = connected_components(graph, directed=False)
+    return np.flatnonzero(part == np.argmax(np.bincount(part)))
+
+
+def transitions(graph: Any) -> Any:
+    """Return the symmetric form of the transitions of a random walk, freed of the density of the cells.
+
+    Parameters
+    ----------
+    graph
+        Symmetric n x n csr matrix of weights at least 0, every row with one above 0.
+    """
+    import scipy.sparse as sp
+
+    weights = graph.astype(np.float64)
+    density = sp.diags(1 / np.asarray(weights.sum(axis=0)).ravel())
+    kernel = density @ weights @ density
+    scale = sp.diags(1 / np.sqrt(np.asarray(kernel.sum(axis=0)).ravel()))
+    return (scale @ kernel @ scale).tocsr()
+
+
+def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the `k` largest eigenvalues below the trivial 1, the largest first, and their eigenvectors as columns.
+
+    Parameters
+    ----------
+    graph
+        As `transitions` takes it, connected.
+    k
+        At most n - 1.
+    """
+    import scipy.linalg
+    import scipy.sparse.linalg
+
+    matrix = transitions(graph)
+    n = matrix.shape[0]
+    with work("diffusion components"), one_blas_thread():
+        if n <= max(_FULL, 3 * k):
+            values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(n - k - 1, n - 1))
+        else:
+            start = np.random.RandomState(_START).uniform(-1, 1, n)
+            values, vectors = scipy.sparse.linalg.eigsh(matrix, k=k + 1, which="LA", v0=start)
+    order = np.argsort(values)[::-1][1:]
+    return values[order], vectors[:, order]
+
+
+def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
+    """Return the candidate that is farthest out in most of some diffusion components.
+
+    In each component the candidates lie, on average, on one side of the mean of all cells; the one farthest out on
+    that side gets its vote. Where votes tie, that of the first component decides.
+
+    Parameters
+    ----------
+    vectors
+        n x components.
+    candidates
+        Positions of cells, at least one.
+    """
+    votes = []
+    for component in vectors.T:
+        own = component[candidates]
+        below = own.mean() < component.mean()
+        votes.append(int(candidates[np.argmin(own) if below else np.argmax(own)]))
+    return max(votes, key=votes.count)  # the first of those with most
+
+
+def diffusion_pseudotime(
+    values: NDArray[np.float64], vectors: NDArray[np.float64], root: int
+) -> NDArray[np.float64]:
+    """Return the diffusion distance of every cell from a root, over the largest.
+
+    Parameters
+    ----------
+    values, vectors
+        As `diffusion_components` gives them.
+    root
+        Position of a cell.
+    """
+    moved = (vectors - vectors[root]) * (values / np.maximum(1 - values, np.finfo(np.float64).eps))
+    distance = np.sqrt((moved**2).sum(axis=1))
+    most = distance.max()
+    return np.asarray(np.round(distance / most, 9) if most > 0 else distance)  # rounding decides what is beyond

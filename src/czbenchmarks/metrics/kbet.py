@@ -1,0 +1,167 @@
+"""kBET: batches among the nearest cells, tested against those of all cells, or of all cells of the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from czbenchmarks._check import Labels, listing, whole
+from czbenchmarks._check import labels as _labels
+from czbenchmarks.kernels.kbet import LabelTest, neighbor_p_values, tests_by_label
+
+from ._inputs import represent
+from .types import Measurement, Units
+
+GRAPH_NEIGHBORS = 50
+GLOBAL_NEIGHBORS = 25
+
+
+def kbet(
+    X: Any, labels: Any, batch: Any, alpha: float = 0.05, n_neighbors: int = GRAPH_NEIGHBORS, n_components: int = 100
+) -> Measurement:
+    """Mean over labels of the share of cells around which the batches are those of the label, by a chi-square test.
+
+    Within each label of n cells and B batches, the graph of the nearest cells is cut to the label's own cells, and
+    the k = n / (4 B) nearest (10 to 70) are found by diffusion on it. A cell is accepted where the batches among them
+    and itself do not differ from those of the label (p at least `alpha`). Where the graph falls into pieces, those of
+    at least 3 k cells are tested if they hold three quarters of the cells; else the label scores 0. Labels with one
+    batch or fewer than 10 cells are left out. Best 1, least 0; where batches do not matter about 1 - `alpha`. Not
+    defined where no label is left.
+
+    The breakdown has a row for every label: its cells, batches, cells tested, k, score and, where it has no test, why.
+
+    Parameters
+    ----------
+    X
+        n x d embedding.
+    labels
+        n labels (cell types).
+    batch
+        n batches.
+    alpha
+        A cell is accepted where its p-value is at least this.
+    n_neighbors
+        Cells per cell in the graph, the cell itself included; n where there are fewer cells.
+    n_components
+        Dimensions of the diffusion map.
+
+    References
+    ----------
+    Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cells = np.random.default_rng(0).normal(size=(100, 3))
+    >>> kbet(cells, ["T"] * 100, ["x", "y"] * 50).value > 0.9
+    True
+    """
+    embedding = represent(X, "X")
+    groups = _labels(labels, "labels", embedding.n)
+    batches = _labels(batch, "batch", embedding.n)
+    alpha = _probability(alpha, "alpha")
+    k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
+    n_components = whole(n_components, "n_components", 1)
+    if len(batches.names) < 2:
+        return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
+    neighbors = embedding.neighbors(k)
+
+    def make() -> Any:
+        from czbenchmarks.kernels.graph import connectivities
+
+        return connectivities(neighbors)
+
+    graph = embedding.once(("connectivities", k), make)
+    found = tests_by_label(graph, groups.codes, batches.codes, alpha, n_components)
+    return _mean_over_labels(found, groups, {"n_neighbors": k, **neighbors.facts()})
+
+
+def _mean_over_labels(found: list[LabelTest], groups: Labels, details: dict[str, Any]) -> Measurement:
+    scores = np.array([test.score for test in found])
+    scored = np.isfinite(scores)
+    cells = np.array([test.cells for test in found])
+    skipped = [str(name) for name in groups.names[~scored]]
+    pieces = [str(name) for name, test in zip(groups.names, found, strict=True) if test.score == 0 and test.reason]
+    counts = {
+        "used": int(cells[scored].sum()),
+        "left_out": int(cells[~scored].sum()),
+        "labels": int(scored.sum()),
+        "labels_left_out": len(skipped),
+    }
+    if skipped:
+        details["labels_left_out"] = skipped
+    if pieces:
+        details["labels_in_pieces"] = pieces
+    if any(test.search == "approximate" for test in found):
+        details["diffusion_neighbors"] = "approximate"
+    units = Units("label", groups.names, scores)
+    rows = [
+        {"label": str(name), "cells": test.cells, "batches": test.batches, "tested": test.tested,
+         "neighbors": test.neighbors, "score": test.score, "reason": test.reason}
+        for name, test in zip(groups.names, found, strict=True)
+    ]  # fmt: skip
+    if not scored.any():
+        reason = f"no label has two batches and at least 10 cells ({listing(skipped)})"
+        return Measurement.undefined(reason, units=units, counts=counts, details=details, breakdowns=rows)
+    return Measurement(float(scores[scored].mean()), None, units, counts, details, rows)
+
+
+def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: float = 0.05) -> Measurement:
+    """Share of cells around which the batches are those of the whole data set, by a chi-square test per cell.
+
+    Labels play no part: cell types that are commoner in one batch are held against the embedding. Best 1, least 0;
+    where batches do not matter about 1 - `alpha`. Not defined for a single batch.
+
+    Parameters
+    ----------
+    X
+        n x d embedding.
+    batch
+        n batches.
+    n_neighbors
+        Cells counted, the cell itself included; n where there are fewer cells (recorded in the details).
+    alpha
+        A cell is accepted where its p-value is at least this.
+
+    References
+    ----------
+    Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; with these defaults in Li et al. 2020,
+    doi:10.1038/s41592-020-0905-x
+
+    Examples
+    --------
+    >>> kbet_global([[0.0], [1.0], [2.0], [3.0], [10.0], [11.0], [12.0], [13.0]], list("xxxxyyyy"), n_neighbors=4).value
+    0.0
+    """
+    embedding = represent(X, "X")
+    batches = _labels(batch, "batch", embedding.n)
+    alpha = _probability(alpha, "alpha")
+    k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
+    if len(batches.names) < 2:
+        return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
+    neighbors = embedding.neighbors(k)
+    details: dict[str, Any] = {"n_neighbors": k, **neighbors.facts()}
+    if k == embedding.n:
+        details["note"] = "every cell is a neighbour of every other, so none can be rejected"
+    p_values = neighbor_p_values(neighbors.indices, batches.codes)
+    accepted = (p_values >= alpha).astype(np.float64)
+    units = Units("cell", batches.ids, accepted, {"batch": batches.codes, "p_value": p_values})
+    counts = {"used": embedding.n, "left_out": 0, "batches": len(batches.names)}
+    rows = [
+        {"batch": str(name), "cells": int(size), "score": float(total / size)}
+        for name, size, total in zip(
+            batches.names, batches.counts, np.bincount(batches.codes, weights=accepted), strict=True
+        )
+    ]
+    return Measurement(float(accepted.mean()), None, units, counts, details, rows)
+
+
+def _probability(value: Any, name: str) -> float:
+    """Return a number between 0 and 1, neither included."""
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number:
+        raise TypeError(f"`{name}` must be a number between 0 and 1, got {value!r}.")
+    if not 0 < value < 1:
+        raise ValueError(f"`{name}` must lie between 0 and 1, neither included, got {value:g}; 0.05 is usual.")
+    return float(value)

@@ -91,6 +91,8 @@ def _baseline(key: str) -> str:
     from czbenchmarks.tasks.task import NoBaselineInput
 
     model = TASK_REGISTRY.get_task_class(key).baseline_model
+    if "orthologs" in model.model_fields:
+        return "PCA of the counts of shared orthologues, with `--baseline-orthologs`"
     if model is not NoBaselineInput and model.model_fields:
         return "PCA of the counts"
     return "the expression itself" if key == "label_prediction" else "none"
@@ -118,27 +120,40 @@ def _fields(key: str) -> set[str]:
     return {*info.task_params, *(f"baseline_{name}" for name in info.baseline_params)}
 
 
+_REWARDS = {"bio": "biology", "batch": "batch mixing", "": ""}
+
+
 def metrics() -> Iterator[str]:
     """Write one section per metric, after a table of all."""
+    from czbenchmarks.metrics.presets import PRESETS, presets_of
     from czbenchmarks.metrics.types import MetricType
 
-    yield from _row("Metric", "What a good value says", "Range", "Best", "Chance")
-    yield from _row("---", "---", "---", "---", "---")
+    yield from _row("Preset", "What it is", "Metrics")
+    yield from _row("---", "---", "---")
+    for name, preset in PRESETS.items():
+        of = ", ".join(f"[`{key}`](#metric-{key})" for key in preset.keys)
+        yield from _row(f"`{name}`", preset.about, of or "depends on the task")
+    yield ""
+    yield from _row("Metric", "What a good value says", "Rewards", "Range", "Best", "Chance")
+    yield from _row("---", "---", "---", "---", "---", "---")
     for metric in MetricType:
         row = metric.declaration
         link = f"[`{metric.value}`](#metric-{metric.value})"
         chance = row.chance if isinstance(row.chance, str) else f"{row.chance:g}"
-        yield from _row(link, row.about, _range(metric), f"{row.best:g}", chance)
+        yield from _row(link, row.about, _REWARDS[row.part], _range(metric), f"{row.best:g}", chance)
     for metric in MetricType:
         row = metric.declaration
         chance = f"{row.chance}." if isinstance(row.chance, str) else f"The value is {row.chance:g}."
         used = [f"[`{key}`](tasks.md#task-{key})" for key, (_, names) in TASKS.items() if metric.value in names]
         yield from ("", f"(metric-{metric.value})=", "", f"## {metric.value}", "")
         parts = {
-            "What it rewards": f"{row.about} Range {_range(metric)}, best {row.best:g}.",
+            "What it rewards": f"{row.about} Range {_range(metric)}, best {row.best:g} ({row.direction} is better).",
             "Definition": _definition(row),
             "By chance": chance[0].upper() + chance[1:],
             "Pitfalls": _linked(row.pitfalls),
+            "Cost": f"{row.cost[0].upper()}{row.cost[1:]}." if row.cost else "",
+            "Presets": ", ".join(f"`{name}`" for name in presets_of(metric)),
+            "In scib-metrics": row.scib_name,
             "Source": f"{_linked(row.reference)}.",
             "Tasks": ", ".join(used),
         }

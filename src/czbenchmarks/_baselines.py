@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._sources import searching
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._options import Plan
     from .cells import Cells
     from .kernels.representation import Representation
+    from .tasks.task import Task
 
 
 class Baselines:
@@ -29,42 +30,60 @@ class Baselines:
 
     def of(self, plan: Plan, seed: int) -> list[Representation]:
         from .tasks import represent
-        from .tasks.task import NoBaselineInput
+        from .tasks.single_cell._orthologs import OrthologBaselineInput
 
-        task = plan.task(seed)
-        key = (type(task).compute_baseline, plan.baseline_input.model_dump_json(), seed)
+        task, asked = plan.task(seed), plan.baseline_input
+        if isinstance(asked, OrthologBaselineInput) and asked.organisms is None:
+            asked = asked.model_copy(update={"organisms": getattr(plan.task_input, "organisms", None)})
+        key = (type(task).compute_baseline, asked.model_dump_json(), seed)
         if key not in self._made:
-            found = []
-            for one in self._cells:
-                # A task without a baseline says so; expression is not read for that.
-                expression = None
-                if not isinstance(plan.baseline_input, NoBaselineInput):
-                    expression = one.look_up(self._expression)
-                with _noted(self.notes):
-                    made = task.compute_baseline(expression, plan.baseline_input)  # type: ignore[arg-type]
-                found.append(searching(represent(made, BASELINE, keep_sparse=True), self._neighbors))
-                found[-1].max_neighbors = self._max_neighbors
+            with _noted(self.notes):
+                made = self._make(task, asked)
+            found = [searching(represent(one, BASELINE, keep_sparse=True), self._neighbors) for one in made]
+            for one in found:
+                one.max_neighbors = self._max_neighbors
             self._made[key] = found
         return self._made[key]
+
+    def _make(self, task: Task, asked: Any) -> list[Any]:
+        """Return the baseline of every data set: made one by one, or of all together where genes must be matched."""
+        from .tasks.single_cell._orthologs import Expression, OrthologBaselineInput
+        from .tasks.task import NoBaselineInput
+
+        if isinstance(asked, NoBaselineInput) or (isinstance(asked, OrthologBaselineInput) and asked.orthologs is None):
+            return [task.compute_baseline(None, asked)]  # type: ignore[arg-type] # says so; expression is not read for it
+        if isinstance(asked, OrthologBaselineInput):
+            given = [Expression(one.look_up(self._expression), one.look_up("@var")) for one in self._cells]
+            return list(task.compute_baseline(given, asked))
+        return [task.compute_baseline(one.look_up(self._expression), asked) for one in self._cells]
 
 
 @contextmanager
 def _noted(notes: list[str]) -> Iterator[None]:
-    """Collect what the making of a baseline warns of, in place of the log: it belongs to the record."""
+    """Collect what the making of a baseline says of its counts and genes, in place of the log: for the record."""
+    hint = "; name the counts with baseline_expression (--baseline-expression @layers:KEY)"
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            hint = "name the counts with baseline_expression (--baseline-expression @layers:KEY)"
-            text = f"{record.getMessage().rstrip('.')}; {hint}"
+            of_counts = record.name == "czbenchmarks.tasks.utils"
+            text = (
+                f"{record.getMessage().rstrip('.')}{hint}"
+                if of_counts
+                else f"{BASELINE}: {record.getMessage().replace('expression_data[', 'data[')}"
+            )
             if text not in notes:
                 notes.append(text)
 
-    logger, collector = logging.getLogger("czbenchmarks.tasks.utils"), Collector(logging.WARNING)
-    propagated = logger.propagate
-    logger.addHandler(collector)
-    logger.propagate = False
-    try:
+    with ExitStack() as before:
+        for name, level in (
+            ("czbenchmarks.tasks.utils", logging.WARNING),
+            ("czbenchmarks.datasets.orthologs", logging.INFO),
+        ):
+            logger, collector = logging.getLogger(name), Collector(level)
+            before.callback(setattr, logger, "propagate", logger.propagate)
+            before.callback(logger.setLevel, logger.level)
+            before.callback(logger.removeHandler, collector)
+            logger.addHandler(collector)
+            logger.setLevel(level)
+            logger.propagate = False
         yield
-    finally:
-        logger.removeHandler(collector)
-        logger.propagate = propagated

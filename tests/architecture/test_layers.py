@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "_reading": {*BASE, "datasets.fetching"},
     "cells": {*CORE, "_reading", "datasets.types"},
     "embeddings": {*CORE, "_reading", "cells"},
-    "tasks": {*CORE, "datasets.types"},
+    "tasks": {*CORE, "datasets.types", "datasets.orthologs"},
     "checks": {*CORE, "tasks"},
     "testing": {*CORE, "tasks", "datasets"},
     "_options": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_compared"},

@@ -289,7 +289,7 @@ def test_tasks(key):
 def test_the_metrics_of_tasks():
     assert info("clustering")["metrics"] == ["adjusted_rand_index", "normalized_mutual_info"]
     within = ["mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc"]
-    assert info("label_prediction")["metrics"] == within
+    assert info("label_prediction")["metrics"][:5] == within
     assert set(within) < set(info("cross-species_label_prediction")["metrics"])
 
 

@@ -39,6 +39,7 @@ def arguments(metric: MetricType, seed: int = 0) -> dict[str, Any]:
         "b": rng.normal(size=N),
         "results_df": pd.DataFrame({"classifier": ["lr"], **{name: [rng.random()] for name in FOLDS}}), **binary,
     }  # fmt: skip
+    values["unintegrated"] = whole_embedding(seed + 1) + 5 * values["batch"][:, None]
     return {name: values[name] for name in metric.declaration.needs if name in values}
 
 
@@ -61,6 +62,12 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     MetricType.ENTROPY_PER_CELL: lambda: {"X": whole_embedding(), "labels": np.arange(N) % 2},
     MetricType.BATCH_SILHOUETTE: _twins,
     MetricType.KBET: _twins,
+    MetricType.PCR: lambda: {name: value for name, value in _twins().items() if name != "labels"},
+    MetricType.PCR_COMPARISON: lambda: {
+        **{name: value for name, value in _twins().items() if name != "labels"},
+        "unintegrated": whole_embedding() + 9 * (np.arange(N) % 2)[:, None],
+    },
+    MetricType.SBEE: _twins,
     MetricType.KBET_GLOBAL: lambda: {name: value for name, value in _twins().items() if name != "labels"},
 }
 
@@ -69,6 +76,9 @@ ONLY_NEARLY_PERFECT: dict[MetricType, float] = {MetricType.BATCH_SILHOUETTE: 2 /
 
 # Metrics that are a mean over labels of means over cells.
 MEANS_OVER_LABELS = {MetricType.BATCH_SILHOUETTE}
+
+# Metrics that are a mean over labels of means over the batches of a label of means over cells.
+MEANS_OVER_LABELS_AND_BATCHES = {MetricType.SBEE}
 
 
 def perfect(metric: MetricType) -> dict[str, Any] | None:

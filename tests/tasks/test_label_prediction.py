@@ -9,8 +9,17 @@ import sklearn
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,10 +30,13 @@ from czbenchmarks.tasks._classifiers import Classifiers
 from czbenchmarks.tasks.label_prediction import WIDEST_DENSE
 
 SCORES = ["ACCURACY", "F1_SCORE", "PRECISION", "RECALL", "AUROC"]
+FURTHER = ["BALANCED_ACCURACY", "MCC"]
+ORDER = ["MEAN(knn,lr,rf)", "lr", "knn", "rf"]
 
 
-def slow_results(X, labels, n_folds=5, seed=42):
+def slow_results(X, labels, n_folds=5, seed=42, groups=None):
     """Cross-validate with scikit-learn, one fold and one classifier after the other."""
+    folds = StratifiedKFold if groups is None else StratifiedGroupKFold
     codes = np.unique(labels, return_inverse=True)[1]
     two = codes.max() == 1
     average = {"average": "binary" if two else "macro", "zero_division": 0}
@@ -34,7 +46,7 @@ def slow_results(X, labels, n_folds=5, seed=42):
         "knn": lambda: make_pipeline(StandardScaler(with_mean=False), KNeighborsClassifier()),
         "rf": lambda: RandomForestClassifier(random_state=seed),
     }.items():
-        for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(X, codes):
+        for train, test in folds(n_folds, shuffle=True, random_state=seed).split(X, codes, groups):
             model = make().fit(X[train], codes[train])
             chances, predicted = model.predict_proba(X[test]), model.predict(X[test])
             auroc = (
@@ -50,12 +62,14 @@ def slow_results(X, labels, n_folds=5, seed=42):
                     precision_score(codes[test], predicted, **average),
                     recall_score(codes[test], predicted, **average),
                     auroc,
+                    balanced_accuracy_score(codes[test], predicted),
+                    matthews_corrcoef(codes[test], predicted),
                 ]
             )
-    frame = pd.DataFrame(rows, columns=["classifier", *SCORES])
+    frame = pd.DataFrame(rows, columns=["classifier", *SCORES, *FURTHER])
     return {
-        "MEAN(knn,lr,rf)": frame[SCORES].mean(),
-        **dict(iter(frame.groupby("classifier")[SCORES].mean().iterrows())),
+        "MEAN(knn,lr,rf)": frame[[*SCORES, *FURTHER]].mean(),
+        **dict(iter(frame.groupby("classifier")[[*SCORES, *FURTHER]].mean().iterrows())),
     }
 
 
@@ -248,3 +262,132 @@ def test_nobody_is_warned_that_labels_of_two_cells_could_be_a_regression(kind):
     task_input = MetadataLabelPredictionTaskInput(labels=np.repeat(np.arange(30), 2), n_folds=2, min_class_size=2)
     results = MetadataLabelPredictionTask().run(sp.csr_matrix(X) if kind == "sparse" else X, task_input)
     assert results[0].counts["used"] == 60
+
+
+def run(X, **options):
+    return MetadataLabelPredictionTask().run(X, MetadataLabelPredictionTaskInput(**options))
+
+
+def told(results):
+    return [(r.metric_type.name, r.params["classifier"]) for r in results]
+
+
+@pytest.mark.parametrize("kinds", [3, 2])
+def test_further_scores_are_those_of_scikit_learn_and_change_no_other(cells, kinds):
+    labels = np.where(cells.labels == "c", "a", cells.labels) if kinds == 2 else cells.labels
+    everything, expected = run(cells.X, labels=labels, metrics="all"), slow_results(cells.X, labels)
+    names = [f"MEAN_FOLD_{score}" for score in [*SCORES, *FURTHER]]
+    assert told(everything) == [(name, classifier) for classifier in ORDER for name in names]
+    for result in everything:
+        score = result.metric_type.name.removeprefix("MEAN_FOLD_")
+        assert result.value == pytest.approx(expected[result.params["classifier"]][score], abs=1e-12)
+    published = run(cells.X, labels=labels)
+    assert [r for r in everything if r.metric_type.name.removeprefix("MEAN_FOLD_") in SCORES] == published
+    assert published == run(cells.X, labels=labels, metrics=["published"])
+    by_name = run(cells.X, labels=labels, metrics=["mean_fold_mcc"])
+    assert by_name == [r for r in everything if r.metric_type is MetricType.MEAN_FOLD_MCC]
+
+
+@pytest.mark.parametrize("metrics", ["silhouette_score", ["published", "mcc"]])
+def test_metrics_that_it_does_not_have_are_refused_before_anything_is_trained(cells, metrics, monkeypatch):
+    monkeypatch.setattr(Classifiers, "prepare", lambda self: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=r"is no score of the task 'Label Prediction'\. .*mean_fold_accuracy"):
+        run(cells.X, labels=cells.labels, metrics=metrics)
+
+
+def test_a_constant_prediction_has_no_mcc_and_says_why(cells, monkeypatch):
+    monkeypatch.setattr(
+        Classifiers, "chances", lambda self, name, X, y, test: (np.tile([1.0, 0, 0], (len(test), 1)), True)
+    )
+    results = run(cells.X, labels=cells.labels, metrics="mean_fold_mcc, published")
+    by_metric = {r.metric_type.name: r for r in results if r.params["classifier"] == "rf"}
+    mcc, recall = by_metric["MEAN_FOLD_MCC"], by_metric["MEAN_FOLD_RECALL"]
+    assert np.isnan(mcc.value)
+    assert mcc.reason == "all predictions are one label"
+    assert mcc.counts["splits_left_out"] == 5
+    assert recall.value == pytest.approx(1 / 3)
+    assert "splits_left_out" not in recall.counts
+
+
+def test_grouped_folds(cells, run_twice):
+    donors = np.array([f"d{i}" for i in np.random.default_rng(1).integers(0, 8, 300)])
+    task_input = MetadataLabelPredictionTaskInput(labels=cells.labels, groups=donors, n_folds=4, metrics="all")
+    results = run_twice(MetadataLabelPredictionTask(), cells.X, task_input)
+    expected = slow_results(cells.X, cells.labels, n_folds=4, groups=donors)
+    for result in results:
+        score = result.metric_type.name.removeprefix("MEAN_FOLD_")
+        assert result.value == pytest.approx(expected[result.params["classifier"]][score], abs=1e-12)
+        assert result.details == {"folds": "grouped by 8 groups"}
+        assert result.counts == {"used": 300, "left_out": 0, "labels": 3, "labels_left_out": 0}
+    units = results[7].units
+    for split in range(4):
+        inside = set(donors[units.ids[units.columns["split"] == split]])
+        assert inside & set(donors[units.ids[units.columns["split"] != split]]) == set()
+
+
+def test_labels_of_one_group_are_left_out_and_counted(cells):
+    donors = np.array([f"d{i}" for i in np.random.default_rng(1).integers(0, 6, 300)])
+    labels = cells.labels.astype(object)
+    labels[:20], donors[:20] = "only here", "d0"
+    results = run(cells.X, labels=labels, groups=donors, n_folds=3)
+    assert results[0].counts == {
+        "used": 280, "left_out": 20, "labels": 3, "labels_left_out": 0, "labels_in_one_group": 1,
+    }  # fmt: skip
+    assert "all their cells are in one group: only here" in results[0].details["note"]
+
+
+def test_a_group_of_its_own_for_every_cell_changes_little(cells):
+    grouped = run(cells.X, labels=cells.labels, groups=[f"cell{i}" for i in range(300)])
+    for one, other in zip(grouped, run(cells.X, labels=cells.labels), strict=True):
+        assert one.value == pytest.approx(other.value, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind", "message"),
+    [
+        (
+            ["a", "b", "c"] * 100,
+            ValueError,
+            r"`groups` must hold a group per fold or more, got 3 groups \(a, b, c\) for",
+        ),
+        (["a"] * 299, ValueError, "`groups` must have the same length as the data"),
+        (["a", None] * 150, ValueError, "`groups` must name every cell, got 150 missing"),
+        ("donor", TypeError, "`groups` must be one label per cell, got the text 'donor'"),
+        (np.zeros((300, 2)), ValueError, "`groups` must be one-dimensional"),
+        (["a"] * 300, ValueError, "in two groups or more, got 0"),
+    ],
+)
+def test_bad_groups(cells, groups, kind, message):
+    with pytest.raises(kind, match=message):
+        run(cells.X, labels=cells.labels, groups=groups)
+
+
+def test_groups_of_other_order_are_refused(cells):
+    names = [f"cell{i}" for i in range(300)]
+    labels, groups = pd.Series(cells.labels, index=names), pd.Series(np.arange(300) % 10, index=names)
+    with pytest.raises(ValueError, match="`groups` must follow the order of `labels`"):
+        run(cells.X, labels=labels, groups=groups[::-1])
+
+
+def test_tables_of_labels_come_with_f1_and_accuracy_of_each_classifier(cells):
+    results = run(cells.X, labels=pd.Categorical(cells.labels))
+    for result in results:
+        classifier, name = result.params["classifier"], result.metric_type.name
+        if classifier.startswith("MEAN") or name not in ("MEAN_FOLD_ACCURACY", "MEAN_FOLD_F1_SCORE"):
+            assert result.breakdowns == []
+            continue
+        columns = result.units.columns
+        matrix = confusion_matrix(columns["true"], columns["predicted"])
+        if name == "MEAN_FOLD_ACCURACY":
+            assert result.breakdowns == [
+                {"true": "abc"[i], "predicted": "abc"[j], "cells": matrix[i, j]}
+                for i in range(3)
+                for j in range(3)
+                if matrix[i, j]
+            ]
+        else:
+            f1 = f1_score(columns["true"], columns["predicted"], average=None)
+            assert [(row["label"], row["cells"]) for row in result.breakdowns] == [
+                ("abc"[i], matrix[i].sum()) for i in range(3)
+            ]
+            assert [row["f1"] for row in result.breakdowns] == pytest.approx(f1.tolist())

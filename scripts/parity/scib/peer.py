@@ -17,7 +17,7 @@ import numpy as np
 from scib_cases import EMBEDDINGS, FILES, LABEL, THRESHOLD, Case, graph_error, key, number, read
 from scib_store import keep
 
-SEEDS = range(20)
+SEEDS = range(10)
 VERSIONS = ("scib-metrics", "jax", "numpy", "scipy", "scikit-learn", "igraph", "umap-learn", "pynndescent")
 
 

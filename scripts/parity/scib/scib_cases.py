@@ -24,7 +24,7 @@ FILES = {
     "worm": ("worm_embryo_time", "batch"),
 }
 _STORED_AS = {"baron": "baron_human", "kang": "kang_two_donors"}
-EMBEDDINGS = ("pca", "centred")
+EMBEDDINGS = ("pca", "corrected")
 COMPONENTS = 20
 THRESHOLD = 3  # batches that a label may be in and count as isolated, where a threshold is given
 RESOLUTIONS = tuple(round(0.2 * i, 1) for i in range(1, 11))
@@ -42,13 +42,23 @@ class Case:
 
     @cached_property
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
-        """The first 20 components as they are, and with the mean of every batch taken away."""
+        """The first 20 components as they are, and moved halfway to where the batches have the same mean.
+
+        All the way would make some scores exactly 1, which compares little.
+        """
         pca = self.unintegrated[:, :COMPONENTS]
-        centred = pca.astype(np.float64)
+        corrected = pca.astype(np.float64)
         for name in np.unique(self.batch.astype(str)):
             cells = self.batch == name
-            centred[cells] -= centred[cells].mean(axis=0)
-        return {"pca": np.ascontiguousarray(pca), "centred": centred.astype(np.float32)}
+            corrected[cells] -= 0.5 * corrected[cells].mean(axis=0)
+        return {"pca": np.ascontiguousarray(pca), "corrected": corrected.astype(np.float32)}
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """The column `time`, a pseudotime before integration."""
+        import anndata as ad
+
+        return np.asarray(ad.read_h5ad(self.path, backed="r").obs["time"], dtype=np.float64)
 
     def adata(self, expression: bool = False) -> Any:
         """Return an AnnData as users have it: the embeddings in `obsm`, text columns, counts only if asked for."""
@@ -60,8 +70,9 @@ class Case:
         if whole is None:
             made = ad.AnnData(X=np.zeros((len(obs), 1), dtype=np.float32), obs=obs)
         else:
-            names = whole.var["gene_symbol"].astype(str) if "gene_symbol" in whole.var else whole.var_names
-            made = ad.AnnData(X=whole.X, obs=obs, var=pd.DataFrame(index=[str(name) for name in names]))
+            symbols = whole.var["gene_symbol"].astype(str) if "gene_symbol" in whole.var else whole.var_names
+            names = [symbol or other for symbol, other in zip(symbols, whole.var_names, strict=True)]
+            made = ad.AnnData(X=whole.X, obs=obs, var=pd.DataFrame(index=names))
             made.var_names_make_unique()
         made.obsm["unintegrated"] = self.unintegrated
         for name, embedding in self.embeddings.items():
@@ -82,6 +93,22 @@ def read(shared: Path, name: str) -> Case:
     if len(unintegrated) != len(obs):
         raise ValueError(f"{name}: {len(obs)} cells, but a stored embedding of {len(unintegrated)}")
     return Case(name, path, *columns, unintegrated)
+
+
+def corrected_expression(case: Case) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
+    """Return gene names, log-normalised expression, and the same moved to where all batches have the same mean.
+
+    Negative values become 0, as those of methods that correct expression mostly are not.
+    """
+    adata = case.adata(expression=True)
+    counts = adata.X.toarray().astype(np.float64)
+    logged = np.log1p(1e4 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    corrected = logged.copy()
+    for name in np.unique(case.batch.astype(str)):
+        cells = case.batch == name
+        corrected[cells] -= corrected[cells].mean(axis=0) - logged.mean(axis=0)
+    made = [X.astype(np.float32) for X in (logged, np.maximum(corrected, 0))]
+    return [str(gene) for gene in adata.var_names], made[0], made[1]
 
 
 def key(*parts: object) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from czbenchmarks.metrics.catalogue import MetricType
 
 _EXAMPLES = """\b
 Examples:
@@ -17,9 +20,12 @@ What a task, metric or data set is in detail: czbenchmarks info NAME"""
 # What is listed -> heading of a column -> key of a row.
 _COLUMNS = {
     "tasks": {"Task": "key", "Data sets": "data_sets", "What it asks": "description"},
-    "metrics": {"Metric": "name", "Range": "range_text", "Best": "best", "What a good value says": "description"},
+    "metrics": {
+        "Metric": "name", "Better": "direction", "Range": "range_text", "Best": "best", "Rewards": "rewards",
+        "What a good value says": "description",
+    },
     "datasets": {"Data set": "name", "Organism": "organism", "What it holds": "description"},
-}
+}  # fmt: skip
 
 
 @click.command("list", epilog=_EXAMPLES)
@@ -33,7 +39,8 @@ _COLUMNS = {
     show_default=True,
     help="How to print it: a table to read, or JSON for programs.",
 )
-def list_command(what: str, output_format: str) -> None:
+@click.option("--details", is_flag=True, help="For metrics: also chance, pitfalls, cost, arguments and source of each.")
+def list_command(what: str, output_format: str, details: bool) -> None:
     """List what there is.
 
     "tasks" are the questions that a model can be asked, "metrics" the numbers that answer them, and "datasets" the
@@ -45,12 +52,27 @@ def list_command(what: str, output_format: str) -> None:
 
         click.echo(json.dumps(rows, indent=2, allow_nan=False))
         return
+    if details:
+        if what != "metrics":
+            raise click.UsageError(f"--details is for metrics, got {what}; see czbenchmarks info NAME.")
+        from .info import print_metric
+
+        for row in rows:
+            print_metric(row)
+            click.echo()
+        return
     from .output import print_table
 
     columns = _COLUMNS[what]
     for row in rows if what == "metrics" else ():
         row["range_text"] = " to ".join("…" if bound is None else f"{bound:g}" for bound in row["range"])
     print_table(list(columns), [[row[key] for key in columns.values()] for row in rows])
+    if what == "metrics":
+        from czbenchmarks.metrics.presets import PRESETS
+
+        click.echo("Presets, for --metrics NAME (also several, and names of metrics):")
+        print_table(["Preset", "What it is"], [[name, preset.about] for name, preset in PRESETS.items()])
+        click.echo("Pitfalls, cost, arguments and source: czbenchmarks info NAME, or of all: list metrics --details")
     if what == "datasets":
         here = ", ".join(row["name"] for row in rows if row["where"] != "to download")
         click.echo(click.wrap_text(f"Here already: {here}. Any other is downloaded when it is first used.", 100))
@@ -74,22 +96,41 @@ def _tasks() -> list[dict[str, Any]]:
 def _metrics() -> list[dict[str, Any]]:
     from czbenchmarks.metrics.catalogue import MetricType
 
-    found = []
-    for metric in MetricType:
-        row = metric.declaration
-        found.append(
-            {
-                "name": metric.value,
-                "description": row.about,
-                "range": [_finite(bound) for bound in row.range],
-                "best": _finite(row.best),
-                "chance": row.chance,
-                "pitfalls": row.pitfalls,
-                "tags": list(row.tags),
-                "reference": row.reference,
-            }
-        )
-    return found
+    return [metric_row(metric) for metric in MetricType]
+
+
+def metric_row(metric: MetricType) -> dict[str, Any]:
+    """Return what is known about a metric, as JSON holds it.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    """
+    from czbenchmarks.metrics.presets import presets_of
+
+    row = metric.declaration
+    return {
+        "name": metric.value,
+        "description": row.about,
+        "direction": row.direction,
+        "range": [_finite(bound) for bound in row.range],
+        "best": _finite(row.best),
+        "rewards": {"bio": "biology", "batch": "batch mixing"}.get(row.part),
+        "presets": presets_of(metric),
+        "chance": row.chance,
+        "pitfalls": row.pitfalls,
+        "cost": row.cost or None,
+        "arguments": list(row.asks),
+        "default_arguments": {name: _plain(value) for name, value in row.defaults.items()},
+        "name_in_scib_metrics": row.scib_name or None,
+        "tags": list(row.tags),
+        "reference": row.reference,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _datasets() -> list[dict[str, Any]]:

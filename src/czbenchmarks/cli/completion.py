@@ -92,6 +92,22 @@ def complete_data_sets(context: click.Context, parameter: click.Parameter, incom
     return data_set_items(incomplete)
 
 
+def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete presets and metrics; for ``--metrics``.
+
+    Parameters
+    ----------
+    context, parameter
+        As click passes them.
+    incomplete
+        What was typed so far.
+    """
+    from czbenchmarks.metrics.presets import PRESETS
+
+    presets = [CompletionItem(key, help=preset.about) for key, preset in PRESETS.items() if key.startswith(incomplete)]
+    return presets + metric_items(incomplete)
+
+
 def complete_anything(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete tasks, metrics, data sets, and files where none of those begins so; for ``info``.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,10 @@ def info_command(name: str, output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(found, indent=2, allow_nan=False))
         return
-    {"data": _print_data, "task": _print_task, "metric": _print_metric, "dataset": _print_dataset}[found["kind"]](found)
+    {
+        "data": _print_data, "task": _print_task, "metric": print_metric, "preset": _print_preset,
+        "dataset": _print_dataset,
+    }[found["kind"]](found)  # fmt: skip
 
 
 def _described(name: str) -> dict[str, Any]:
@@ -59,7 +61,10 @@ def _described(name: str) -> dict[str, Any]:
         return {**found, "tasks": suitable(found, name)}
     from czbenchmarks.datasets.catalogue import catalogue
     from czbenchmarks.metrics.catalogue import MetricType
+    from czbenchmarks.metrics.presets import PRESETS
     from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    from .catalogue import metric_row
 
     loose = {key.replace("-", "_"): key for key in TASK_REGISTRY.list_tasks()}
     plain = name.strip().lower().replace("-", "_").replace(" ", "_")
@@ -67,12 +72,16 @@ def _described(name: str) -> dict[str, Any]:
         return _task(loose[plain])
     metrics = {metric.value.lower(): metric for metric in MetricType}
     if plain in metrics:
-        return _metric(metrics[plain])
+        return {"kind": "metric", **metric_row(metrics[plain])}
+    presets = {key.replace("-", "_"): key for key in PRESETS}
+    if plain in presets:
+        preset = PRESETS[presets[plain]]
+        return {"kind": "preset", "name": presets[plain], "description": preset.about, "metrics": list(preset.keys)}
     entries = catalogue()
     if name in entries:
         return _dataset(name)
-    known = [*loose.values(), *(metric.value for metric in MetricType), *entries]
-    sentence = _check.unknown("Name", name, known, "is no file, task, metric or data set")
+    known = [*loose.values(), *(metric.value for metric in MetricType), *PRESETS, *entries]
+    sentence = _check.unknown("Name", name, known, "is no file, task, metric, preset or data set")
     raise click.UsageError(sentence.partition(" Available: ")[0] + " See czbenchmarks list tasks|metrics|datasets.")
 
 
@@ -88,7 +97,7 @@ def _is_data(name: str) -> bool:
 def _task(key: str) -> dict[str, Any]:
     from czbenchmarks.tasks._registry import TASK_REGISTRY
 
-    from .options import has_baseline
+    from .options import baseline_needs, has_baseline
 
     info = TASK_REGISTRY.get_task_info(key)
     return {
@@ -99,6 +108,7 @@ def _task(key: str) -> dict[str, Any]:
         "data_sets": "several" if info.requires_multiple_datasets else "one",
         "fields": [_field(field) for field in info.task_params.values()],
         "has_baseline": has_baseline(key),
+        "baseline_needs": baseline_needs(key),
         "baseline_fields": [_field(field) for field in info.baseline_params.values()],
         "metrics": _metrics_of(key),
     }
@@ -141,29 +151,8 @@ def _metrics_of(key: str) -> list[str]:
     return list(found)
 
 
-def _metric(metric: Any) -> dict[str, Any]:
-    row = metric.declaration
-    return {
-        "kind": "metric",
-        "name": metric.value,
-        "description": row.about,
-        "range": [_finite(bound) for bound in row.range],
-        "best": _finite(row.best),
-        "chance": row.chance,
-        "pitfalls": row.pitfalls,
-        "arguments": list(row.needs),
-        "default_arguments": {name: _plain(value) for name, value in row.defaults.items()},
-        "tags": list(row.tags),
-        "reference": row.reference,
-    }
-
-
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _finite(bound: float) -> float | None:
-    return bound if math.isfinite(bound) else None
 
 
 def _dataset(name: str) -> dict[str, Any]:
@@ -203,6 +192,8 @@ def _print_task(found: dict[str, Any]) -> None:
         if isinstance(option, click.Option) and not option.hidden
     ]
     print_table(["Option", "What it is"], rows)
+    if found["baseline_needs"]:
+        click.echo(f"It has a baseline with {found['baseline_needs']} only.")
     if not found["baseline_fields"]:
         click.echo("It has no baseline." if not found["has_baseline"] else "Its baseline has no options.")
     click.echo(f"How to run it: czbenchmarks run {found['name']} --help")
@@ -216,7 +207,14 @@ def _options(task: str) -> list[click.Parameter]:
     return task_options(TASK_REGISTRY.get_task_info(task))
 
 
-def _print_metric(found: dict[str, Any]) -> None:
+def print_metric(found: dict[str, Any]) -> None:
+    """Print what is known about a metric.
+
+    Parameters
+    ----------
+    found
+        See ``metric_row``.
+    """
     bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
     best = "unbounded" if found["best"] is None else f"{found['best']:g}"
     defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
@@ -224,14 +222,24 @@ def _print_metric(found: dict[str, Any]) -> None:
         ("Metric", found["name"]),
         ("A good value", found["description"]),
         ("Range", bounds),
-        ("Best", best),
+        ("Best", f"{best} ({found['direction']} is better)"),
+        ("Rewards", found["rewards"]),
+        ("Presets", ", ".join(found["presets"])),
         ("Chance", found["chance"]),
         ("Pitfalls", found["pitfalls"]),
+        ("Cost", found["cost"]),
+        ("In scib-metrics", found["name_in_scib_metrics"]),
         ("Arguments", ", ".join(found["arguments"])),
         ("Defaults", defaults),
         ("Reference", found["reference"]),
     ]
     _lines([(heading, value) for heading, value in rows if value not in ("", None)])
+
+
+def _print_preset(found: dict[str, Any]) -> None:
+    metrics = ", ".join(found["metrics"]) or "depends on the task"
+    _lines([("Preset", found["name"]), ("What it is", found["description"]), ("Metrics", metrics)])
+    click.echo(f"Use it: czbenchmarks run batch_integration -u DATA -c EMBEDDING --metrics {found['name']}")
 
 
 def _print_dataset(found: dict[str, Any]) -> None:

@@ -9,11 +9,19 @@ import click
 
 from czbenchmarks._options import ALIASES, default_column, field_kind
 
+from .completion import complete_metrics
+
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo, TaskParameter
 
-_WITHOUT_EFFECT = ("use_rep", "key_added", "baseline_obsm_key")  # on the command line
+_NOT_SHOWN = ("use_rep", "key_added", "baseline_obsm_key", "baseline_organisms", "baseline_gene_names")
+"""Without effect on the command line, or known from the data there."""
 _PLAINLY = {
+    "metrics": "Metrics to compute, by name or preset (published, scib, scib-fast, all); may be repeated. "
+    "See czbenchmarks list metrics.",
+    "unintegrated": "The data before integration, such as @obsm:X_pca. [default, if a metric needs it: @X]",
+    "expression": "Expression before integration, such as @layers:counts. [default, if a metric needs it: @X]",
+    "corrected": "Corrected expression, if the model makes it: a reference such as @layers:corrected.",
     "normalize": "Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best.",
     "adata": "The data set that holds the controls and target genes.",
     "gene_index": "Genes of the predictions' columns, if reordered or a subset: a reference such as @var_index.",
@@ -61,6 +69,19 @@ def has_baseline(task: str) -> bool:
     return not issubclass(TASK_REGISTRY.get_task_class(task).baseline_model, NoBaselineInput)
 
 
+def baseline_needs(task: str) -> str | None:
+    """Return the option without which a task has no baseline; None if it needs none.
+
+    Parameters
+    ----------
+    task
+        Its key.
+    """
+    from czbenchmarks.tasks._registry import TASK_REGISTRY
+
+    return "--baseline-orthologs" if "orthologs" in TASK_REGISTRY.get_task_info(task).baseline_params else None
+
+
 def uses_neighbors(task: str) -> bool:
     """Tell whether a task looks for nearest cells.
 
@@ -91,8 +112,11 @@ def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Par
         type=type_ if kind == "value" else click.STRING,
         multiple=_is_list(field.type) if kind == "value" else many,
         default=None,
-        metavar={"column": "COLUMN", "index": "REFERENCE", "organism": "NAME"}.get(kind),
-        hidden=kind == "table" or name in _WITHOUT_EFFECT,  # obs is always the data's; the client passes @obs
+        metavar={"column": "COLUMN", "index": "REFERENCE", "matrix": "REFERENCE", "organism": "NAME"}.get(
+            kind, "NAME" if name == "metrics" else None
+        ),
+        shell_complete=complete_metrics if name == "metrics" else None,
+        hidden=kind == "table" or name in _NOT_SHOWN,  # obs is always the data's; the client passes @obs
         help=_help(field, kind, many, task),
     )
 
@@ -103,6 +127,8 @@ def _help(field: TaskParameter, kind: str, many: bool, task: str) -> str:
         default = default_column(task, field.name) or _FROM_DATA.get(kind)
     elif isinstance(default, bool):
         default = str(default).lower()
+    elif isinstance(default, list):
+        default = ", ".join(map(str, default))
     text = _PLAINLY.get(field.name) or field.help_text or field.name
     if many and kind in ("column", "organism"):
         text += " Once per data set" + (", or once for all." if kind == "column" else ".")

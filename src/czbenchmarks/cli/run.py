@@ -108,8 +108,13 @@ def _task_command(name: str) -> click.Command:
 
 
 def _baseline_help(info: TaskInfo) -> str:
-    from .options import has_baseline
+    from .options import baseline_needs, has_baseline
 
+    if needed := baseline_needs(info.name):
+        return (
+            f"With {needed}, score a baseline too, or alone: the principal components of the counts of the genes "
+            "that all species share (variable genes, logged)."
+        )
     if info.baseline_params:
         return "Score a baseline too, or alone: the principal components of the counts (variable genes, logged)."
     if not has_baseline(info.name):
@@ -217,7 +222,7 @@ def _checking_options(info: TaskInfo) -> list[click.Parameter]:
         click.Option(
             ["--checks"],
             is_flag=True,
-            help="Also say what there is to doubt of the scores: scale, resolution, duplicates and donors across folds.",
+            help="Also say what to doubt of the scores: scale, resolution, duplicates or donors across folds.",
         ),
         click.Option(
             ["--supervised"],

@@ -227,7 +227,7 @@ class _Match:
         """Say what was matched, and what was left out."""
         found = int((self.positions >= 0).sum())
         logger.info(
-            "%s: %s of %s genes are in %s, %s by its column %s",
+            "%s: %s of %s genes are in %s, by %s and its column %s",
             data, f"{found:,}", f"{n:,}", table, self.source, self.heading,
         )  # fmt: skip
         for names, where in ((self.repeated, "the data"), (self.ambiguous, "the table of orthologues")):

@@ -1,4 +1,4 @@
-"""Log-normalised expression, read in blocks of cells; the genes that vary, and the scores of sets of genes.
+"""Log-normalised expression, read in blocks of cells; and the genes that vary.
 
 No copy of all expression is made, and csr stays csr: a block of cells is taken, logged, used and dropped. Borders of
 blocks follow from the data alone and sums are in double precision, so neither threads nor the memory budget change a
@@ -7,7 +7,6 @@ bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,6 @@ LARGEST_LOG = 50.0
 
 _ENTRIES = 1 << 20  # in a block
 _SUMS = 16  # by gene, held at a time
-_BINS = 25  # of genes of similar expression
 _NO_MEAN = 1e-12  # in place of 0, as scanpy divides by it
 _PERCENTILES = np.arange(10, 105, 5)
 
@@ -195,63 +193,3 @@ def dispersed_genes(found: Moments, n_genes: int) -> NDArray[np.bool_]:
     if not len(ranked):
         raise LookupError("no gene varies more than others")
     return np.asarray(score >= ranked[min(n_genes, len(ranked)) - 1])  # NaN is not
-
-
-def control_genes(
-    mean: NDArray[np.float64], genes: NDArray[np.int64], n_controls: int, seed: int
-) -> NDArray[np.int64]:
-    """Draw genes that are expressed like those of a set, `n_controls` for each of 25 bins that the set touches.
-
-    Bins hold equally many genes, by rank of their mean (Tirosh et al. 2016, doi:10.1126/science.aad0501, with the
-    draws of scanpy's ``score_genes``). Genes of the set are no controls.
-
-    Parameters
-    ----------
-    mean
-        Of every gene.
-    genes
-        Positions of the set.
-    n_controls
-        Drawn from each bin; all of a bin that has no more.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    Positions, sorted; none if all genes of the bins are in the set.
-    """
-    ranks = np.searchsorted(np.sort(mean), mean) + 1  # ties have the least of theirs
-    bins = ranks // max(1, round(len(mean) / (_BINS - 1)))
-    draws = np.random.RandomState(seed)
-    drawn = []
-    for one in np.unique(bins[genes]):
-        members = np.flatnonzero(bins == one)
-        if n_controls < len(members):
-            members = members[draws.choice(len(members), n_controls, replace=False)]
-        drawn.append(members)
-    return np.setdiff1d(np.concatenate(drawn), genes)
-
-
-def set_scores(
-    expression: Expression, rows: NDArray[np.int64], sets: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
-) -> NDArray[np.float64]:
-    """Return, for each cell and set, the mean of the set's genes less that of its controls.
-
-    Parameters
-    ----------
-    expression
-        n cells.
-    rows
-        Cells scored.
-    sets
-        Positions of the genes and of the controls of every set.
-    """
-    weights = np.zeros((expression.genes, len(sets)))
-    for column, (genes, controls) in enumerate(sets):
-        weights[genes, column] = 1 / len(genes)
-        weights[controls, column] = -1 / len(controls)
-
-    def score(block: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(expression.logged(block) @ weights)
-
-    return np.concatenate(map_blocks(score, expression.blocks(rows), "scores of gene sets"))

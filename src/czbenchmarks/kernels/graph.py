@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
@@ -137,6 +137,70 @@ def _pairs(matrix: Any) -> Iterator[tuple[int, int]]:
     )
 
 
+class CommunityGraph:
+    """A matrix of weights as a graph that igraph has made once, for communities at several resolutions.
+
+    Parameters
+    ----------
+    matrix
+        Symmetric n x n csr matrix of weights; every entry is an edge, so each pair counts twice.
+    flavor
+        ``"igraph"``: modularity in igraph. ``"leidenalg"``: the leidenalg package, on the directed graph.
+    """
+
+    def __init__(self, matrix: Any, flavor: str = "igraph") -> None:
+        self.matrix, self.flavor = matrix, flavor
+
+    @cached_property
+    def _graph(self) -> Any:
+        import igraph
+
+        return igraph.Graph(n=self.matrix.shape[0], edges=_pairs(self.matrix), directed=self.flavor == "leidenalg")
+
+    @cached_property
+    def _weights(self) -> Any:
+        # A memoryview gives igraph plain floats one by one: faster than an array, smaller than a list.
+        return memoryview(self.matrix.data.astype(np.float64))
+
+    def leiden(
+        self, seed: int, *, resolution: float = 1.0, n_iterations: int = 2, stream: Stream = "scanpy"
+    ) -> NDArray[np.int64]:
+        """Return the community of every cell; see ``leiden``."""
+        graph, weights = self._graph, self._weights
+        with work("Leiden communities"):
+            if self.flavor == "leidenalg":
+                import leidenalg
+
+                found = interruptible(
+                    lambda: leidenalg.find_partition(
+                        graph,
+                        leidenalg.RBConfigurationVertexPartition,
+                        weights=weights,
+                        n_iterations=n_iterations,
+                        seed=seed,
+                        resolution_parameter=resolution,
+                    )
+                )
+            else:
+                found = interruptible(lambda: _modularity(graph, weights, seed, resolution, n_iterations, stream))
+        return np.asarray(found.membership, dtype=np.int64)
+
+
+def _modularity(graph: Any, weights: Any, seed: int, resolution: float, n_iterations: int, stream: Stream) -> Any:
+    import random
+
+    import igraph
+
+    with _igraph_lock:  # igraph has one random source per process
+        igraph.set_random_number_generator(_IgraphRandom(seed) if stream == "scanpy" else random.Random(seed))
+        try:
+            return graph.community_leiden(
+                objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
+            )
+        finally:
+            igraph.set_random_number_generator(random)  # igraph's own default
+
+
 def leiden(
     matrix: Any,
     seed: int,
@@ -150,76 +214,17 @@ def leiden(
 
     Parameters
     ----------
-    matrix
-        Symmetric n x n csr matrix of weights; every entry is an edge, so each pair counts twice.
+    matrix, flavor
+        See ``CommunityGraph``, which serves several calls.
     seed
         Seed of a random source of its own; no global generator is touched.
     resolution
         Higher gives more communities.
     n_iterations
         Rounds of the algorithm; negative runs until nothing changes.
-    flavor
-        ``"igraph"``: modularity in igraph. ``"leidenalg"``: the leidenalg package, on the directed graph.
     stream
-        Random numbers of igraph: those that ``"scanpy"`` hands to it, or ``"python"``'s own generator, as scib-metrics.
-        Equal graphs give their partitions.
+        Which random numbers a seed gives igraph: those that scanpy hands to it, or those of Python's own generator, as
+        scib-metrics. Each is needed for the same partition as theirs on an equal graph.
     """
-    found = leiden_curve(matrix, seed, [resolution], n_iterations=n_iterations, flavor=flavor, stream=stream)
-    return found[0]
-
-
-def leiden_curve(
-    matrix: Any,
-    seed: int,
-    resolutions: Sequence[float],
-    *,
-    n_iterations: int = 2,
-    flavor: str = "igraph",
-    stream: Stream = "scanpy",
-) -> list[NDArray[np.int64]]:
-    """Return the communities at several resolutions, the random source begun anew for each.
-
-    Parameters
-    ----------
-    matrix, seed, n_iterations, flavor, stream
-        See ``leiden``; the graph is made once.
-    resolutions
-        One partition is found for each.
-    """
-    import igraph
-
-    graph = igraph.Graph(n=matrix.shape[0], edges=_pairs(matrix), directed=flavor == "leidenalg")
-    # A memoryview gives igraph plain floats one by one: faster than an array, smaller than a list.
-    weights: Any = memoryview(matrix.data.astype(np.float64))
-
-    def partition(resolution: float) -> Any:
-        if flavor == "leidenalg":
-            import leidenalg
-
-            return leidenalg.find_partition(
-                graph,
-                leidenalg.RBConfigurationVertexPartition,
-                weights=weights,
-                n_iterations=n_iterations,
-                seed=seed,
-                resolution_parameter=resolution,
-            )
-        import random
-
-        with _igraph_lock:  # igraph has one random source per process
-            igraph.set_random_number_generator(_IgraphRandom(seed) if stream == "scanpy" else random.Random(seed))
-            try:
-                return graph.community_leiden(
-                    objective_function="modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
-                )
-            finally:
-                igraph.set_random_number_generator(random)  # igraph's own default
-
-    several = len(resolutions) > 1  # of a single one nobody can tell how long it takes
-    with work("Leiden communities", len(resolutions) if several else None) as advance:
-        found = []
-        for resolution in resolutions:
-            membership = interruptible(partial(partition, resolution)).membership
-            found.append(np.asarray(membership, dtype=np.int64))
-            advance(1)
-    return found
+    graph = CommunityGraph(matrix, flavor)
+    return graph.leiden(seed, resolution=resolution, n_iterations=n_iterations, stream=stream)

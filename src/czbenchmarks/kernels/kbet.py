@@ -83,7 +83,7 @@ class LabelTest:
     search: str = ""
 
 
-def tests_by_label(
+def kbet_by_label(
     graph: Any, labels: NDArray[np.int64], batches: NDArray[np.int64], alpha: float, n_components: int
 ) -> list[LabelTest]:
     """Return the test of every label.
@@ -105,15 +105,15 @@ def tests_by_label(
 
     def visit(label: int) -> LabelTest:
         cells = members[label]
-        return label_test(graph[cells][:, cells], batches[cells], alpha, n_components)
+        return kbet_of_label(graph[cells][:, cells], batches[cells], alpha, n_components)
 
     largest_first = sorted(range(len(members)), key=lambda label: -len(members[label]))
     found = map_blocks(visit, largest_first, "kBET of the labels", cost=lambda label: float(len(members[label])))
     return [test for _, test in sorted(zip(largest_first, found, strict=True), key=lambda pair: pair[0])]
 
 
-def label_test(graph: Any, batches: NDArray[np.int64], alpha: float, n_components: int) -> LabelTest:
-    """Test one label; parameters as in `tests_by_label`, of the cells of this label."""
+def kbet_of_label(graph: Any, batches: NDArray[np.int64], alpha: float, n_components: int) -> LabelTest:
+    """Test one label; parameters as in `kbet_by_label`, of the cells of this label."""
     from scipy.sparse.csgraph import connected_components
 
     batches = np.unique(batches, return_inverse=True)[1]

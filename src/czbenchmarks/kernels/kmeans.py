@@ -54,13 +54,13 @@ def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    # The sums over cells and dimensions are taken in the precision of the points: double.
-    points = X - X.mean(axis=0, dtype=np.float64)
+    # Sums are taken in the precision of the points, and in an order that follows their layout.
+    points = np.ascontiguousarray(X, dtype=np.float64)
+    points = points - points.mean(axis=0)
     largest = float(np.abs(points).max(initial=0.0))
     if largest == 0:
         return [KMeansStart(np.zeros(len(X), dtype=np.int64), 1, 0.0, 0) for _ in range(starts)]
     points /= 2.0 ** np.ceil(np.log2(largest))  # a power of two: dividing rounds nothing
-    points = np.ascontiguousarray(points)
     total = float((points**2).sum())
 
     def run(seed: int) -> KMeansStart:

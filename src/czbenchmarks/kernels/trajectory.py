@@ -33,8 +33,10 @@ def largest_component(graph: Any) -> NDArray[np.int64]:
     return np.flatnonzero(part == np.argmax(np.bincount(part)))
 
 
-def transitions(graph: Any) -> Any:
-    """Return the symmetric form of the transitions of a random walk, freed of the density of the cells.
+def transitions(graph: Any) -> tuple[Any, NDArray[np.float64]]:
+    """Return the symmetric form of the transitions of a random walk freed of the density of the cells.
+
+    Beside it the eigenvector of its eigenvalue 1, which is that of the walk's stationary state.
 
     Parameters
     ----------
@@ -46,24 +48,25 @@ def transitions(graph: Any) -> Any:
     weights = graph.astype(np.float64)
     density = sp.diags(1 / np.asarray(weights.sum(axis=0)).ravel())
     kernel = density @ weights @ density
-    scale = sp.diags(1 / np.sqrt(np.asarray(kernel.sum(axis=0)).ravel()))
-    return (scale @ kernel @ scale).tocsr()
+    root = np.sqrt(np.asarray(kernel.sum(axis=0)).ravel())
+    scale = sp.diags(1 / root)
+    return (scale @ kernel @ scale).tocsr(), root / np.sqrt((root**2).sum())
 
 
 def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the `k` largest eigenvalues below the trivial 1, the largest first, and their eigenvectors as columns.
+    """Return the largest eigenvalues of the transitions, the stationary 1 first, and their eigenvectors as columns.
 
     Parameters
     ----------
     graph
         As `transitions` takes it, connected.
     k
-        At most n - 1.
+        How many beside the stationary one; at most n - 1.
     """
     import scipy.linalg
     import scipy.sparse.linalg
 
-    matrix = transitions(graph)
+    matrix, stationary = transitions(graph)
     n = matrix.shape[0]
     with work("diffusion components"), one_blas_thread():
         if n <= max(_FULL, 3 * k):
@@ -72,19 +75,19 @@ def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArr
             start = np.random.RandomState(_START).uniform(-1, 1, n)
             values, vectors = scipy.sparse.linalg.eigsh(matrix, k=k + 1, which="LA", v0=start)
     order = np.argsort(values)[::-1][1:]
-    return values[order], vectors[:, order]
+    return np.append(1.0, values[order]), np.column_stack([stationary, vectors[:, order]])
 
 
 def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
     """Return the candidate that is farthest out in most of some diffusion components.
 
     In each component the candidates lie, on average, on one side of the mean of all cells; the one farthest out on
-    that side gets its vote. Where votes tie, that of the first component decides.
+    that side gets its vote. Where votes tie, that of the first component past the stationary one decides.
 
     Parameters
     ----------
     vectors
-        n x components.
+        n x components, the stationary one first.
     candidates
         Positions of cells, at least one.
     """
@@ -93,7 +96,7 @@ def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> in
         own = component[candidates]
         below = own.mean() < component.mean()
         votes.append(int(candidates[np.argmin(own) if below else np.argmax(own)]))
-    return max(votes, key=votes.count)  # the first of those with most
+    return max([*votes[1:], votes[0]], key=votes.count)  # the first of those with most
 
 
 def diffusion_pseudotime(
@@ -104,11 +107,11 @@ def diffusion_pseudotime(
     Parameters
     ----------
     values, vectors
-        As `diffusion_components` gives them.
+        As `diffusion_components` gives them; the stationary one does not count.
     root
         Position of a cell.
     """
-    moved = (vectors - vectors[root]) * (values / np.maximum(1 - values, np.finfo(np.float64).eps))
-    distance = np.sqrt((moved**2).sum(axis=1))
+    weights = values[1:] / np.maximum(1 - values[1:], np.finfo(np.float64).eps)
+    distance = np.sqrt((((vectors[:, 1:] - vectors[root, 1:]) * weights) ** 2).sum(axis=1))
     most = distance.max()
     return np.asarray(np.round(distance / most, 9) if most > 0 else distance)  # rounding decides what is beyond

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import matrix, whole
+from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
 from czbenchmarks.kernels.stored import StoredMatrix
@@ -73,6 +74,21 @@ def reference_components(unintegrated: Any) -> Representation:
         return Representation(project(values, REFERENCE_COMPONENTS))
 
     return given.once(("reference components", REFERENCE_COMPONENTS), make)
+
+
+def all_at_one_place(embedding: Representation, neighbors: Neighbors) -> bool:
+    """Tell whether the lists hold the first few rows only: all cells have the same coordinates, and there are more.
+
+    What is counted among such neighbours says how the rows were ordered, and nothing else.
+
+    Parameters
+    ----------
+    embedding, neighbors
+        n cells, and their lists.
+    """
+    if neighbors.k >= embedding.n or neighbors.distances.any():
+        return False
+    return bool((embedding.array == embedding.array[0]).all())
 
 
 def sampled(

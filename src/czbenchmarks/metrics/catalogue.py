@@ -19,6 +19,14 @@ _HERE = "czbenchmarks.metrics"
 
 _INF = float("inf")
 _MACRO = "binary for two classes, else the plain mean over classes"
+_LISI = "Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0"
+_CILISI = "Andreatta et al. 2024, doi:10.1038/s41467-024-45240-z"
+_KSIM = "Li et al. 2020, doi:10.1038/s41592-020-0905-x"
+_PRESERVED = "Venna and Kaski 2001, doi:10.1007/3-540-44668-0_68; 2006, doi:10.1016/j.neunet.2006.05.014"
+_COPY = (
+    "a copy of uncorrected data scores 1, and taking batches out lowers it (of embeddings in general: Chari and Pachter "
+    "2023, doi:10.1371/journal.pcbi.1011288)"
+)
 _SOKOLOVA = "Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002"
 # What the scores of classifiers share, whoever averages them: chance, pitfall, source.
 _OF_CLASSIFIERS: dict[str, tuple[float | str, str, str]] = {
@@ -226,6 +234,103 @@ class MetricType(Enum):
     # Isolated labels and other silhouettes.
 
     # LISI and what counts neighbours.
+    CLISI = "clisi", declare(
+        f"{_HERE}.lisi:clisi", needs="X labels", tags="embedding",
+        range=(0, 1), best=1, about="Half of the cells or more have neighbours of one label only, nearly.",
+        reference=f"{_LISI}; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="(labels - effective number of labels) / (labels - 1), or a little more: 0.2 to 0.4 for four labels of "
+        "similar size, near 1 where one label dominates",
+        pitfalls="It is a median, and saturates: 1 as soon as half of the cells are among their own, whatever happens "
+        "to rare labels (Maan et al. 2024, doi:10.1038/s41587-023-02097-9); read its table by label.",
+        part="bio", scib_name="cLISI", neighbors=90, cost="90 nearest cells",
+    )  # fmt: skip
+    ILISI = "ilisi", declare(
+        f"{_HERE}.lisi:ilisi", needs="X batch", tags="integration",
+        range=(0, 1), best=1, about="Around half of the cells or more all batches are neighbours, equally.",
+        reference=f"{_LISI}; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="about the best there is: 0.8 for three batches of equal size, less where sizes differ",
+        pitfalls="Merging cell types does not lower it, and cell types that occur in some batches only do "
+        "(Andreatta et al. 2024, doi:10.1038/s41467-024-45240-z); see cilisi.",
+        part="batch", scib_name="iLISI", neighbors=90, cost="90 nearest cells",
+    )  # fmt: skip
+    CILISI = "cilisi", declare(
+        f"{_HERE}.lisi:cilisi", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Inside each cell type, all its batches are neighbours, equally; mean over cells.",
+        reference=_CILISI,
+        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types have few cells",
+        pitfalls="It looks at each type alone, so types that lie on top of each other cost nothing, and common types "
+        "decide it; read it beside a score of the labels, and cilisi_means.",
+        part="batch", cost="90 nearest cells inside each label",
+    )  # fmt: skip
+    CILISI_MEANS = "cilisi_means", declare(
+        f"{_HERE}.lisi:cilisi_means", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Inside each cell type, all its batches are neighbours, equally; mean over types.",
+        reference=_CILISI,
+        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types have few cells",
+        pitfalls="It looks at each type alone, so types that lie on top of each other cost nothing, and a type of ten "
+        "cells weighs as much as one of ten thousand.",
+        part="batch", cost="90 nearest cells inside each label",
+    )  # fmt: skip
+    KSIM = "ksim", declare(
+        f"{_HERE}.neighbors:ksim", needs="X labels", tags="embedding",
+        range=(0, 1), best=1, about="Most of the 25 nearest cells, the cell itself one of them, have the cell's label.",
+        reference=_KSIM,
+        chance="(1 + 24 s) / 25, s the sum of the squared label shares",
+        pitfalls="Common labels decide it (knn_purity weighs every label the same and leaves the cell itself out), and "
+        "a label of fewer than 25 cells cannot reach 1.",
+        part="bio", neighbors=25, cost="25 nearest cells",
+    )  # fmt: skip
+    KSIM_ACCEPTANCE = "ksim_acceptance", declare(
+        f"{_HERE}.neighbors:ksim_acceptance", needs="X labels", tags="embedding",
+        range=(0, 1), best=1, about="Most cells have at least 23 cells of their label among the 25 nearest.",
+        reference=_KSIM,
+        chance="about 0, unless one label dominates: 0.6 where it has nine cells in ten",
+        pitfalls="A threshold: a label kept together but for a few strangers around each cell can score 0, and one of "
+        "fewer than 23 cells always does.",
+        part="bio", neighbors=25, cost="25 nearest cells",
+    )  # fmt: skip
+    KNN_PURITY = "knn_purity", declare(
+        f"{_HERE}.neighbors:knn_purity", needs="X labels", tags="embedding",
+        range=(0, 1), best=1, about="The 30 nearest other cells have the cell's label, on average in every label.",
+        reference="shares of neighbours as in the nearest-neighbour rule, Cover and Hart 1967, "
+        "doi:10.1109/TIT.1967.1053964",
+        chance="1 over the number of labels, whatever their sizes",
+        pitfalls="Every label weighs the same, so a few rare cells move it much, and a label of fewer than 31 cells "
+        "cannot reach 1; ksim weighs every cell the same and counts the cell itself.",
+        part="bio", neighbors=31, cost="30 nearest cells",
+    )  # fmt: skip
+    GRAPH_CONNECTIVITY = "graph_connectivity", declare(
+        f"{_HERE}.neighbors:graph_connectivity", needs="X labels", tags="integration",
+        range=(0, 1), best=1, about="Most cells of a label reach each other along neighbour lists, inside the label.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="more with fewer and larger labels: 0.5 to 0.6 seen for four labels, 0.1 for twenty",
+        pitfalls="Strong connection is stricter than the published score, which takes edges both ways: a cell that is "
+        "in nobody's list counts as a part of its own. Labels that lie on top of each other may still be whole.",
+        part="batch", scib_name="Graph connectivity", neighbors=15, cost="15 nearest cells",
+    )  # fmt: skip
+    GRAPH_CONNECTIVITY_WEAK = "graph_connectivity_weak", declare(
+        f"{_HERE}.neighbors:graph_connectivity_weak", needs="X labels", tags="integration",
+        range=(0, 1), best=1, about="Most cells of a label are connected by neighbours, in either direction, inside it.",
+        reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
+        chance="high: 0.9 and more seen for four labels in many dimensions, 0.3 for twenty",
+        pitfalls="Large labels are connected by chance, so it tells bad embeddings apart, not good ones; a single "
+        "bridge joins two parts.",
+        part="batch", neighbors=15, cost="15 nearest cells",
+    )  # fmt: skip
+    TRUSTWORTHINESS = "trustworthiness", declare(
+        f"{_HERE}.preservation:trustworthiness", needs="X unintegrated", tags="embedding",
+        range=(0, 1), best=1, about="Nearest cells in the embedding were near before integration.",
+        reference=_PRESERVED,
+        chance=0.5, pitfalls=f"It keeps to the data before integration, batches included: {_COPY}.",
+        neighbors=16, draws=True, cost="ranks of 2,000 cells among all, of all cells up to 5,000",
+    )  # fmt: skip
+    CONTINUITY = "continuity", declare(
+        f"{_HERE}.preservation:continuity", needs="X unintegrated", tags="embedding",
+        range=(0, 1), best=1, about="Cells nearest before integration are near in the embedding.",
+        reference=_PRESERVED,
+        chance=0.5, pitfalls=f"Merging everything costs little, and batches are part of what it keeps to: {_COPY}.",
+        neighbors=16, draws=True, cost="ranks of 2,000 cells among all, of all cells up to 5,000",
+    )  # fmt: skip
 
     # kBET, principal component regression, sBEE.
     KBET = "kbet", declare(
@@ -248,6 +353,34 @@ class MetricType(Enum):
         "embedding; the scores within labels do not have this fault (Luecken et al. 2022, "
         "doi:10.1038/s41592-021-01336-8).",
         part="batch", neighbors=25, cost="25 nearest cells",
+    )  # fmt: skip
+    PCR = "pcr", declare(
+        f"{_HERE}.regression:pcr", needs="X batch", tags="integration",
+        range=(0, 1), best=0, about="The batch explains little of the variance of the embedding.",
+        reference="Büttner et al. 2019, doi:10.1038/s41592-018-0254-1",
+        chance="about the best there is: (batches - 1) / (cells - 1)",
+        pitfalls="Biology that differs between batches counts as their effect, and only where the means of the batches "
+        "lie is seen: batches that surround each other score 0.",
+        part="batch", cost="two passes over the embedding",
+    )  # fmt: skip
+    PCR_COMPARISON = "pcr_comparison", declare(
+        f"{_HERE}.regression:pcr_comparison", needs="X batch unintegrated", tags="integration",
+        range=(0, 1), best=1, about="The batch explains much less of the variance than before integration.",
+        reference="Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; Luecken et al. 2022, "
+        "doi:10.1038/s41592-021-01336-8",
+        chance="about the best there is: noise has no batches; 0 for the data before integration",
+        pitfalls="Noise scores near 1, and where the batch explained little before, the share turns on a few cells; "
+        "read it beside what was explained before, which the details hold.",
+        part="batch", scib_name="PCR comparison", cost="two passes over both matrices",
+    )  # fmt: skip
+    SBEE = "sbee", declare(
+        f"{_HERE}.sbee:sbee", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Within each label batches mix around the cells and lie no farther than their own.",
+        reference="single-cell Batch Effect Evaluator, https://github.com/tastanlab/sBEE",
+        chance="high: 0.6 to 0.9, less with labels of few cells, whose neighbours are of other labels",
+        pitfalls="Noise scores high, and a label in one batch counts 1 although nothing was mixed; read it beside a "
+        "score of the labels.",
+        part="batch", neighbors=90, cost="distances between all pairs of cells within a label", draws=True,
     )  # fmt: skip
 
     # What needs expression, or a reference: scGraph, cell cycle, variable genes, trajectory.

@@ -8,7 +8,7 @@ import numpy as np
 
 from czbenchmarks._check import Labels, listing, whole
 from czbenchmarks._check import labels as _labels
-from czbenchmarks.kernels.kbet import LabelTest, neighbor_p_values, tests_by_label
+from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
 from ._inputs import represent
 from .types import Measurement, Units
@@ -73,7 +73,7 @@ def kbet(
         return connectivities(neighbors)
 
     graph = embedding.once(("connectivities", k), make)
-    found = tests_by_label(graph, groups.codes, batches.codes, alpha, n_components)
+    found = kbet_by_label(graph, groups.codes, batches.codes, alpha, n_components)
     return _mean_over_labels(found, groups, {"n_neighbors": k, **neighbors.facts()})
 
 

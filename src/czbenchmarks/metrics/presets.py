@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from czbenchmarks._check import unknown
-
 from .catalogue import MetricType
 
 PUBLISHED, ALL = "published", "all"
@@ -80,6 +78,8 @@ def find(name: str) -> Preset | MetricType:
         row = metric.declaration
         if wanted in {_loose(metric.value), _loose(metric.name), *([_loose(row.scib_name)] if row.scib_name else [])}:
             return metric
+    from czbenchmarks._check import unknown  # it needs NumPy, which listing does not
+
     raise ValueError(unknown("Metric", name, [*PRESETS, *(metric.value for metric in MetricType)]))
 
 

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Literal, Optional, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,18 @@ class Units:
         What names each unit.
     values
         One value per unit, NaN where it has none; None where the score is not made of unit values. The score is their
-        mean, or a mean of means over labels or folds, before any clipping.
+        mean (or a mean of means over labels or folds) before any clipping, or what `summary` says.
     columns
         What else is known per unit, as arrays of the same length (true and predicted label, fold, …).
+    summary
+        ``"mean"``, or ``"median"`` where the score is the median of the values that are not NaN.
     """
 
     kind: str
     ids: NDArray[Any]
     values: NDArray[np.float64] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    summary: Literal["mean", "median"] = "mean"
 
 
 @dataclass(frozen=True)

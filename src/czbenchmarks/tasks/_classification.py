@@ -188,12 +188,12 @@ def _mcc(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
     """Correlation of true and predicted labels as indicators; NaN if one of them is constant."""
     n, size = len(true), int(max(true.max(), predicted.max())) + 1
     cells, called = (np.bincount(codes, minlength=size) for codes in (true, predicted))
-    # Counts of pairs of cells are whole numbers below 2**63; their product is not.
+    # Whole numbers of any size: the product of two counts of pairs does not fit 64 bits.
     spread_true, spread_predicted = n * n - int(cells @ cells), n * n - int(called @ called)
     if not spread_true or not spread_predicted:
         return math.nan
     together = n * int((true == predicted).sum()) - int(cells @ called)
-    return together / (math.sqrt(spread_true) * math.sqrt(spread_predicted))
+    return max(-1.0, min(1.0, together / math.sqrt(spread_true * spread_predicted)))
 
 
 def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArray[np.int64]) -> float:
@@ -214,6 +214,39 @@ def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArra
     n = n_positive[both].astype(np.float64)
     above = np.where(positive[:, both], ranks, 0.0).sum(axis=0) - n * (n + 1) / 2
     return float(np.mean(above / (n * (len(positive) - n))))
+
+
+def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType]) -> tuple[dict[str, MetricType], ...]:
+    """Return the scores that a task input's `metrics` ask for, of each family of metrics.
+
+    Parameters
+    ----------
+    names
+        Names of metrics and presets.
+    task
+        The task's name, for a refusal.
+    *families
+        Metrics by score: those of folds, those of one test.
+
+    Raises
+    ------
+    ValueError
+        If a name stands for no score of the task.
+    """
+    known = [metric for family in families for metric in family.values()]
+    published = [family[score] for family in families for score in _PUBLISHED]
+    wanted: set[MetricType] = set()
+    for name in names:
+        one = find(name)
+        if isinstance(one, MetricType):
+            some = [one]
+        else:
+            some = published if one is PRESETS[PUBLISHED] else known if one is PRESETS[ALL] else one.metrics
+        if not set(some) & set(known):
+            available = [PUBLISHED, ALL, *(metric.value for metric in known)]
+            raise ValueError(unknown("Metric", name, available, f"is no score of the task {task!r}"))
+        wanted |= set(some)
+    return tuple({score: one for score, one in family.items() if one in wanted} for family in families)
 
 
 def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType]) -> tuple[dict[str, MetricType], ...]:

@@ -169,7 +169,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
     seed
         Seed of the decomposition.
     """
-    embedding = represent(_single_precision(counts), "expression_data", keep_sparse=True)
+    embedding = represent(single_precision(counts), "expression_data", keep_sparse=True)
     checked = embedding.values
     least = checked.data.min(initial=0) if hasattr(checked, "toarray") else checked.min()
     if least < 0:
@@ -193,7 +193,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         ) from error
 
 
-def _single_precision(counts: Any) -> Any:
+def single_precision(counts: Any) -> Any:
     """Return whole numbers as float32, which holds counts exactly; anything else as it is, to be checked."""
     kind = getattr(getattr(counts, "dtype", None), "kind", "")
     if kind not in ("i", "u", "b"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List, NoReturn, Optional
+from typing import Annotated, Any, List, Optional
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,8 +17,9 @@ from czbenchmarks.types import ListLike
 
 from .._fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
 from .._metrics import MetricsField, most_neighbors
-from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
+from ..task import TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
+from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
 from ._several import labels_of, rename
 
 
@@ -57,7 +58,7 @@ class CrossSpeciesIntegrationOutput(TaskOutput):
     species: ListLike
 
 
-class CrossSpeciesIntegrationTask(Task):
+class CrossSpeciesIntegrationTask(OrthologBaselineTask):
     """Task for evaluating cross-species integration quality.
 
     Entropy of the species around each cell, and the silhouette of species within labels, over all data sets together.
@@ -66,8 +67,7 @@ class CrossSpeciesIntegrationTask(Task):
     display_name = "Cross-species Integration"
     description = "Evaluate cross-species integration quality using various integration metrics."
     input_model = CrossSpeciesIntegrationTaskInput
-    baseline_model = NoBaselineInput
-    requires_multiple_datasets = True
+    baseline_model = OrthologBaselineInput
     draws_nothing = True
     _accepts_representation = True
 
@@ -107,14 +107,3 @@ class CrossSpeciesIntegrationTask(Task):
             "max_cells": task_input.max_cells,
         }
         return self.scores(task_input, [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE], arguments)
-
-    def compute_baseline(
-        self,
-        expression_data: CellRepresentation,
-        baseline_input: Optional[NoBaselineInput] = None,  # type: ignore[override]
-    ) -> NoReturn:
-        """Raise: standard preprocessing does not apply across species."""
-        raise NotImplementedError(
-            "Baseline not implemented for cross-species integration: genes differ between species; "
-            "score an embedding of your own instead."
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Annotated, Any, Dict, List, Literal, NoReturn, Optional, Sequence
+from typing import Annotated, Any, Dict, List, Literal, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
 from .._folds import split
 from .._metrics import MetricsField
 from ..constants import N_FOLDS
-from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
-from ..types import CellRepresentation
+from ..task import TaskInput, TaskOutput, represent
 from ..utils import aggregate_cells_to_samples
+from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
 from ._several import labels_of, rename
 
 
@@ -99,7 +99,7 @@ class CrossSpeciesLabelPredictionOutput(TaskOutput):
     _details: Optional[Dict[str, Any]] = PrivateAttr(default=None)
 
 
-class CrossSpeciesLabelPredictionTask(Task):
+class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
     """Task for cross-species label prediction evaluation.
 
     For each ordered pair of data sets, three classifiers learn on one and are tested on the other; within each data
@@ -110,8 +110,7 @@ class CrossSpeciesLabelPredictionTask(Task):
     display_name = "cross-species label prediction"
     description = "Evaluate cross-species label prediction performance using multiple classifiers."
     input_model = CrossSpeciesLabelPredictionTaskInput
-    baseline_model = NoBaselineInput
-    requires_multiple_datasets = True
+    baseline_model = OrthologBaselineInput
     _accepts_representation = True
 
     def _run_task(
@@ -219,17 +218,6 @@ class CrossSpeciesLabelPredictionTask(Task):
         """Return the scores asked for: of folds, and of one data set on another."""
         names, families = task_input.metrics, (classification.MEAN_FOLD, classification.SINGLE)
         return classification.chosen(names, self.display_name, *families)
-
-    def compute_baseline(
-        self,
-        expression_data: CellRepresentation,
-        baseline_input: Optional[NoBaselineInput] = None,  # type: ignore[override]
-    ) -> NoReturn:
-        """Raise: preprocessing is a matter of each species."""
-        raise NotImplementedError(
-            "Baseline not implemented for cross-species label prediction: genes differ between species; "
-            "score an embedding of your own instead."
-        )
 
 
 def _nothing(name: str, params: Dict[str, Any], reason: str) -> classification.Scored:

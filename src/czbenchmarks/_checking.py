@@ -40,18 +40,19 @@ class Checking:
             raise ValueError("`donors` must come with the checks that use them; pass checks=True (--checks).")
         return cls(checks, tuple(names), donors)
 
+    def refuse(self, embeddings: Iterable[str], n_data_sets: int) -> None:
+        """Refuse names that no embedding has, and checks of several data sets; before anything is scored."""
+        for name in self.supervised:
+            if name not in embeddings:
+                raise ValueError(_check.unknown("Embedding", name, embeddings, "(`supervised`) is not scored"))
+        if n_data_sets > 1 and (self.wanted or self.supervised):
+            raise ValueError("`checks` must be asked for with one data set, got several; check them one by one.")
+
     def run(
         self, plans: list[Plan], embeddings: Mapping[str, list[Representation]], cells: list[Cells], seed: int
     ) -> list[CheckResult]:
         """Return what the checks say of every embedding; what an embedding was declared to be is always said."""
-        for name in self.supervised:
-            if name not in embeddings:
-                raise ValueError(_check.unknown("Embedding", name, embeddings, "(`supervised`) is not scored"))
         found: list[CheckResult] = []
-        if len(cells) > 1:
-            if self.wanted or self.supervised:
-                raise ValueError("`checks` must be asked for with one data set, got several; check them one by one.")
-            return found
         if not self.wanted and not self.supervised:
             return found
         inputs = _Inputs.of(plans, cells[0], self.donors)

@@ -161,6 +161,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         cells, kept = cut(everything, found)
         plans, failures = plan_all(wanted, cells)
         given = given_neighbors(asked.neighbors, cells)
+        asked.checking.refuse(found, len(sources))
         embeddings = represent_all(found, kept, asked.neighbors, given)
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
     baselines = Baselines(cells, most, asked.expression, asked.neighbors) if asked.baseline else None

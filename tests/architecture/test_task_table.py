@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from czbenchmarks._lazy import load
@@ -33,4 +35,5 @@ def test_every_built_in_task_has_a_row():
 
 
 def _subclasses(cls: type) -> set[type]:
-    return {cls, *(inner for sub in cls.__subclasses__() for inner in _subclasses(sub))} - {Task}
+    found = {cls, *(inner for sub in cls.__subclasses__() for inner in _subclasses(sub))}
+    return {one for one in found if not inspect.isabstract(one)}

@@ -20,6 +20,9 @@ ROWS = {metric: metric.declaration for metric in MetricType}
 OF_EMBEDDING = [metric for metric, row in ROWS.items() if "X" in row.needs]
 names = pytest.mark.parametrize("metric", MetricType, ids=lambda metric: metric.name)
 embedding_metrics = pytest.mark.parametrize("metric", OF_EMBEDDING, ids=lambda metric: metric.name)
+labelled_metrics = pytest.mark.parametrize(
+    "metric", [m for m in OF_EMBEDDING if {"labels", "batch"} & {*ROWS[m].needs}], ids=lambda metric: metric.name
+)
 
 
 def plain(found: Any) -> float:
@@ -231,7 +234,7 @@ def test_label_container_does_not_matter(metric, name, container):
 
 
 @pytest.mark.parametrize("kind", [list, np.asarray, pd.Series, pd.Categorical], ids=lambda kind: kind.__name__)
-@embedding_metrics
+@labelled_metrics
 def test_booleans_are_labels(metric, kind):
     given = arguments(metric)
     name = "batch" if "batch" in given else "labels"

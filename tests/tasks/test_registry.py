@@ -2,6 +2,7 @@ import pytest
 
 from czbenchmarks.tasks import TASK_REGISTRY, ClusteringTask, ClusteringTaskInput
 from czbenchmarks.tasks._registry import _BUILT_IN, key_of
+from czbenchmarks.tasks.single_cell._orthologs import OrthologBaselineInput
 from czbenchmarks.tasks.task import NoBaselineInput, PCABaselineInput
 
 # As cz-benchmarks 0.15.1 lists them.
@@ -73,7 +74,8 @@ def test_inputs_are_built_from_keywords():
         assert type(built) is ClusteringTaskInput
         assert (built.n_iterations, built.input_labels) == (5, ["a", "b"])
     assert TASK_REGISTRY.validate_baseline_inputs("clustering", {"n_pcs": 7}) == PCABaselineInput(n_pcs=7)
-    assert TASK_REGISTRY.validate_baseline_inputs("cross-species_integration", {}) == NoBaselineInput()
+    assert TASK_REGISTRY.validate_baseline_inputs("perturbation_expression_prediction", {}) == NoBaselineInput()
+    assert TASK_REGISTRY.validate_baseline_inputs("cross-species_integration", {}) == OrthologBaselineInput()
     assert ClusteringTask.baseline_model is PCABaselineInput
     with pytest.raises(ValueError, match=r"Invalid model_type 'zz'"):
         TASK_REGISTRY.validate_and_build_inputs("clustering", "zz", {})

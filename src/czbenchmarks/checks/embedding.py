@@ -187,7 +187,9 @@ def resolution_curve_spread(
     """
     from czbenchmarks.metrics.communities import resolution_curve
 
-    rows = resolution_curve(X, labels, sorted({*resolutions, 1.0}), seeds)
+    embedding = represent(X, "X")
+    at_least_two(checked_labels(labels, "labels", embedding.n), "labels")
+    rows = resolution_curve(embedding, labels, sorted({*resolutions, 1.0}), seeds)
     table = []
     for resolution in sorted({row["resolution"] for row in rows}):
         some = [row for row in rows if row["resolution"] == resolution]

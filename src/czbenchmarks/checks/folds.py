@@ -41,6 +41,7 @@ def near_duplicates_across_folds(
     A pair of cells is a near-duplicate if their distance is at most `nearer_than` times the median distance of a cell
     to its nearest other cell (duplicates, at distance 0, left out of the median). A classifier that remembers is right
     on the test cells that have one of the same label in training, whatever the embedding is worth.
+    Where half of the cells or more have a twin that is near and not the same, the median is that of twins: they pass.
 
     Parameters
     ----------

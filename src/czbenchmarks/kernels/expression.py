@@ -108,6 +108,10 @@ class Moments:
     variance: NDArray[np.float64]
     cells: NDArray[np.int64]
 
+    def of(self, genes: NDArray[Any]) -> Moments:
+        """Return those of some genes."""
+        return Moments(self.mean[genes], self.variance[genes], self.cells[genes])
+
 
 def moments(expression: Expression, rows: NDArray[np.int64], *, unlogged: bool = False) -> Moments:
     """Return the moments of every gene.

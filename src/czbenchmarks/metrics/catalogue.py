@@ -24,8 +24,8 @@ _CILISI = "Andreatta et al. 2024, doi:10.1038/s41467-024-45240-z"
 _KSIM = "Li et al. 2020, doi:10.1038/s41592-020-0905-x"
 _PRESERVED = "Venna and Kaski 2001, doi:10.1007/3-540-44668-0_68; 2006, doi:10.1016/j.neunet.2006.05.014"
 _COPY = (
-    "a copy of uncorrected data scores 1, and taking batches out lowers it (of embeddings in general: Chari and Pachter "
-    "2023, doi:10.1371/journal.pcbi.1011288)"
+    "a copy of uncorrected data scores 1, and taking batches out lowers it (of embeddings in general: Chari and "
+    "Pachter 2023, doi:10.1371/journal.pcbi.1011288)"
 )
 _SOKOLOVA = "Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002"
 # What the scores of classifiers share, whoever averages them: chance, pitfall, source.
@@ -257,7 +257,7 @@ class MetricType(Enum):
         f"{_HERE}.lisi:cilisi", needs="X labels batch", tags="integration",
         range=(0, 1), best=1, about="Inside each cell type, all its batches are neighbours, equally; mean over cells.",
         reference=_CILISI,
-        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types have few cells",
+        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types are small",
         pitfalls="It looks at each type alone, so types that lie on top of each other cost nothing, and common types "
         "decide it; read it beside a score of the labels, and cilisi_means.",
         part="batch", cost="90 nearest cells inside each label",
@@ -266,7 +266,7 @@ class MetricType(Enum):
         f"{_HERE}.lisi:cilisi_means", needs="X labels batch", tags="integration",
         range=(0, 1), best=1, about="Inside each cell type, all its batches are neighbours, equally; mean over types.",
         reference=_CILISI,
-        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types have few cells",
+        chance="about the best there is: 0.8 for batches of equal size, less where sizes differ or types are small",
         pitfalls="It looks at each type alone, so types that lie on top of each other cost nothing, and a type of ten "
         "cells weighs as much as one of ten thousand.",
         part="batch", cost="90 nearest cells inside each label",
@@ -310,7 +310,7 @@ class MetricType(Enum):
     )  # fmt: skip
     GRAPH_CONNECTIVITY_WEAK = "graph_connectivity_weak", declare(
         f"{_HERE}.neighbors:graph_connectivity_weak", needs="X labels", tags="integration",
-        range=(0, 1), best=1, about="Most cells of a label are connected by neighbours, in either direction, inside it.",
+        range=(0, 1), best=1, about="Most cells of a label are joined by neighbour lists, taken both ways, in the label.",
         reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
         chance="high: 0.9 and more seen for four labels in many dimensions, 0.3 for twenty",
         pitfalls="Large labels are connected by chance, so it tells bad embeddings apart, not good ones; a single "
@@ -328,7 +328,7 @@ class MetricType(Enum):
         f"{_HERE}.preservation:continuity", needs="X unintegrated", tags="embedding",
         range=(0, 1), best=1, about="Cells nearest before integration are near in the embedding.",
         reference=_PRESERVED,
-        chance=0.5, pitfalls=f"Merging everything costs little, and batches are part of what it keeps to: {_COPY}.",
+        chance=0.5, pitfalls=f"Strangers brought among neighbours hardly lower it, and batches are kept too: {_COPY}.",
         neighbors=16, draws=True, cost="ranks of 2,000 cells among all, of all cells up to 5,000",
     )  # fmt: skip
 

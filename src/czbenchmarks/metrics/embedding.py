@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from czbenchmarks._check import Labels
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
 from ._inputs import represent, sampled
@@ -55,11 +58,54 @@ def silhouette_label(
     counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
     weights = np.full(embedding.n, 1 / embedding.n)
     sample = sampled(embedding, groups.codes, weights, max_cells, random_seed)
-    values = silhouette_samples(embedding.array, groups.codes, rows=sample.rows if sample else None)
+    if sample is None:
+        values = label_silhouettes(embedding, groups.codes)
+    else:
+        values = silhouette_samples(embedding.array, groups.codes, rows=sample.rows)
     if rescale:
         values = (values + 1) / 2
     if sample is None:
-        return Measurement(float(values.mean()), None, Units("cell", groups.ids, values), counts)
+        table = by_label(groups, groups.codes, values)
+        return Measurement(float(values.mean()), None, Units("cell", groups.ids, values), counts, {}, table)
     mean, error = sample.mean(values)
     details = {"estimated_from": len(values), "standard_error": error}
-    return Measurement(mean, None, Units("cell", groups.ids[sample.rows], values), counts, details)
+    # Within a label every cell is drawn alike, so the plain mean estimates that of the label.
+    table = by_label(groups, groups.codes[sample.rows], values)
+    return Measurement(mean, None, Units("cell", groups.ids[sample.rows], values), counts, details, table)
+
+
+def label_silhouettes(embedding: Representation, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the Euclidean silhouette of every cell, made once per embedding and labels; not to be changed.
+
+    Parameters
+    ----------
+    embedding
+        n cells.
+    codes
+        Label of every cell: at least two, 0 to their number - 1.
+    """
+
+    def make() -> NDArray[np.float64]:
+        values = silhouette_samples(embedding.array, codes)
+        values.flags.writeable = False
+        return values
+
+    return embedding.once(("silhouette", digest(codes)), make)
+
+
+def by_label(groups: Labels, codes: NDArray[np.int64], values: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return the table of mean values by label: ``label``, ``cells`` (all of them) and ``mean``.
+
+    Parameters
+    ----------
+    groups
+        Labels of all cells.
+    codes, values
+        Label and value of some or all cells; values that are NaN do not count.
+    """
+    known = np.isfinite(values)
+    total = np.bincount(codes[known], weights=values[known], minlength=len(groups.names))
+    counted = np.bincount(codes[known], minlength=len(groups.names))
+    means = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    rows = zip(groups.names, groups.counts, means, strict=True)
+    return [{"label": str(name), "cells": int(cells), "mean": float(mean)} for name, cells, mean in rows]

@@ -109,6 +109,71 @@ def batch_silhouette(
     >>> batch_silhouette([[0.0], [1.0], [0.1], [1.1]], ["t", "t", "t", "t"], ["x", "x", "y", "y"]).value > 0.5
     True
     """
+    return _within_labels(X, labels, batch, rescale, max_cells, random_seed, "euclidean", "nearest")
+
+
+def bras(
+    X: Any,
+    labels: Any,
+    batch: Any,
+    other: Literal["mean_other", "furthest"] = "mean_other",
+    max_cells: int | None = None,
+    random_seed: int = RANDOM_SEED,
+) -> Measurement:
+    """Batch removal adapted silhouette: mean over labels of the mean over a label's cells of 1 - |s|.
+
+    s is the silhouette of the batches within the label with cosine distances, and compares a cell's own batch with all
+    others, not with the nearest only: batches that overlap with one neighbour do not pass for mixed. Labels with one
+    batch, or with as many batches as cells, are left out and counted. Best 1, least 0. Not defined where no label is
+    left. A cell at the origin has no direction: it is refused.
+
+    Parameters
+    ----------
+    X
+        n x d embedding.
+    labels
+        n labels (cell types).
+    batch
+        n batches.
+    other
+        ``"mean_other"``: the mean distance to all cells of the label's other batches; ``"furthest"``: to the furthest
+        other batch.
+    max_cells
+        Estimate the mean from about so many cells; see ``batch_silhouette``.
+    random_seed
+        Seed of that sample.
+
+    Raises
+    ------
+    ValueError
+        If all coordinates of a cell that counts are 0.
+
+    References
+    ----------
+    Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4
+
+    Examples
+    --------
+    >>> cells = [[1.0, 0.0], [1.0, 1.0], [1.0, 0.1], [1.0, 1.1]]
+    >>> bras(cells, ["t", "t", "t", "t"], ["x", "x", "y", "y"]).value > 0.5
+    True
+    """
+    if other not in (known := ("mean_other", "furthest")):
+        raise ValueError(unknown("`other`", other, known))
+    return _within_labels(X, labels, batch, True, max_cells, random_seed, "cosine", other)
+
+
+def _within_labels(
+    X: Any,
+    labels: Any,
+    batch: Any,
+    rescale: bool,
+    max_cells: int | None,
+    random_seed: int,
+    distance: Distance,
+    other: Other,
+) -> Measurement:
+    """Score the silhouettes of the batches within each label."""
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
@@ -126,7 +191,13 @@ def batch_silhouette(
     columns = {"label": groups.codes, "batch": batches.codes}
     if not len(cells):
         reason = f"no label has two batches and more cells than batches ({listing(skipped)})"
-        return Measurement.undefined(reason, units=Units("cell", groups.ids, values, columns), counts=counts)
+        table = _table(groups, batches_of, np.full(len(groups.names), np.nan))
+        return Measurement.undefined(
+            reason, units=Units("cell", groups.ids, values, columns), counts=counts, breakdowns=table
+        )
+    points = embedding.array[cells] if skipped else embedding.array
+    if distance == "cosine":
+        _refuse_zeros(points, groups.ids[cells])
     details: dict[str, Any] = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
     # Every label weighs the same, every cell of a label too.
     weights = np.where(scored, 1 / (scored.sum() * sizes), 0.0)[groups.codes]
@@ -135,20 +206,26 @@ def batch_silhouette(
     rows = sample.rows if sample else cells
     place = np.searchsorted(cells, rows)
     found = silhouette_samples(
-        embedding.array[cells] if skipped else embedding.array,
+        points,
         batches.codes[cells],
         within=_from_zero(groups.codes[cells]),
         rows=place if sample else None,
+        distance=distance,
+        other=other,
     )
     found = 1 - np.abs(found) if rescale else np.abs(found)
     values[rows] = found
     units = Units("cell", groups.ids, values, columns)
     if sample is not None:
+        means = _sampled_means(sample, strata, found, len(batches.names), groups)
         mean, error = sample.mean(found)
         details |= {"estimated_from": len(rows), "standard_error": error}
-        return Measurement(mean, None, units, counts, details)
-    means = np.bincount(groups.codes[cells], weights=found, minlength=len(groups.names))[scored] / sizes[scored]
-    return Measurement(float(means.mean()), None, units, counts, details)
+        return Measurement(mean, None, units, counts, details, _table(groups, batches_of, means))
+    sums = np.bincount(groups.codes[cells], weights=found, minlength=len(groups.names))
+    means = np.where(scored, sums / sizes, np.nan)
+    return Measurement(
+        float(means[scored].mean()), None, units, counts, details, _table(groups, batches_of, means)
+    )
 
 
 def _batches_of(groups: Labels, batches: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -49,9 +49,7 @@ def ksim(X: Any, labels: Any, n_neighbors: int = KSIM_NEIGHBORS) -> Measurement:
     return _own_label(X, labels, n_neighbors, None)
 
 
-def ksim_acceptance(
-    X: Any, labels: Any, n_neighbors: int = KSIM_NEIGHBORS, min_share: float = 0.9
-) -> Measurement:
+def ksim_acceptance(X: Any, labels: Any, n_neighbors: int = KSIM_NEIGHBORS, min_share: float = 0.9) -> Measurement:
     """Share of cells of whose 25 nearest, the cell itself one of them, at least 0.9 have the cell's label.
 
     Best 1, least 0. Not defined where `ksim` is not.

@@ -41,7 +41,7 @@ def test_checks_suit_the_tasks(adata, tmp_path):
         "supervised_embedding", "scale_and_dimension", "near_duplicates_across_folds", "donors_across_folds",
     ]  # fmt: skip
     scale = record.checks[1]
-    assert scale.embedding == "X_model"
+    assert scale.embedding == "@obsm:X_model"
     assert [row["embedding"] for row in scale.table][-1].startswith("PCA of the data before integration")
     assert all("ilisi" in row for row in scale.table)
     donors = record.checks[3]

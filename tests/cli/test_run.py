@@ -123,6 +123,12 @@ def wanted(record):
         ("batch_integration", ["--batch-labels", "@obs:batch", "--labels", "cell_type"], {}),
         ("batch-integration", [], {}),
         ("label_prediction", ["--n-folds", 3, "--min-class-size", 5], {"n_folds": 3, "min_class_size": 5}),
+        (
+            "label_prediction",
+            ["--groups", "batch", "--n-folds", 2, "--metrics", "all"],
+            {"groups": "batch", "n_folds": 2, "metrics": "all"},
+        ),
+        ("label_prediction", ["--groups", "@obs:batch", "--n-folds", 2], {"groups": "batch", "n_folds": 2}),
     ],
 )
 def test_the_numbers_are_those_of_evaluate(folder, task, words, options):

@@ -11,7 +11,7 @@ import pandas as pd
 from czbenchmarks.metrics.types import MetricType
 
 N = 90
-FOLDS = ("accuracy", "f1", "precision", "recall", "auroc")
+FOLDS = ("accuracy", "f1", "precision", "recall", "auroc", "balanced_accuracy", "mcc")
 
 
 def whole_embedding(seed: int = 0) -> np.ndarray:
@@ -39,7 +39,8 @@ def arguments(metric: MetricType, seed: int = 0) -> dict[str, Any]:
         "b": rng.normal(size=N),
         "results_df": pd.DataFrame({"classifier": ["lr"], **{name: [rng.random()] for name in FOLDS}}), **binary,
     }  # fmt: skip
-    values["unintegrated"] = whole_embedding(seed + 1) + 5 * values["batch"][:, None]
+    # Not whole numbers: equal distances are ranked by position.
+    values["unintegrated"] = whole_embedding(seed + 1) + 5 * values["batch"][:, None] + rng.normal(size=(N, 1))
     return {name: values[name] for name in metric.declaration.needs if name in values}
 
 
@@ -65,6 +66,20 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     # Fewer than 200 cells: all are neighbours.
     MetricType.ENTROPY_PER_CELL: lambda: {"X": whole_embedding(), "labels": np.arange(N) % 2},
     MetricType.BATCH_SILHOUETTE: _twins,
+    # 30 cells at each of three places.
+    MetricType.CLISI: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 30},
+    MetricType.KSIM: lambda: {"X": _apart(), "labels": THREE},
+    MetricType.KSIM_ACCEPTANCE: lambda: {"X": _apart(), "labels": THREE},
+    MetricType.KNN_PURITY: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 29},
+    # 90 neighbours: all cells, equally near.
+    MetricType.ILISI: lambda: {"X": np.zeros((N, 2)), "batch": np.arange(N) % 2},
+    MetricType.CILISI: _one_place,
+    MetricType.CILISI_MEANS: _one_place,
+    # Cells in a row.
+    MetricType.GRAPH_CONNECTIVITY: lambda: {"X": np.arange(N)[:, None], "labels": THREE},
+    MetricType.GRAPH_CONNECTIVITY_WEAK: lambda: {"X": np.arange(N)[:, None], "labels": THREE},
+    MetricType.TRUSTWORTHINESS: lambda: {"X": whole_embedding(), "unintegrated": whole_embedding()},
+    MetricType.CONTINUITY: lambda: {"X": whole_embedding(), "unintegrated": whole_embedding()},
     MetricType.KBET: _twins,
     MetricType.PCR: lambda: {name: value for name, value in _twins().items() if name != "labels"},
     MetricType.PCR_COMPARISON: lambda: {

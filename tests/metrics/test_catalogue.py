@@ -92,7 +92,7 @@ def test_the_number_given_for_chance_is_what_noise_gets(metric):
 
 
 def test_every_number_given_for_chance_is_tested():
-    scored_by_classifiers = {MetricType.AUROC, MetricType.MEAN_FOLD_AUROC}
+    scored_by_classifiers = {MetricType.AUROC, MetricType.MEAN_FOLD_AUROC, MetricType.MCC, MetricType.MEAN_FOLD_MCC}
     given = {metric for metric in BUILT_IN if not isinstance(metric.declaration.chance, str)}
     assert given == {*NUMBERS, *scored_by_classifiers}
 
@@ -146,7 +146,7 @@ def of_classifiers(shares) -> dict[MetricType, float]:
     found: dict[MetricType, list[float]] = {}
     for seed in range(2):
         rng = np.random.default_rng(seed)
-        asked = MetadataLabelPredictionTaskInput(labels=cell_types(rng, shares), n_folds=3)
+        asked = MetadataLabelPredictionTaskInput(labels=cell_types(rng, shares), n_folds=3, metrics="all")
         for one in MetadataLabelPredictionTask().run(noise(rng, 8), asked):
             if one.params["classifier"].startswith("MEAN"):
                 found.setdefault(one.metric_type, []).append(one.value)
@@ -161,7 +161,11 @@ def test_chance_of_classifiers():
     assert several[MetricType.MEAN_FOLD_RECALL] == pytest.approx(1 / len(shares), abs=0.03)
     for metric in (MetricType.MEAN_FOLD_F1_SCORE, MetricType.MEAN_FOLD_PRECISION):
         assert 0.1 < several[metric] < 1 / len(shares) + 0.03
+    assert several[MetricType.MEAN_FOLD_BALANCED_ACCURACY] == pytest.approx(1 / len(shares), abs=0.03)
     two = of_classifiers({"healthy": 0.8, "sick": 0.2})
+    assert two[MetricType.MEAN_FOLD_BALANCED_ACCURACY] == pytest.approx(1 / 2, abs=0.03)
+    for found in (several, two):
+        assert found[MetricType.MEAN_FOLD_MCC] == pytest.approx(MetricType.MEAN_FOLD_MCC.declaration.chance, abs=0.04)
     for metric in (MetricType.MEAN_FOLD_F1_SCORE, MetricType.MEAN_FOLD_PRECISION, MetricType.MEAN_FOLD_RECALL):
         assert two[metric] < 0.25
 

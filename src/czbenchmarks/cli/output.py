@@ -103,6 +103,36 @@ def print_record(record: RunRecord, output_format: str) -> None:
         click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
 
 
+def print_frame(frame: pd.DataFrame, output_format: str) -> None:
+    """Print a table of numbers and text.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    output_format
+        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
+    """
+    columns = [printable(name) for name in frame.columns]
+    numbers = [name for name in columns if frame[name].dtype.kind in "if"]
+    rows = [["" if value is None else _shown(value) for value in row] for row in frame.itertuples(index=False)]
+    if output_format == "json":
+        click.echo(frame.to_json(orient="records", indent=2, force_ascii=False))
+    elif output_format == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif output_format == "markdown":
+        for cells in (columns, ["---:" if name in numbers else "---" for name in columns], *rows):
+            click.echo(f"| {' | '.join(cells if cells[0].startswith('---') else map(_escaped, cells))} |")
+    else:
+        print_table(columns, rows, numbers=numbers)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}" if value.is_integer() else _number(value)
+    return printable(value)
+
+
 def as_csv(frame: pd.DataFrame) -> str:
     """Write a table of scores as CSV; the values of several seeds are one field, separated by semicolons."""
     if "values_raw" in frame:

@@ -90,11 +90,22 @@ def list_results(store: str, output_format: str) -> None:
 @click.argument("which", metavar="RUN|RECORD.json", shell_complete=complete_files)
 @_store_option()
 @_format_option("table", "json", "csv", "markdown")
-def show_result(which: str, store: str | None, output_format: str) -> int:
+@click.option(
+    "--breakdown",
+    metavar="METRIC",
+    help="Show what the scores of a metric are made of instead: by label, batch, resolution or pair of labels.",
+)
+@click.option("--check", metavar="NAME", help="Show the table behind a trust check instead.")
+def show_result(which: str, store: str | None, output_format: str, breakdown: str | None, check: str | None) -> int:
     """Show one run: its number in a store, or the file of its record."""
-    from .output import print_record
+    from .output import print_frame, print_record
 
     record = _record(which, store)
+    if breakdown is not None and check is not None:
+        raise click.UsageError("--breakdown and --check show one table each; pass one of them.")
+    if breakdown is not None or check is not None:
+        print_frame(record.breakdown(breakdown) if breakdown else record.check_table(str(check)), output_format)
+        return 0
     print_record(record, output_format)
     return 0 if record.complete else 1
 

@@ -27,6 +27,9 @@ _COPY = (
     "a copy of uncorrected data scores 1, and taking batches out lowers it (of embeddings in general: Chari and "
     "Pachter 2023, doi:10.1371/journal.pcbi.1011288)"
 )
+_SCIB = "Luecken et al. 2022, doi:10.1038/s41592-021-01336-8"
+_LEIDEN = "Traag et al. 2019, doi:10.1038/s41598-019-41695-z"
+_ROSENBERG = "Rosenberg and Hirschberg 2007, https://aclanthology.org/D07-1043"
 _SOKOLOVA = "Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002"
 # What the scores of classifiers share, whoever averages them: chance, pitfall, source.
 _OF_CLASSIFIERS: dict[str, tuple[float | str, str, str]] = {
@@ -230,8 +233,113 @@ class MetricType(Enum):
     )  # fmt: skip
 
     # Clusters against labels (scIB and beyond).
+    KMEANS_NMI = "kmeans_nmi", declare(
+        f"{_HERE}.communities:kmeans_nmi", needs="X labels", tags="clustering embedding",
+        range=(0, 1), best=1, about="As many k-means clusters as labels share their information with the labels.",
+        reference=f"{_SCIB}; Arthur and Vassilvitskii 2007, doi:10.5555/1283383.1283494",
+        chance="a little above 0: more with more labels, less with more cells",
+        pitfalls="K-means likes round groups of similar size, and one start is a draw: 0.50 to 0.77 were seen over ten "
+        "starts of one embedding, and the best start is not the best clustering (see the range in the details).",
+        part="bio", scib_name="KMeans NMI", cost="k-means from ten starts", draws=True,
+    )  # fmt: skip
+    KMEANS_ARI = "kmeans_ari", declare(
+        f"{_HERE}.communities:kmeans_ari", needs="X labels", tags="clustering embedding",
+        range=(-0.5, 1), best=1, about="As many k-means clusters as labels treat pairs of cells as the labels do.",
+        reference=f"{_SCIB}; Hubert and Arabie 1985, doi:10.1007/BF01908075",
+        chance=0.0, pitfalls="K-means splits large groups and joins small ones, which costs this index most where "
+        "labels differ in size (Romano et al. 2016, JMLR 17:134), and one start is a draw.",
+        part="bio", scib_name="KMeans ARI", cost="k-means from ten starts, shared with the other score", draws=True,
+    )  # fmt: skip
+    LEIDEN_NMI = "leiden_nmi", declare(
+        f"{_HERE}.communities:leiden_nmi", needs="X labels", tags="clustering embedding",
+        range=(0, 1), best=1, about="Leiden communities at resolution 1 share their information with the labels.",
+        reference=f"{_SCIB}; {_LEIDEN}",
+        chance="a little above 0: more with more communities, less with more cells",
+        pitfalls="One resolution suits one number of labels: many more or fewer labels than communities cost an "
+        "embedding what is no fault of its own; another seed moves it too.",
+        part="bio", neighbors=15, cost="Leiden on the graph of 15 neighbours", draws=True,
+    )  # fmt: skip
+    LEIDEN_ARI = "leiden_ari", declare(
+        f"{_HERE}.communities:leiden_ari", needs="X labels", tags="clustering embedding",
+        range=(-0.5, 1), best=1, about="Leiden communities at resolution 1 treat pairs of cells as the labels do.",
+        reference=f"{_SCIB}; {_LEIDEN}",
+        chance=0.0, pitfalls="Splitting one large label costs much, and at a fixed resolution large labels are split "
+        "(Romano et al. 2016, JMLR 17:134); another seed moves it too.",
+        part="bio", neighbors=15, cost="Leiden on the graph of 15 neighbours, shared with the other score", draws=True,
+    )  # fmt: skip
+    LEIDEN_NMI_BEST = "leiden_nmi_best", declare(
+        f"{_HERE}.communities:leiden_nmi_best", needs="X labels", tags="clustering embedding",
+        range=(0, 1), best=1, about="At some resolution Leiden communities share their information with the labels.",
+        reference=f"{_SCIB}; {_LEIDEN}",
+        chance="a little above 0: the most of ten resolutions, so more than at one",
+        pitfalls="The labels choose the resolution, which nobody can who has none; compare the curve, not the top.",
+        part="bio", scib_name="Leiden NMI", neighbors=15, cost="Leiden at ten resolutions", draws=True,
+    )  # fmt: skip
+    LEIDEN_ARI_BEST = "leiden_ari_best", declare(
+        f"{_HERE}.communities:leiden_ari_best", needs="X labels", tags="clustering embedding",
+        range=(-0.5, 1), best=1,
+        about="At the resolution of best mutual information Leiden communities treat pairs of cells as the labels do.",
+        reference=f"{_SCIB}; {_LEIDEN}",
+        chance=0.0, pitfalls="The labels choose the resolution, by another score than this: its own best may be "
+        "elsewhere on the curve.",
+        part="bio", scib_name="Leiden ARI", neighbors=15, cost="Leiden at ten resolutions, shared with the other score",
+        draws=True,
+    )  # fmt: skip
+    HOMOGENEITY = "homogeneity", declare(
+        f"{_HERE}.clustering:homogeneity", needs="labels_true labels_pred", tags="clustering",
+        range=(0, 1), best=1, about="Each cluster holds one label only.",
+        reference=_ROSENBERG, chance="a little above 0: more with more clusters, less with more cells",
+        pitfalls="A cluster for every cell scores 1; read it beside completeness.", part="bio",
+    )  # fmt: skip
+    COMPLETENESS = "completeness", declare(
+        f"{_HERE}.clustering:completeness", needs="labels_true labels_pred", tags="clustering",
+        range=(0, 1), best=1, about="Each label lies within one cluster.",
+        reference=_ROSENBERG, chance="a little above 0: more with more labels, less with more cells",
+        pitfalls="One cluster of all cells scores 1; read it beside homogeneity.", part="bio",
+    )  # fmt: skip
+    V_MEASURE = "v_measure", declare(
+        f"{_HERE}.clustering:v_measure", needs="labels_true labels_pred", tags="clustering",
+        range=(0, 1), best=1, about="Clusters hold one label and labels lie in one cluster: the harmonic mean of both.",
+        reference=_ROSENBERG, chance="a little above 0: more with more clusters, less with more cells",
+        pitfalls="It is the same number as the normalised mutual information: two names are not two opinions.",
+        part="bio",
+    )  # fmt: skip
+    ADJUSTED_MUTUAL_INFO = "adjusted_mutual_info", declare(
+        f"{_HERE}.clustering:adjusted_mutual_info", needs="labels_true labels_pred", tags="clustering",
+        range=(-1, 1), best=1, about="Information shared by clusters and labels, corrected for chance (0).",
+        reference="Vinh et al. 2010, JMLR 11:2837",
+        chance=0.0, pitfalls="It rewards pure small clusters; where labels are of similar and large size prefer the "
+        "adjusted Rand index (Romano et al. 2016, JMLR 17:134).",
+        part="bio",
+    )  # fmt: skip
 
     # Isolated labels and other silhouettes.
+    ISOLATED_LABELS = "isolated_labels", declare(
+        f"{_HERE}.isolated:isolated_labels", needs="X labels batch", tags="integration embedding",
+        range=(0, 1), best=1, about="Labels that occur in the fewest batches lie apart from the other labels.",
+        reference=_SCIB, chance="0.5 or less: less with labels of few cells and cells far out",
+        pitfalls="Often one or two labels of few cells decide it, and a label may be rare rather than isolated; where "
+        "every label is in every batch there is no such score, though scib-metrics prints the mean over all labels.",
+        part="bio", scib_name="Isolated labels", cost="distances between all pairs of cells",
+    )  # fmt: skip
+    ISOLATED_LABELS_F1 = "isolated_labels_f1", declare(
+        f"{_HERE}.isolated:isolated_labels_f1", needs="X labels batch", tags="integration clustering",
+        range=(0, 1), best=1, about="Labels that occur in the fewest batches have a cluster of their own.",
+        reference=_SCIB,
+        chance="at least 2 p / (1 + p) for a label with a share p of the cells in a single cluster; often more",
+        pitfalls="The best cluster at the best of ten resolutions is taken for each label, so a label of few cells can "
+        "score well by luck.",
+        part="bio", neighbors=15, cost="Leiden at ten resolutions", draws=True,
+    )  # fmt: skip
+    BRAS = "bras", declare(
+        f"{_HERE}.integration:bras", needs="X labels batch", tags="integration",
+        range=(0, 1), best=1, about="Within each label, cells point the same way as those of the other batches.",
+        reference="Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4",
+        chance="near the best: 0.9 to 1, less with few cells per label and batch or in two dimensions",
+        pitfalls="Noise scores near 1; angles are taken at the origin, so subtracting a mean changes it, and a batch "
+        "that differs in length only goes unseen.",
+        part="batch", scib_name="BRAS", cost="distances between all pairs of cells within a label",
+    )  # fmt: skip
 
     # LISI and what counts neighbours.
     CLISI = "clisi", declare(

@@ -247,7 +247,7 @@ def resolution_curve(
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     tried = [whole(seed, "seeds", 0, _MOST_SEED) for seed in seeds]
-    wanted = _checked(resolutions)
+    wanted = checked_resolutions(resolutions)
     if not_grouped(groups) or no_communities(embedding):
         return []
     by_seed = [_curve(groups, wanted, communities(embedding, wanted, seed)) for seed in tried]
@@ -301,7 +301,8 @@ def no_communities(embedding: Representation) -> str | None:
     return None
 
 
-def _checked(resolutions: Any) -> list[float]:
+def checked_resolutions(resolutions: Any) -> list[float]:
+    """Return resolutions as numbers; refuse what is none."""
     found: list[float] = numbers(resolutions, "resolutions").tolist()
     bad = [value for value in found if value <= 0]
     if bad or not found:
@@ -330,7 +331,7 @@ def _of_leiden(
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     seed = whole(random_seed, "random_seed", 0, _MOST_SEED)
-    wanted = _checked(resolutions)
+    wanted = checked_resolutions(resolutions)
     reason = not_grouped(groups) or no_communities(embedding)
     if reason:
         return _undefined(reason, groups)

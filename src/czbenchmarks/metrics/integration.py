@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import Labels, listing, whole
+from czbenchmarks._check import Labels, listing, unknown, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.entropy import neighbor_entropy
-from czbenchmarks.kernels.silhouette import silhouette_samples
+from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
 from ._inputs import represent, sampled
 from .types import Measurement, Units
@@ -216,16 +216,44 @@ def _within_labels(
     found = 1 - np.abs(found) if rescale else np.abs(found)
     values[rows] = found
     units = Units("cell", groups.ids, values, columns)
+    means = _means_by_label(groups, strata, rows, found)
+    table = _table(groups, batches_of, means)
     if sample is not None:
-        means = _sampled_means(sample, strata, found, len(batches.names), groups)
         mean, error = sample.mean(found)
         details |= {"estimated_from": len(rows), "standard_error": error}
-        return Measurement(mean, None, units, counts, details, _table(groups, batches_of, means))
-    sums = np.bincount(groups.codes[cells], weights=found, minlength=len(groups.names))
-    means = np.where(scored, sums / sizes, np.nan)
-    return Measurement(
-        float(means[scored].mean()), None, units, counts, details, _table(groups, batches_of, means)
-    )
+        return Measurement(mean, None, units, counts, details, table)
+    return Measurement(float(means[scored].mean()), None, units, counts, details, table)
+
+
+def _refuse_zeros(points: NDArray[np.floating], ids: NDArray[Any]) -> None:
+    """Refuse cells that have no direction: no cosine is defined for them."""
+    zero = ~points.any(axis=1)
+    if zero.any():
+        raise ValueError(
+            f"`X` must have a coordinate other than 0 for every cell, so that cosine distances exist; "
+            f"{int(zero.sum()):,} of {len(points):,} cells have none ({listing(ids[zero])}); remove those cells."
+        )
+
+
+def _means_by_label(
+    groups: Labels, strata: NDArray[np.int64], rows: NDArray[np.int64], found: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean of each label from the values of `rows`, each standing for its share of its stratum."""
+    sizes = np.bincount(strata[strata >= 0])
+    drawn = np.bincount(strata[rows], minlength=len(sizes))
+    weights = sizes[strata[rows]] / drawn[strata[rows]]
+    total = np.bincount(groups.codes[rows], weights=weights, minlength=len(groups.names))
+    sums = np.bincount(groups.codes[rows], weights=weights * found, minlength=len(groups.names))
+    return np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _table(groups: Labels, batches_of: NDArray[np.int64], means: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return a row for each label; NaN where it is left out."""
+    rows = zip(groups.names, groups.counts, batches_of, means, strict=True)
+    return [
+        {"label": str(name), "cells": int(cells), "batches": int(batches), "mean": float(mean)}
+        for name, cells, batches, mean in rows
+    ]
 
 
 def _batches_of(groups: Labels, batches: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

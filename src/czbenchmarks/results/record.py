@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional
 from pydantic import Field
 
 from czbenchmarks import __version__
+from czbenchmarks._check import unknown
 
 from . import _files
 from ._notes import how_computed
@@ -135,6 +136,59 @@ class RunRecord(Part):
             rows, columns=None if rows else ["task", "embedding", "metric", "value", "reason", "note", "key"]
         )
         return frame[[*(name for name in frame.columns if name != "key"), "key"]]
+
+    def breakdown(self, metric: str) -> pd.DataFrame:
+        """Return what the scores of a metric are made of: one row per label, batch, resolution or pair of labels.
+
+        Parameters
+        ----------
+        metric
+            The metric's key.
+
+        Returns
+        -------
+        Columns `task`, `embedding`, one per parameter of the score, and those of the breakdown.
+
+        Raises
+        ------
+        ValueError
+            If no score of the run is made of parts under that name.
+        """
+        import pandas as pd
+
+        tables = {score.metric_type: score for score in self.result_metrics if score.breakdowns}
+        if metric not in tables:
+            raise ValueError(unknown("Breakdown", metric, tables, "is not in the run"))
+        return pd.DataFrame(
+            [
+                {"task": score.task, "embedding": score.embedding, **score.params, **row}
+                for score in self.result_metrics
+                if score.metric_type == metric
+                for row in score.breakdowns or ()
+            ]
+        )
+
+    def check_table(self, name: str) -> pd.DataFrame:
+        """Return the numbers behind a check, one row after the other, for every embedding.
+
+        Parameters
+        ----------
+        name
+            Name of the check.
+
+        Raises
+        ------
+        ValueError
+            If no check of that name has a table.
+        """
+        import pandas as pd
+
+        tables = [check for check in self.checks if check.table]
+        if name not in {check.name for check in tables}:
+            raise ValueError(unknown("Table of a check", name, {check.name for check in tables}, "is not in the run"))
+        return pd.DataFrame(
+            [{"of": check.embedding, **row} for check in tables if check.name == name for row in check.table]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as what JSON holds: a score without a value has null and a reason."""

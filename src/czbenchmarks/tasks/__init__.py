@@ -42,7 +42,7 @@ _MODULES = {
         "CrossSpeciesIntegrationTaskInput", "CrossSpeciesIntegrationOutput", "CrossSpeciesIntegrationTask",
         "CrossSpeciesLabelPredictionTaskInput", "CrossSpeciesLabelPredictionOutput", "CrossSpeciesLabelPredictionTask",
         "PerturbationExpressionPredictionTaskInput", "PerturbationExpressionPredictionOutput",
-        "PerturbationExpressionPredictionTask",
+        "PerturbationExpressionPredictionTask", "OrthologBaselineInput",
     ],
 }  # fmt: skip
 __getattr__, __dir__, __all__ = lazy_exports(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from czbenchmarks._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ._orthologs import OrthologBaselineInput
     from .cross_species_integration import (
         CrossSpeciesIntegrationOutput,
         CrossSpeciesIntegrationTask,
@@ -33,5 +34,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         f"{prefix}{kind}": f"{_HERE}.{module}"
         for prefix, module in _PREFIXES.items()
         for kind in ("TaskInput", "Output", "Task")
-    },
+    }
+    | {"OrthologBaselineInput": f"{_HERE}._orthologs"},
 )

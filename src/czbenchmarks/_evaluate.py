@@ -342,16 +342,26 @@ def _warnings(
             said.append(f"{name} names no cells, so its rows were taken in the order of the data")
         if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
             said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
+    return list(dict.fromkeys([*said, *_labels_left_out(scores)]))
+
+
+def _labels_left_out(scores: list[Score]) -> list[str]:
+    """Say which scores leave out labels, those that leave out the same ones together."""
+    of: dict[tuple[str, int, int], list[str]] = {}
     for score in scores:
         counts = score.counts or {}
         if counts.get("labels_left_out"):
-            single = score.metric_type == "batch_silhouette"
-            said.append(
-                f"{score.task}{' (batch_silhouette)' if single else ''}: {counts['labels_left_out']:,} labels "
-                f"{'that hold a single batch' if single else 'with too few cells'} were left out "
-                f"({counts['left_out']:,} cells)"
-            )
-    return list(dict.fromkeys(said))
+            place = (score.task, counts["labels_left_out"], counts.get("left_out", 0))
+            of.setdefault(place, []).append(score.metric_type)
+    said = []
+    for (task, labels, cells), metrics in of.items():
+        if task.endswith("label_prediction"):
+            said.append(f"{task}: {labels:,} labels with too few cells were left out ({cells:,} cells)")
+            continue
+        names = list(dict.fromkeys(metrics))
+        why = "that hold a single batch" if set(names) <= {"batch_silhouette", "bras"} else "too small or in one batch"
+        said.append(f"{task} ({', '.join(names)}): {labels:,} labels {why} were left out ({cells:,} cells)")
+    return said
 
 
 def _same_everywhere(values: Any) -> bool:

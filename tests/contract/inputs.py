@@ -39,9 +39,28 @@ def arguments(metric: MetricType, seed: int = 0) -> dict[str, Any]:
         "b": rng.normal(size=N),
         "results_df": pd.DataFrame({"classifier": ["lr"], **{name: [rng.random()] for name in FOLDS}}), **binary,
     }  # fmt: skip
+    values |= expression(seed, truth, values["batch"])
     # Not whole numbers: equal distances are ranked by position.
     values["unintegrated"] = whole_embedding(seed + 1) + 5 * values["batch"][:, None] + rng.normal(size=(N, 1))
-    return {name: values[name] for name in metric.declaration.needs if name in values}
+    if metric in (MetricType.ISOLATED_LABELS, MetricType.ISOLATED_LABELS_F1):
+        # The last label is in one batch, also where the batches are every other cell.
+        values["labels"] = np.where((truth == 2) & (np.arange(N) % 2 == 1), 1, truth)
+        values["batch"] = np.where(values["labels"] == 2, 0, values["batch"])
+    found = {name: values[name] for name in metric.declaration.needs if name in values}
+    return {**found, "min_batch_cells": 20} if metric in SCGRAPH else found
+
+
+def expression(seed: int, labels: np.ndarray, batch: np.ndarray) -> dict[str, Any]:
+    """Return counts of 60 genes, the first six of the cell cycle, and what goes with them."""
+    rng = np.random.default_rng(seed + 100)
+    rates = rng.gamma(2, 1, (3, 60))[labels] * (1 + batch[:, None] * rng.random(60))
+    rates[:, :6] *= rng.gamma(1, 3, (N, 1))
+    counts = rng.poisson(rates).astype(np.float64)
+    return {
+        "expression": counts, "corrected": np.log1p(counts) + rng.normal(0, 0.3, counts.shape),
+        "gene_names": ["MCM5", "PCNA", "TYMS", "TOP2A", "MKI67", "CDK1", *(f"gene{i}" for i in range(54))],
+        "organism": "HUMAN", "pseudotime": labels + rng.random(N),
+    }  # fmt: skip
 
 
 def _apart() -> np.ndarray:
@@ -57,7 +76,29 @@ def _one_place() -> dict[str, Any]:
     return {"X": np.zeros((N, 2)), "labels": np.zeros(N), "batch": np.arange(N) % 2}
 
 
+def _three_clouds(**more: Any) -> dict[str, Any]:
+    """Return three groups far from each other, each a label; the last one is in one batch only."""
+    cells = np.random.default_rng(0).normal(size=(N, 3)) + 100 * np.repeat(np.eye(3), 30, axis=0)
+    return {"X": cells, "labels": THREE, **more}
+
+
+SCGRAPH = (MetricType.SCGRAPH_RANK_PCA, MetricType.SCGRAPH_CORR_PCA, MetricType.SCGRAPH_CORR_WEIGHTED)
 THREE = np.repeat([0, 1, 2], 30)
+LAST_IN_ONE_BATCH = np.where(THREE == 2, 0, np.arange(N) % 2)
+
+
+def _three_places() -> dict[str, Any]:
+    """Return three labels, the cells of each at one place, in the embedding as in the expression."""
+    cells = np.array([[0.5, 0.0], [0.0, 1.5], [2.5, 0.0]])[THREE]
+    return {"X": cells, "labels": THREE, "batch": np.zeros(N), "expression": cells, "min_batch_cells": N}
+
+
+def _logged() -> dict[str, Any]:
+    """Return expression as it was, for an embedding and for a correction."""
+    found = expression(0, THREE, np.arange(N) % 2)
+    logged = np.log1p(found["expression"])
+    return {**found, "expression": logged, "corrected": logged, "X": logged, "batch": np.arange(N) % 2}
+
 
 # Arguments on which a metric of an embedding is best.
 PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
@@ -66,6 +107,23 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     # Fewer than 200 cells: all are neighbours.
     MetricType.ENTROPY_PER_CELL: lambda: {"X": whole_embedding(), "labels": np.arange(N) % 2},
     MetricType.BATCH_SILHOUETTE: _twins,
+    MetricType.KMEANS_NMI: _three_clouds,
+    MetricType.KMEANS_ARI: _three_clouds,
+    MetricType.LEIDEN_NMI: lambda: _three_clouds(resolution=0.2),
+    MetricType.LEIDEN_ARI: lambda: _three_clouds(resolution=0.2),
+    MetricType.LEIDEN_NMI_BEST: _three_clouds,
+    MetricType.LEIDEN_ARI_BEST: _three_clouds,
+    MetricType.ISOLATED_LABELS: lambda: {"X": _apart(), "labels": THREE, "batch": LAST_IN_ONE_BATCH},
+    MetricType.ISOLATED_LABELS_F1: lambda: _three_clouds(batch=LAST_IN_ONE_BATCH),
+    MetricType.BRAS: _twins,
+    **dict.fromkeys(SCGRAPH, _three_places),
+    MetricType.CELL_CYCLE_CONSERVATION: lambda: {
+        name: _logged()[name] for name in ("X", "batch", "expression", "gene_names", "organism")
+    },
+    MetricType.HVG_CONSERVATION: lambda: {name: _logged()[name] for name in ("expression", "corrected", "batch")},
+    MetricType.TRAJECTORY_CONSERVATION: lambda: {
+        "X": np.arange(N)[:, None] ** [1.0, 2.0] / [1, N], "labels": THREE, "pseudotime": np.arange(N)
+    },
     # 30 cells at each of three places.
     MetricType.CLISI: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 30},
     MetricType.KSIM: lambda: {"X": _apart(), "labels": THREE},
@@ -93,12 +151,19 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
 # How far from the best value they stay: |s| of interleaved batches is of the order of one cell in 45, never 0.
 ONLY_NEARLY_PERFECT: dict[MetricType, float] = {
     MetricType.BATCH_SILHOUETTE: 2 / 45,
+    MetricType.BRAS: 2 / 45,
     # The cell itself has no weight: 44 of its batch, 45 of the other.
     **dict.fromkeys((MetricType.ILISI, MetricType.CILISI, MetricType.CILISI_MEANS), 1e-3),
 }
 
 # Metrics that are a mean over labels of means over cells.
-MEANS_OVER_LABELS = {MetricType.BATCH_SILHOUETTE, MetricType.CILISI_MEANS, MetricType.KNN_PURITY}
+MEANS_OVER_LABELS = {
+    MetricType.BATCH_SILHOUETTE,
+    MetricType.BRAS,
+    MetricType.ISOLATED_LABELS,
+    MetricType.CILISI_MEANS,
+    MetricType.KNN_PURITY,
+}
 
 # Metrics that are a mean over labels of means over the batches of a label of means over cells.
 MEANS_OVER_LABELS_AND_BATCHES = {MetricType.SBEE}

@@ -83,6 +83,9 @@ NUMBERS = {
     MetricType.SEQUENTIAL_ALIGNMENT: lambda rng: compute(
         MetricType.SEQUENTIAL_ALIGNMENT, X=noise(rng), labels=rng.integers(0, 6, CELLS)
     ),
+    MetricType.TRAJECTORY_CONSERVATION: lambda rng: compute(
+        MetricType.TRAJECTORY_CONSERVATION, X=noise(rng), labels=cell_types(rng), pseudotime=rng.random(CELLS)
+    ),
 }
 
 

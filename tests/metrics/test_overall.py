@@ -23,6 +23,12 @@ def test_mean_of_nothing_is_not_defined(scores):
     assert found.reason == "none of its scores has a value"
 
 
+def test_mean_of_few_is_not_defined():
+    scores = {"graph_connectivity": 0.9, "ilisi": math.nan, "kbet": math.nan}
+    assert mean_of_scores(scores).reason == "only 1 of its 3 scores have a value"
+    assert mean_of_scores({"bras": 0.4, "kbet": math.nan}).value == 0.4
+
+
 def test_total_weighs_biology_more():
     assert weighted_total(1.0, 0.0).value == pytest.approx(0.6)
     assert weighted_total(0.0, 1.0).value == pytest.approx(0.4)

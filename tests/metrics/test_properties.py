@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 from czbenchmarks.metrics.clustering import adjusted_rand_index, normalized_mutual_info
 from czbenchmarks.metrics.embedding import silhouette_label
 from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+from czbenchmarks.metrics.lisi import cilisi, cilisi_means, clisi, ilisi
+from czbenchmarks.metrics.neighbors import (
+    graph_connectivity,
+    graph_connectivity_weak,
+    knn_purity,
+    ksim,
+    ksim_acceptance,
+)
 from czbenchmarks.metrics.sequential import sequential_alignment
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
@@ -20,6 +28,15 @@ METRICS = {
     "silhouette": lambda X, codes, write=list: silhouette_label(X, write(codes)),
     "entropy": lambda X, codes, write=list: entropy_per_cell(X, write(codes), n_neighbors=20),
     "batch silhouette": lambda X, codes, write=list: batch_silhouette(X, write(codes // 2), write(codes % 2)),
+    "clisi": lambda X, codes, write=list: clisi(X, write(codes), n_neighbors=30),
+    "ilisi": lambda X, codes, write=list: ilisi(X, write(codes)),
+    "cilisi": lambda X, codes, write=list: cilisi(X, write(codes // 2), write(codes % 2), n_neighbors=15),
+    "cilisi means": lambda X, codes, write=list: cilisi_means(X, write(codes // 2), write(codes % 2)),
+    "ksim": lambda X, codes, write=list: ksim(X, write(codes)),
+    "ksim acceptance": lambda X, codes, write=list: ksim_acceptance(X, write(codes), n_neighbors=5, min_share=0.5),
+    "purity": lambda X, codes, write=list: knn_purity(X, write(codes)),
+    "connectivity": lambda X, codes, write=list: graph_connectivity(X, write(codes), n_neighbors=8),
+    "weak connectivity": lambda X, codes, write=list: graph_connectivity_weak(X, write(codes), n_neighbors=4),
     "alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes)),
     "adaptive alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes), adaptive_k=True),
 }

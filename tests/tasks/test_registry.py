@@ -58,7 +58,7 @@ def test_parameters():
         "obsm_key": "emb",
     }
     several = TASK_REGISTRY.get_task_info("cross-species_label_prediction")
-    assert [n for n, p in several.task_params.items() if p.is_multiple] == ["labels", "organisms"]
+    assert [n for n, p in several.task_params.items() if p.is_multiple] == ["labels", "organisms", "metrics"]
     assert several.requires_multiple_datasets
 
 

@@ -15,9 +15,7 @@ _BINS = 25  # of genes of similar expression
 _RANK = 1e-10  # of the largest singular value: below it scores are the same to rounding
 
 
-def control_genes(
-    mean: NDArray[np.float64], genes: NDArray[np.int64], n_controls: int, seed: int
-) -> NDArray[np.int64]:
+def control_genes(mean: NDArray[np.float64], genes: NDArray[np.int64], n_controls: int, seed: int) -> NDArray[np.int64]:
     """Draw genes that are expressed like those of a set, `n_controls` for each of 25 bins that the set touches.
 
     Bins hold equally many genes, by rank of their mean (Tirosh et al. 2016, doi:10.1126/science.aad0501, with the

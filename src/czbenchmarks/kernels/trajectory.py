@@ -99,9 +99,7 @@ def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> in
     return max([*votes[1:], votes[0]], key=votes.count)  # the first of those with most
 
 
-def diffusion_pseudotime(
-    values: NDArray[np.float64], vectors: NDArray[np.float64], root: int
-) -> NDArray[np.float64]:
+def diffusion_pseudotime(values: NDArray[np.float64], vectors: NDArray[np.float64], root: int) -> NDArray[np.float64]:
     """Return the diffusion distance of every cell from a root, over the largest.
 
     Parameters

@@ -35,7 +35,8 @@ def logged(value: Any, name: str, n: int | None = None, *, signed: bool = False)
 
     def make() -> Expression:
         values = given.array if isinstance(given.values, StoredMatrix) else given.values
-        least = float((values.data if hasattr(values, "indptr") else values).min(initial=0))
+        stored: Any = values.data if hasattr(values, "indptr") else values
+        least = float(stored.min(initial=0))
         if least < 0 and not signed:
             raise ValueError(
                 f"`{name}` must hold counts or their logarithms, at least 0, got values down to {least:g}; pass it as "

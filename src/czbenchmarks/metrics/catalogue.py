@@ -100,6 +100,18 @@ def _of_labels(metric: str, function: str, about: str) -> Declaration:
     return _of_classifier(metric, function, "y_true y_pred", about, tags="label_prediction perturbation")
 
 
+def _scgraph(column: str, about: str) -> Declaration:
+    return declare(
+        f"{_HERE}.scgraph:scgraph_{column}", needs="X labels batch expression", tags="integration embedding",
+        range=(-1, 1), best=1, about=about,
+        reference="Wang, Leskovec and Regev 2024, doi:10.1101/2024.04.02.587824",
+        chance="about 0, and scattered where labels are few: with three labels a correlation is of two distances",
+        pitfalls="Its reference is a PCA of each batch, so an embedding that resembles a PCA is favoured; and with few "
+        "labels it says little, as the correlations are of so many distances (see Wang et al. 2024).",
+        part="bio", cost="components of 1,000 genes of each batch, once for all embeddings",
+    )  # fmt: skip
+
+
 class MetricType(Enum):
     """Every metric, by name; ``.value`` is its key in results and ``.declaration`` what is known about it."""
 
@@ -326,7 +338,7 @@ class MetricType(Enum):
         f"{_HERE}.isolated:isolated_labels_f1", needs="X labels batch", tags="integration clustering",
         range=(0, 1), best=1, about="Labels that occur in the fewest batches have a cluster of their own.",
         reference=_SCIB,
-        chance="at least 2 p / (1 + p) for a label with a share p of the cells in a single cluster; often more",
+        chance="about 2 p / (1 + p) for a label with a share p of the cells: what a cluster of all cells gets",
         pitfalls="The best cluster at the best of ten resolutions is taken for each label, so a label of few cells can "
         "score well by luck.",
         part="bio", neighbors=15, cost="Leiden at ten resolutions", draws=True,
@@ -335,7 +347,7 @@ class MetricType(Enum):
         f"{_HERE}.integration:bras", needs="X labels batch", tags="integration",
         range=(0, 1), best=1, about="Within each label, cells point the same way as those of the other batches.",
         reference="Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4",
-        chance="near the best: 0.9 to 1, less with few cells per label and batch or in two dimensions",
+        chance="near the best: 0.85 to 1, less with few cells per label and batch or in two dimensions",
         pitfalls="Noise scores near 1; angles are taken at the origin, so subtracting a mean changes it, and a batch "
         "that differs in length only goes unseen.",
         part="batch", scib_name="BRAS", cost="distances between all pairs of cells within a label",
@@ -492,6 +504,43 @@ class MetricType(Enum):
     )  # fmt: skip
 
     # What needs expression, or a reference: scGraph, cell cycle, variable genes, trajectory.
+    SCGRAPH_RANK_PCA = "scgraph_rank_pca", _scgraph(
+        "rank_pca", "Labels have the order of distances to each other that they have within batches."
+    )  # fmt: skip
+    SCGRAPH_CORR_PCA = "scgraph_corr_pca", _scgraph(
+        "corr_pca", "Labels are as far from each other, relatively, as they are within batches."
+    )  # fmt: skip
+    SCGRAPH_CORR_WEIGHTED = "scgraph_corr_weighted", _scgraph(
+        "corr_weighted", "Labels are as far from each other as within batches; near ones count most."
+    )  # fmt: skip
+    CELL_CYCLE_CONSERVATION = "cell_cycle_conservation", declare(
+        f"{_HERE}.conservation:cell_cycle_conservation", needs="X batch expression gene_names organism",
+        tags="integration", range=(0, 1), best=1,
+        about="The cell cycle explains as much variance within batches as it did before integration.",
+        reference=f"{_SCIB}; Tirosh et al. 2016, doi:10.1126/science.aad0501",
+        chance="near 0 where cells cycle: about 2 / (cells of a batch) over the share explained before",
+        pitfalls="Where few cells cycle, before is a fraction of a percent and the score a ratio of two small numbers: "
+        "another draw of control genes moved it by 0.07 on islet cells, whose cell cycle explains 1 % (Baron et al. "
+        "2016, doi:10.1016/j.cels.2016.08.011).",
+        part="bio", cost="components of the expression of each batch, once for all embeddings", draws=True,
+    )  # fmt: skip
+    HVG_CONSERVATION = "hvg_conservation", declare(
+        f"{_HERE}.conservation:hvg_conservation", needs="expression corrected batch", tags="integration",
+        range=(0, 1), best=1, about="The genes that vary most within batches are those that did before correction.",
+        reference=f"{_SCIB}; Zheng et al. 2017, doi:10.1038/ncomms14049",
+        chance="about genes chosen over genes seen: 0.5 for up to 1,000 genes, less for more",
+        pitfalls="A method that changes nothing scores 1, and one that adds a constant to genes a batch does not "
+        "express makes them seen, which changes the choice (Luecken et al. 2022).",
+        part="bio", cost="one pass over both matrices",
+    )  # fmt: skip
+    TRAJECTORY_CONSERVATION = "trajectory_conservation", declare(
+        f"{_HERE}.conservation:trajectory_conservation", needs="X labels pseudotime", tags="integration sequential",
+        range=(0, 1), best=1, about="Cells have the order along the embedding's trajectory that they had before.",
+        reference=f"{_SCIB}; Haghverdi et al. 2016, doi:10.1038/nmeth.3971",
+        chance=0.5, pitfalls="One root and one direction: on a branching trajectory, or with a root chosen badly, a "
+        "good embedding scores low (Saelens et al. 2019, doi:10.1038/s41587-019-0071-9).",
+        part="bio", neighbors=15, cost="15 nearest cells and ten eigenvectors of their graph",
+    )  # fmt: skip
 
     # Further scores of classifiers.
     BALANCED_ACCURACY = "balanced_accuracy", _single(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,8 @@ def _phases(gene_names: Any, organism: Any, genes: int) -> tuple[NDArray[np.int6
     for symbols in listed.values():
         # Mouse symbols of these genes are the human ones, capitalised.
         written = [[s.capitalize() if called.upper() == "MOUSE" else s for s in one] for one in symbols]
-        own = {places[s] for one in written for s in [next((s for s in one if s in places), "")] if s}
-        found.append(np.array(sorted(own), dtype=np.int64))
+        known = [[places[s] for s in one if s in places] for one in written]
+        found.append(np.unique(np.array([one[0] for one in known if one], dtype=np.int64)))
     total = sum(map(len, listed.values()))
     if not any(map(len, found)):
         return f"none of the {total} cell-cycle genes is among the gene names; pass gene symbols"
@@ -221,21 +222,21 @@ def hvg_conservation(expression: Any, corrected: Any, batch: Any, n_top_genes: i
         if size < 2:
             rows.append({**row, "reason": "one cell has no variance"})
             continue
-        key = ("moments of the genes", digest(cells))
-        sides = [given.once(key, lambda cells=cells: moments(first, cells)), moments(second, cells)]
+        before = given.once(("moments of the genes", digest(cells)), functools.partial(moments, first, cells))
+        sides = [before, moments(second, cells)]
         seen = [side.cells > 0 for side in sides]
         most = min(n_top_genes, min(int(own.sum()) for own in seen) // 2)
         try:
-            before, after = (
+            chosen = [
                 np.flatnonzero(own)[dispersed_genes(side.of(own), most)] if most else np.zeros(0, dtype=np.int64)
                 for side, own in zip(sides, seen, strict=True)
-            )
+            ]
         except LookupError:
             most = 0
         if not most:
             rows.append({**row, "reason": "too few genes vary, before or after correction"})
             continue
-        shared, smaller = len(np.intersect1d(before, after)), min(len(before), len(after))
+        shared, smaller = len(np.intersect1d(chosen[0], chosen[1])), min(map(len, chosen))
         rows.append({**row, "genes": most, "score": shared / smaller})
     details = {"n_top_genes": n_top_genes, "expression": state(first), "corrected": state(second)}
     return _mean_over_batches(rows, batches, details)
@@ -256,13 +257,15 @@ def _mean_over_batches(rows: list[dict[str, Any]], batches: Labels, details: dic
     return Measurement(float(scores[~missing].mean()), None, units, counts, details, rows)
 
 
-def trajectory_conservation(X: Any, labels: Any, pseudotime: Any, batch: Any = None) -> Measurement:
+def trajectory_conservation(
+    X: Any, labels: Any, pseudotime: Any, batch: Any = None, root: int | None = None
+) -> Measurement:
     """Agreement of diffusion pseudotime on the embedding with one from before: (Spearman's correlation + 1) / 2.
 
     On the graph of 15 nearest cells: the largest connected part; as root the cell, of the label with the least mean
-    pseudotime before, that is farthest out in most of three diffusion components; diffusion distance from it over nine
-    components. Cells outside the part have pseudotime 0. Best 1, chance 0.5, least 0. Not defined where the label is
-    not in the part, and where either pseudotime is constant.
+    pseudotime before, that is farthest out in most of three diffusion components (where votes tie, in the slowest);
+    diffusion distance from it over nine components. Cells outside the part have pseudotime 0. Best 1, chance 0.5,
+    least 0. Not defined where the label is not in the part, and where either pseudotime is constant.
 
     With `batch`, one graph and root for all, the mean over batches of the agreement within each; the breakdown then
     has a row for every batch.
@@ -277,6 +280,8 @@ def trajectory_conservation(X: Any, labels: Any, pseudotime: Any, batch: Any = N
         n numbers: pseudotime, or time, before integration.
     batch
         n batches, for the mean over batches.
+    root
+        Position of the cell to start from, in place of the one that is chosen.
 
     References
     ----------
@@ -293,7 +298,9 @@ def trajectory_conservation(X: Any, labels: Any, pseudotime: Any, batch: Any = N
     groups = _labels(labels, "labels", embedding.n)
     before = numbers(pseudotime, "pseudotime", embedding.n)
     batches = None if batch is None else _labels(batch, "batch", embedding.n)
-    graph = embedding.once(("connectivities", GRAPH_NEIGHBORS), lambda: connectivities(embedding.neighbors(GRAPH_NEIGHBORS)))
+    graph = embedding.once(
+        ("connectivities", GRAPH_NEIGHBORS), lambda: connectivities(embedding.neighbors(GRAPH_NEIGHBORS))
+    )
     inside = embedding.once(("largest component", GRAPH_NEIGHBORS), lambda: largest_component(graph))
     counts = {"used": embedding.n, "left_out": 0, "outside": embedding.n - len(inside)}
     details: dict[str, Any] = dict(embedding.neighbors(GRAPH_NEIGHBORS).facts())
@@ -301,21 +308,25 @@ def trajectory_conservation(X: Any, labels: Any, pseudotime: Any, batch: Any = N
         return Measurement.undefined("the pseudotime before integration is constant", counts=counts)
     if len(inside) < 4:
         return Measurement.undefined(f"{len(inside)} connected cells are too few for a trajectory", counts=counts)
-    means = np.bincount(groups.codes, before) / groups.counts
-    start = int(np.argmin(means))
-    candidates = np.flatnonzero(groups.codes[inside] == start)
-    details["root_label"] = str(groups.names[start])
+    if root is None:
+        start = groups.names[np.argmin(np.bincount(groups.codes, before) / groups.counts)]
+        candidates = np.flatnonzero(groups.names[groups.codes[inside]] == start)
+        which = f"no cell of {start!r}, the earliest label,"
+    else:
+        candidates = np.flatnonzero(inside == whole(root, "root", 0, embedding.n - 1))
+        which = f"the root cell, {root},"
     if not len(candidates):
-        reason = f"no cell of {groups.names[start]!r}, the earliest label, is in the largest part of the graph"
+        where = "is not" if root is not None else "is"
+        reason = f"{which} {where} in the largest connected part of the graph"
         return Measurement.undefined(reason, counts=counts, details=details)
     values, vectors = embedding.once(
         ("diffusion components", GRAPH_NEIGHBORS, _DIFFUSION),
         lambda: diffusion_components(graph[inside][:, inside], min(_DIFFUSION, len(inside) - 1)),
     )
-    root = root_cell(vectors[:, :_VOTES], candidates)
+    chosen = root_cell(vectors[:, :_VOTES], candidates)
     after = np.zeros(embedding.n)
-    after[inside] = diffusion_pseudotime(values, vectors, root)
-    details["root"] = int(inside[root])
+    after[inside] = diffusion_pseudotime(values, vectors, chosen)
+    details["root"] = int(inside[chosen])
     return _agreement(before, after, batches, counts, details)
 
 

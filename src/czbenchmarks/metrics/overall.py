@@ -13,7 +13,7 @@ BIO_SHARE = 0.6
 def mean_of_scores(scores: Mapping[str, float]) -> Measurement:
     """Plain mean of scores, those without a value left out.
 
-    In [0, 1] for scores in [0, 1]; best 1. Not defined where no score has a value.
+    In [0, 1] for scores in [0, 1]; best 1. Not defined where fewer than half of the scores have a value.
 
     Parameters
     ----------
@@ -31,8 +31,9 @@ def mean_of_scores(scores: Mapping[str, float]) -> Measurement:
     """
     defined = [float(value) for value in scores.values() if math.isfinite(value)]
     counts = {"used": len(defined), "left_out": len(scores) - len(defined)}
-    if not defined:
-        return Measurement.undefined("none of its scores has a value", counts=counts)
+    if not defined or 2 * len(defined) < len(scores):
+        reason = f"only {len(defined)} of its {len(scores)} scores have a value"
+        return Measurement.undefined(reason if defined else "none of its scores has a value", counts=counts)
     missing = [name for name, value in scores.items() if not math.isfinite(value)]
     details = {"scores_left_out": missing, "note": f"the mean lacks {', '.join(missing)}"} if missing else {}
     return Measurement(math.fsum(defined) / len(defined), None, None, counts, details)

@@ -3,7 +3,15 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -294,3 +302,49 @@ def test_the_fast_engine_has_the_scores_and_counts_of_the_exact_one(two_species)
         assert [(r.value, r.params, r.counts, r.reason) for r in fast] == [
             (r.value, r.params, r.counts, r.reason) for r in exact
         ]
+
+
+def test_further_scores_are_those_of_scikit_learn_and_change_no_other(two_species):
+    X, labels, _ = two_species
+    options = {"aggregation_method": "none", "n_folds": 2}
+    results, published = run(X, labels, metrics="all", **options), run(X, labels, **options)
+    assert len(results) == 4 * 4 * 7
+    further = ("BALANCED_ACCURACY", "MCC")
+    assert [r for r in results if not r.metric_type.name.endswith(further)] == published
+    for i, j in ((0, 1), (0, 0)):
+        for name in ("lr", "knn", "rf"):
+            columns = value(results, "ACCURACY", i, j, name).units.columns
+            parts = [columns["split"] == split for split in np.unique(columns["split"])]
+            for score, function in zip(further, (balanced_accuracy_score, matthews_corrcoef), strict=True):
+                expected = np.mean([function(columns["true"][part], columns["predicted"][part]) for part in parts])
+                assert value(results, score, i, j, name).value == pytest.approx(expected, abs=1e-12)
+        for score in further:
+            mean = np.mean([value(results, score, i, j, name).value for name in ("lr", "knn", "rf")])
+            assert value(results, score, i, j).value == pytest.approx(mean, abs=1e-12)
+    only = run(X, labels, metrics=["mcc", "mean_fold_mcc"], **options)
+    assert only == [r for r in results if r.metric_type.name.endswith("MCC")]
+
+
+def test_metrics_that_it_does_not_have_are_refused(two_species):
+    X, labels, _ = two_species
+    with pytest.raises(ValueError, match="Metric 'silhouette_score' is no score of the task 'cross-species label"):
+        run(X, labels, aggregation_method="none", metrics="silhouette_score")
+
+
+def test_tables_name_the_labels_of_both_species(two_species):
+    X, labels, _ = two_species
+    first = ["z" if label == "c" else label for label in labels[0]]
+    results = run(X, [first, labels[1]], aggregation_method="none", n_folds=2)
+    matrix = value(results, "ACCURACY", 0, 1, "lr").breakdowns
+    assert {row["true"] for row in matrix} == set("abc")
+    assert {row["predicted"] for row in matrix} <= set("abz")
+    assert sum(row["cells"] for row in matrix) == 120
+    right = sum(row["cells"] for row in matrix if row["true"] == row["predicted"])
+    assert right / 120 == pytest.approx(value(results, "ACCURACY", 0, 1, "lr").value, abs=1e-12)
+    table = {row["label"]: row for row in value(results, "F1_SCORE", 0, 1, "lr").breakdowns}
+    assert table["c"]["cells"] == labels[1].count("c")
+    assert (table["c"]["recall"], np.isnan(table["c"]["precision"])) == (0.0, True)
+    assert np.isnan(table["z"]["recall"])
+    assert value(results, "ACCURACY", 0, 1).breakdowns == []
+    within = value(results, "F1_SCORE", 0, 0, "rf").breakdowns
+    assert {row["label"]: row["cells"] for row in within} == {label: first.count(label) for label in "abz"}

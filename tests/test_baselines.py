@@ -148,7 +148,7 @@ def test_without_the_option_there_is_none(folder, monkeypatch):
     assert {score.embedding for score in record.result_metrics} == {"@obsm:X_model"}
     with pytest.raises(ValueError, match="pass baseline=True"):
         evaluate(["@obsm:X_model"] * 2, data, "cross-species_integration", baseline_orthologs="human-mouse")
-    with pytest.raises(ValueError, match="'baseline_ortholog' .* Did you mean 'baseline_orthologs'"):
+    with pytest.raises(ValueError, match=r"'baseline_ortholog' .* Did you mean 'baseline_orthologs'"):
         evaluate(["@obsm:X_model"] * 2, data, "cross-species_integration", baseline=True, baseline_ortholog="x")
 
 

@@ -9,12 +9,12 @@ from czbenchmarks.kernels.neighbors import exact_neighbors
 
 def reached(start, edges):
     """Return what can be reached along edges."""
-    seen, open_ = {start}, [start]
-    while open_:
-        for end in edges[open_.pop()]:
+    seen, queue = {start}, [start]
+    while queue:
+        for end in edges[queue.pop()]:
             if end not in seen:
                 seen.add(end)
-                open_.append(end)
+                queue.append(end)
     return seen
 
 
@@ -23,10 +23,8 @@ def slow_components(indices, codes, n_groups, strong):
     out = {i: {int(j) for j in row[1:] if codes[j] == codes[i]} for i, row in enumerate(indices)}
     back = {i: {j for j in out if i in out[j]} for i in out}
     for i in out:
-        if strong:
-            part = reached(i, out) & reached(i, back)
-        else:
-            part = reached(i, {j: out[j] | back[j] for j in out})
+        either = {j: out[j] | back[j] for j in out}
+        part = reached(i, out) & reached(i, back) if strong else reached(i, either)
         largest[codes[i]] = max(largest[codes[i]], len(part))
     return largest
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from czbenchmarks.kernels import graph as graph_kernel
-from czbenchmarks.kernels.graph import connectivities, fuzzy_weights, leiden
+from czbenchmarks.kernels.graph import CommunityGraph, connectivities, fuzzy_weights, leiden
 from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors
 
 
@@ -137,6 +137,38 @@ def test_two_cliques_are_two_communities(flavor):
     assert found[0] != found[6]
 
 
+@pytest.mark.parametrize("seed", [0, 42])
+@pytest.mark.parametrize("resolution", [0.2, 1.0, 2.0])
+def test_the_stream_of_python_is_that_of_igraph_with_its_generator(seed, resolution):
+    import igraph
+
+    matrix = connectivities(exact_neighbors(cells(400), 15))
+    rows, columns = matrix.nonzero()
+    graph = igraph.Graph(directed=True)
+    graph.add_vertices(400)
+    graph.add_edges(list(zip(rows.tolist(), columns.tolist(), strict=True)))
+    graph.es["weight"] = matrix.data.tolist()
+    graph.to_undirected(mode="each")  # so that each edge is there twice
+    igraph.set_random_number_generator(random.Random(seed))
+    try:
+        theirs = graph.community_leiden("modularity", weights="weight", resolution=resolution, n_iterations=2)
+    finally:
+        igraph.set_random_number_generator(random)
+    found = leiden(matrix, seed, resolution=resolution, stream="python")
+    np.testing.assert_array_equal(found, theirs.membership)
+
+
+def test_a_stream_is_begun_anew_for_each_partition_of_a_graph():
+    matrix = connectivities(exact_neighbors(np.random.default_rng(0).normal(size=(500, 5)), 15))
+    graph = CommunityGraph(matrix)
+    for stream in ("python", "scanpy", "python"):
+        for resolution in (2.0, 0.5, 2.0):
+            found = graph.leiden(7, resolution=resolution, stream=stream)
+            np.testing.assert_array_equal(found, leiden(matrix, 7, resolution=resolution, stream=stream))
+    both = [graph.leiden(7, resolution=2.0, stream=stream) for stream in ("python", "scanpy")]
+    assert (both[0] != both[1]).any()
+
+
 def test_resolution_and_iterations_reach_the_algorithm():
     graph = connectivities(exact_neighbors(cells(300), 15))
     numbers = [len(set(leiden(graph, 0, resolution=r).tolist())) for r in (0.01, 1.0, 10.0)]
@@ -150,6 +182,7 @@ def test_the_global_generators_are_left_alone():
     random.seed(5)
     before = np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
     leiden(graph, 1)
+    leiden(graph, 1, stream="python")
     leiden(graph, 1, flavor="leidenalg")
     assert (np.random.get_state()[1].tolist(), random.getstate()) == before  # noqa: NPY002
 

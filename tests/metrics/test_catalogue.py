@@ -73,6 +73,10 @@ def of_clusters(metric):
 
 
 NUMBERS = {
+    **{
+        metric: lambda rng, metric=metric: compute(metric, X=noise(rng), unintegrated=noise(rng))
+        for metric in (MetricType.TRUSTWORTHINESS, MetricType.CONTINUITY)
+    },
     MetricType.ADJUSTED_RAND_INDEX: of_clusters(MetricType.ADJUSTED_RAND_INDEX),
     MetricType.PEARSON_CORRELATION: lambda rng: compute(
         MetricType.PEARSON_CORRELATION, x=rng.normal(size=5000), y=rng.normal(size=5000)
@@ -143,6 +147,53 @@ def test_chance_of_the_batch_silhouette_is_near_its_best():
         return compute(MetricType.BATCH_SILHOUETTE, X=noise(rng, dimensions), labels=labels, batch=batch)
 
     assert 0.9 < mean_over_draws(lambda rng: score(rng, 2)) < mean_over_draws(score) < 1
+
+
+TWENTY = dict.fromkeys("abcdefghijklmnopqrst", 0.05)
+ONE_DOMINATES = {"a": 0.9, "b": 0.1}
+
+
+def of_labels(metric, shares=SHARES):
+    return mean_over_draws(lambda rng: compute(metric, X=noise(rng), labels=cell_types(rng, shares)))
+
+
+def test_chance_of_clisi_follows_the_effective_number_of_labels():
+    for shares in (SHARES, TWENTY, ONE_DOMINATES):
+        effective = 1 / sum(share**2 for share in shares.values())
+        least = (len(shares) - effective) / (len(shares) - 1)
+        found = of_labels(MetricType.CLISI, shares)
+        assert least - 0.01 < found < 1
+        assert found < 0.4 or shares is not SHARES
+    assert of_labels(MetricType.CLISI, ONE_DOMINATES) > 0.8
+
+
+def test_chance_of_ilisi_and_cilisi_is_about_the_best():
+    def score(metric, shares):
+        def of(rng):
+            given = {"X": noise(rng), "labels": cell_types(rng), "batch": batches(rng, shares)}
+            return compute(metric, **{name: given[name] for name in metric.declaration.needs})
+
+        return mean_over_draws(of)
+
+    for metric in (MetricType.ILISI, MetricType.CILISI, MetricType.CILISI_MEANS):
+        assert score(metric, (1 / 3, 1 / 3, 1 / 3)) == pytest.approx(0.8, abs=0.04)
+        assert score(metric, (0.8, 0.1, 0.1)) < 0.35
+
+
+def test_chance_of_what_counts_neighbours_of_the_own_label():
+    for shares in (SHARES, TWENTY, ONE_DOMINATES):
+        squares = sum(share**2 for share in shares.values())
+        assert of_labels(MetricType.KSIM, shares) == pytest.approx((1 + 24 * squares) / 25, abs=0.02)
+        assert of_labels(MetricType.KNN_PURITY, shares) == pytest.approx(1 / len(shares), abs=0.02)
+    assert of_labels(MetricType.KSIM_ACCEPTANCE) < 0.01
+    assert of_labels(MetricType.KSIM_ACCEPTANCE, ONE_DOMINATES) == pytest.approx(0.6, abs=0.08)
+
+
+def test_chance_of_connectivity_falls_with_the_number_of_labels():
+    assert 0.45 < of_labels(MetricType.GRAPH_CONNECTIVITY) < 0.65
+    assert of_labels(MetricType.GRAPH_CONNECTIVITY, TWENTY) == pytest.approx(0.1, abs=0.03)
+    assert of_labels(MetricType.GRAPH_CONNECTIVITY_WEAK) > 0.88
+    assert of_labels(MetricType.GRAPH_CONNECTIVITY_WEAK, TWENTY) == pytest.approx(0.3, abs=0.06)
 
 
 def of_classifiers(shares) -> dict[MetricType, float]:

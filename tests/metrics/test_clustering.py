@@ -4,9 +4,17 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sklearn_metrics
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from czbenchmarks.metrics.clustering import adjusted_rand_index, normalized_mutual_info
+from czbenchmarks.metrics.clustering import (
+    adjusted_mutual_info,
+    adjusted_rand_index,
+    completeness,
+    homogeneity,
+    normalized_mutual_info,
+    v_measure,
+)
 
 
 def slow_ari(true, predicted):
@@ -72,3 +80,69 @@ def test_least_and_greatest_values():
     assert adjusted_rand_index(["a", "a", "b", "b"], [0, 1, 0, 1]).value == -0.5
     assert adjusted_rand_index(["a", "a", "b", "b"], ["q", "q", "p", "p"]).value == 1.0
     assert normalized_mutual_info(["a", "a", "b", "b"], [0, 1, 0, 1]).value == 0.0
+
+
+def slow_entropy(values):
+    return -sum(values.count(v) / len(values) * math.log(values.count(v) / len(values)) for v in set(values))
+
+
+def slow_explained(of, by):
+    """1 - H(of | by) / H(of), cluster by cluster."""
+    left = sum(
+        by.count(v) / len(by) * slow_entropy([o for o, b in zip(of, by, strict=True) if b == v]) for v in set(by)
+    )
+    return 1 - left / slow_entropy(of)
+
+
+def slow_ami(true, predicted, draws=4000):
+    """Shuffle for the expected information."""
+    rng = np.random.default_rng(0)
+
+    def information(a, b):
+        return slow_entropy(a) + slow_entropy(b) - slow_entropy(list(zip(a, b, strict=True)))
+
+    expected = np.mean([information(true, rng.permutation(predicted).tolist()) for _ in range(draws)])
+    mean = (slow_entropy(true) + slow_entropy(predicted)) / 2
+    return (information(true, predicted) - expected) / (mean - expected)
+
+
+def related(seed):
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 3, 40)
+    return true.tolist(), np.where(rng.random(40) < 0.6, true, rng.integers(0, 4, 40)).tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shares_of_entropy_agree_with_the_twins_and_scikit_learn(seed):
+    true, predicted = related(seed)
+    h, c = homogeneity(true, predicted).value, completeness(true, predicted).value
+    assert h == pytest.approx(slow_explained(true, predicted), abs=1e-12)
+    assert c == pytest.approx(slow_explained(predicted, true), abs=1e-12)
+    assert v_measure(true, predicted).value == pytest.approx(2 * h * c / (h + c), abs=1e-12)
+    assert v_measure(true, predicted).value == pytest.approx(normalized_mutual_info(true, predicted).value, abs=1e-12)
+    assert (h, c) == sklearn_metrics.homogeneity_completeness_v_measure(true, predicted)[:2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_information_above_chance_agrees_with_the_twin_and_scikit_learn(seed):
+    true, predicted = related(seed)
+    found = adjusted_mutual_info(true, predicted).value
+    assert found == pytest.approx(slow_ami(true, predicted), abs=0.01)
+    assert found == sklearn_metrics.adjusted_mutual_info_score(true, predicted)
+
+
+def test_what_splitting_and_joining_cost():
+    labels = ["a"] * 4 + ["b"] * 4
+    split, joined = [0, 0, 1, 1, 2, 2, 3, 3], [0] * 8
+    assert (homogeneity(labels, split).value, completeness(labels, split).value) == pytest.approx((1, 0.5))
+    assert (homogeneity(labels, joined).value, completeness(labels, joined).value) == (0, 1)
+    assert (v_measure(labels, joined).value, adjusted_mutual_info(labels, joined).value) == (0, 0)
+
+
+@pytest.mark.parametrize("metric", [homogeneity, completeness, v_measure, adjusted_mutual_info])
+def test_one_label_explains_nothing(metric):
+    found = metric(["a"] * 5, [0, 0, 0, 0, 1])
+    assert math.isnan(found.value)
+    assert found.reason == "all cells have one label, 'a'"
+    assert found.counts == {"used": 5, "left_out": 0, "labels": 1, "clusters": 2}
+    assert metric(["a"] * 5, [0] * 5).reason == "labels and clusters hold one group each"

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_samples
 
+from czbenchmarks.metrics import embedding as embedding_metrics
 from czbenchmarks.metrics.embedding import silhouette_label
+from czbenchmarks.metrics.isolated import isolated_labels
+from czbenchmarks.tasks import represent
 
 
 def test_value_units_and_counts():
@@ -18,6 +21,9 @@ def test_value_units_and_counts():
     assert found.units.ids.tolist() == list(labels.index)
     assert found.units.kind == "cell"
     assert found.counts == {"used": 60, "left_out": 0, "labels": 3}
+    by_label = pd.Series(expected).groupby(labels.to_numpy()).agg(["size", "mean"])
+    assert [(row["label"], row["cells"]) for row in found.breakdowns] == list(by_label["size"].items())
+    np.testing.assert_allclose([row["mean"] for row in found.breakdowns], by_label["mean"], atol=1e-9)
     plain = silhouette_label(X, labels, rescale=False)
     assert plain.value == pytest.approx(2 * found.value - 1, abs=1e-14)
 
@@ -90,3 +96,28 @@ def test_too_few_cells_are_refused():
         silhouette_label(X, labels, max_cells=0)
     with pytest.raises(TypeError, match="`max_cells` must be"):
         silhouette_label(X, labels, max_cells=2.5)
+
+
+def test_silhouettes_are_found_once_for_an_embedding_and_its_labels(monkeypatch):
+    asked = []
+
+    def counted(*given, **more):
+        asked.append(more)
+        return silhouette_kernel(*given, **more)
+
+    silhouette_kernel = embedding_metrics.silhouette_samples
+    monkeypatch.setattr(embedding_metrics, "silhouette_samples", counted)
+    X, labels = overlapping(200)
+    cells = represent(X)
+    batch = np.where(labels == 4, 0, np.arange(200) % 2)
+    scaled = silhouette_label(cells, labels).value
+    plain = silhouette_label(cells, labels, rescale=False).value
+    isolated = isolated_labels(cells, labels, batch).value
+    assert len(asked) == 1
+    assert plain == pytest.approx(2 * scaled - 1, abs=1e-14)
+    assert isolated == isolated_labels(X, labels, batch).value
+    assert len(asked) == 2
+    assert silhouette_label(cells, np.where(labels == 4, 3, labels)).value != scaled
+    assert len(asked) == 3
+    silhouette_label(cells, labels, max_cells=50)
+    assert len(asked) == 4

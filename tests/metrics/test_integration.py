@@ -7,7 +7,7 @@ from sklearn.metrics import silhouette_samples
 
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+from czbenchmarks.metrics.integration import batch_silhouette, bras, entropy_per_cell
 from czbenchmarks.tasks import represent
 
 
@@ -87,6 +87,14 @@ def test_batch_silhouette_agrees_with_the_twin(rescale):
     assert found.counts == {"used": 117, "left_out": 3, "labels": 4, "labels_left_out": 2}
     assert found.details == {"labels_left_out": ["alone", "pair"]}
     assert np.isnan(found.units.values).tolist() == [True] * 3 + [False] * 117
+    means = [row["mean"] for row in found.breakdowns]
+    assert [(row["label"], row["cells"], row["batches"]) for row in found.breakdowns[:2]] == [
+        ("alone", 1, 1),
+        ("pair", 2, 2),
+    ]
+    assert np.isnan(means).tolist() == [True, True, False, False, False, False]
+    assert found.value == pytest.approx(np.nanmean(means), abs=1e-15)
+    assert sum(row["cells"] for row in found.breakdowns) == 120
     # The mean of label means, not of cells.
     by_label = pd.Series(found.units.values).groupby(found.units.columns["label"]).mean().dropna()
     assert found.value == pytest.approx(by_label.mean(), abs=1e-15)
@@ -98,6 +106,7 @@ def test_no_label_with_two_batches_is_not_defined():
     assert math.isnan(found.value)
     assert found.reason.startswith("no label has two batches and more cells than batches (0, 1, 2 and 1 more)")
     assert found.counts == {"used": 0, "left_out": 120, "labels": 0, "labels_left_out": 4}
+    assert [row["batches"] for row in found.breakdowns] == [1, 1, 1, 1]
 
 
 def test_a_categorical_with_unused_categories_is_read_as_text():
@@ -140,6 +149,8 @@ def test_an_estimated_batch_silhouette_comes_with_an_error_that_covers_the_exact
         assert abs(found.details["estimated_from"] - 300) <= 5
         assert found.details["labels_left_out"] == ["3"]
         assert found.counts == exact.counts
+        # Larger batches are drawn more often, or the table would not give the value.
+        assert np.nanmean([row["mean"] for row in found.breakdowns]) == pytest.approx(found.value, abs=1e-12)
         off.append((found.value - exact.value) / found.details["standard_error"])
     drawn = np.isfinite(found.units.values)
     assert drawn.sum() == found.details["estimated_from"]
@@ -162,3 +173,101 @@ def test_how_neighbours_were_found_is_in_the_details():
     found = entropy_per_cell(Representation(near.array, neighbors=given), batches, 20)
     assert found.details == {"n_neighbors": 20, "neighbors": "given"}
     assert found.value == entropy_per_cell(near, batches, 20).value
+
+
+def slow_bras(X, labels, batches, other):
+    X, labels, batches = np.asarray(X, dtype=np.longdouble), np.array(labels), np.array(batches)
+    length = np.sqrt((X**2).sum(axis=1))
+    means = []
+    for label in sorted(set(labels.tolist())):
+        inside = np.flatnonzero(labels == label)
+        kinds = set(batches[inside].tolist())
+        if not 1 < len(kinds) < len(inside):
+            continue
+        values = []
+        for i in inside:
+            distance = {j: 1 - (X[i] * X[j]).sum() / (length[i] * length[j]) for j in inside}
+            own = [distance[j] for j in inside if batches[j] == batches[i] and j != i]
+            if not own:
+                values.append(1.0)
+                continue
+            others = [[distance[j] for j in inside if batches[j] == kind] for kind in kinds - {batches[i]}]
+            b = np.mean([d for group in others for d in group]) if other == "mean_other" else max(map(np.mean, others))
+            values.append(1 - abs(b - np.mean(own)) / max(b, np.mean(own)))
+        means.append(np.mean(values))
+    return float(np.mean(means))
+
+
+@pytest.mark.parametrize("other", ["mean_other", "furthest"])
+@pytest.mark.parametrize("seed", range(3))
+def test_bras_agrees_with_the_twin(other, seed):
+    X, batches, labels = cells(seed=seed)
+    X += batches[:, None] * [1.0, 0.5, 0.0, 0.0]
+    batches[labels == 3] = np.where(batches[labels == 3] == 0, 0, 1)  # batches of a label differ in size
+    names = [f"t{code}" for code in labels]
+    names[0] = "alone"
+    found = bras(X, names, batches, other=other)
+    assert found.value == pytest.approx(slow_bras(X, names, batches, other), abs=1e-9)
+    assert found.counts == {"used": 119, "left_out": 1, "labels": 4, "labels_left_out": 1}
+    assert found.details == {"labels_left_out": ["alone"]}
+    assert [row["label"] for row in found.breakdowns] == ["alone", "t0", "t1", "t2", "t3"]
+    assert np.nanmean([row["mean"] for row in found.breakdowns]) == pytest.approx(found.value, abs=1e-15)
+
+
+def test_bras_sees_what_the_batch_silhouette_does_not():
+    # Two pairs of batches: each overlaps with its partner, the pairs are far apart.
+    rng = np.random.default_rng(0)
+    batches = np.arange(400) % 4
+    X = rng.normal(size=(400, 6)) + [20, 0, 0, 0, 0, 0] + 15 * (batches >= 2)[:, None] * [0, 1, 0, 0, 0, 0]
+    assert batch_silhouette(X, ["t"] * 400, batches).value > 0.95
+    assert bras(X, ["t"] * 400, batches).value < 0.6
+
+
+def test_bras_follows_angles_only():
+    X, batches, labels = cells()
+    expected = bras(X, labels, batches).value
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    lengths = np.random.default_rng(1).uniform(0.1, 10, (120, 1))
+    order = np.random.default_rng(2).permutation(120)
+    for other in (X * 1e-12, X * 1e12, X @ rotation, X * lengths, np.pad(X, ((0, 0), (0, 2)))):
+        assert bras(other, labels, batches).value == pytest.approx(expected, abs=1e-9)
+    assert bras(X[order], labels[order], batches[order]).value == pytest.approx(expected, abs=1e-12)
+    assert abs(bras(X + 5, labels, batches).value - expected) > 1e-3
+
+
+def test_bras_refuses_cells_without_a_direction():
+    X, batches, labels = cells()
+    X[[4, 17]] = 0
+    expected = (
+        r"`X` must have a coordinate other than 0 for every cell, so that cosine distances exist; 2 of 120 cells have "
+        r"none \(c4, c17\); remove those cells\."
+    )
+    with pytest.raises(ValueError, match=expected):
+        bras(X, pd.Series(labels, index=[f"c{i}" for i in range(120)]), batches)
+    labels[[4, 17]] = 9, 10  # labels of one cell, which are left out
+    assert bras(X, labels, batches).counts["used"] == 118
+
+
+def test_bras_without_a_label_to_score_is_not_defined():
+    X, batches, labels = cells()
+    for one in (bras(X, labels, ["b"] * 120), bras(np.zeros((120, 4)), labels, labels)):
+        assert math.isnan(one.value)
+        assert one.reason.startswith("no label has two batches and more cells than batches")
+        assert len(one.breakdowns) == 4
+    assert bras(np.ones((120, 3)), labels, batches).value == 1.0  # nothing tells the batches apart
+
+
+def test_an_estimated_bras_has_the_values_of_all_cells():
+    rng = np.random.default_rng(3)
+    labels, batches = rng.integers(0, 3, 2000), rng.integers(0, 3, 2000)
+    X = rng.normal(size=(2000, 5)) + batches[:, None]
+    exact, found = bras(X, labels, batches), bras(X, labels, batches, max_cells=200)
+    drawn = np.isfinite(found.units.values)
+    np.testing.assert_allclose(found.units.values[drawn], exact.units.values[drawn], atol=1e-12)
+    assert abs(found.value - exact.value) < 4 * found.details["standard_error"]
+
+
+def test_an_unknown_choice_of_other_batches_is_refused():
+    X, batches, labels = cells()
+    with pytest.raises(ValueError, match="`other` 'farthest' is not known. Did you mean 'furthest'"):
+        bras(X, labels, batches, other="farthest")

@@ -204,10 +204,9 @@ def test_no_type_that_can_be_scored():
     assert math.isnan(cilisi_means(X, np.arange(400), batch).value)
     assert math.isnan(cilisi(np.ones((800, 2)), np.tile(labels, 2), np.tile(batch, 2)).value)
     collapsed = np.where((labels == 2)[:, None], 5.0, X)
-    assert [row["note"] for row in cilisi(collapsed, labels, batch).breakdowns if row["note"]] == []
-    larger = np.repeat(collapsed, 2, axis=0)  # more cells of the type than neighbours
-    found = cilisi(larger, np.repeat(labels, 2), np.repeat(batch, 2))
-    assert [row["note"] for row in found.breakdowns] == ["", "", "all cells at one place", ""]
+    assert [row["note"] for row in cilisi(collapsed, labels, batch).breakdowns] == ["", "", "all cells at one place", ""]
+    few = cilisi(collapsed[:200], labels[:200], batch[:200])  # of the type, all are neighbours of all
+    assert [row["note"] for row in few.breakdowns] == [""] * 4
 
 
 def test_a_type_in_some_batches_only_does_not_lower_it():

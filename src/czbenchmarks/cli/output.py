@@ -113,6 +113,9 @@ def print_frame(frame: pd.DataFrame, output_format: str) -> None:
     output_format
         ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
     """
+    if output_format in ("table", "markdown"):  # what is the same everywhere takes the room of the rest
+        same = [name for name in ("task", "embedding", "of") if name in frame and frame[name].nunique() == 1]
+        frame = frame.drop(columns=same)
     columns = [printable(name) for name in frame.columns]
     numbers = [name for name in columns if frame[name].dtype.kind in "if"]
     rows = [["" if value is None else _shown(value) for value in row] for row in frame.itertuples(index=False)]

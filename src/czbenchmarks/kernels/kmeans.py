@@ -28,7 +28,7 @@ class KMeansStart:
         Share of the sum of squares that is left within the clusters: what k-means makes small. 0 where all cells are
         at one place.
     iterations
-        Rounds until nothing moved, at most 300.
+        Rounds until the centres moved by less than 1e-4 of the mean variance (squared, summed), at most 300.
     """
 
     codes: NDArray[np.int64]

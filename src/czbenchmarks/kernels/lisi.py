@@ -88,7 +88,8 @@ def _sharpness(excess: Floats, target: float) -> Floats:
         result[active] = np.exp(log_beta)
         going = np.abs(off) > _NEAR  # from near, the step just taken leaves the square of what was off
         if not going.all():
-            active, excess, log_beta, low, high = (part[going] for part in (active, excess, log_beta, low, high))
+            active, excess = active[going], excess[going]
+            log_beta, low, high = log_beta[going], low[going], high[going]
     return result
 
 

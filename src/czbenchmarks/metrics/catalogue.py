@@ -430,7 +430,7 @@ class MetricType(Enum):
     )  # fmt: skip
     GRAPH_CONNECTIVITY_WEAK = "graph_connectivity_weak", declare(
         f"{_HERE}.neighbors:graph_connectivity_weak", needs="X labels", tags="integration",
-        range=(0, 1), best=1, about="Most cells of a label are joined by neighbour lists, taken both ways, in the label.",
+        range=(0, 1), best=1, about="Most cells of a label are joined by neighbour lists, read both ways, within it.",
         reference="Luecken et al. 2022, doi:10.1038/s41592-021-01336-8",
         chance="high: 0.9 and more seen for four labels in many dimensions, 0.3 for twenty",
         pitfalls="Large labels are connected by chance, so it tells bad embeddings apart, not good ones; a single "

@@ -12,6 +12,7 @@ from typing import Any
 PACKAGES = (
     "cz-benchmarks", "numpy", "scipy", "pandas", "scikit-learn", "scikit-learn-intelex", "anndata", "scanpy", "numba",
     "igraph", "leidenalg", "hnswlib", "umap-learn", "pynndescent",
+    "scib-metrics", "jax",
 )  # fmt: skip
 _ASK = f"""
 import importlib.metadata, json, platform

@@ -13,6 +13,8 @@ Results = dict[str, Any]
 SCHEMA = 1
 NOT_MEASURED = "Not measured yet."
 SIDES = ("ours", "other", "fast")
+_PEER = "scib-metrics"
+_TOO_LONG = "took longer than "
 # Measure of a process -> heading, unit.
 MEASURES = {
     "fresh_s": ("A fresh process, from its start to the first result", "s"),
@@ -135,13 +137,15 @@ def replace_sections(page: str, sections: Mapping[str, str]) -> str:
 def sections(results: Results) -> dict[str, str]:
     """Return the generated parts of the page."""
     cases = results.get("cases", {})
-    kinds: dict[str, list[dict[str, Any]]] = {"task": [], "start": [], "bound": [], "million": []}
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "task": [], "start": [], "bound": [], "million": [], "scib": [],
+    }  # fmt: skip
     for case in cases.values():
         kinds[case["kind"]].append(case)
     found = {
         "machine": _machine(results), "times": _times(kinds["task"]), "scaling": _scaling(kinds["task"]),
         "values": _values(kinds["task"]), "start": _start(kinds["start"]), "bound": _bound(kinds["bound"]),
-        "million": _million(kinds["million"]),
+        "million": _million(kinds["million"]), "scib": _scib(kinds["scib"]),
     }  # fmt: skip
     return {name: text or NOT_MEASURED for name, text in found.items()}
 
@@ -155,7 +159,7 @@ def _machine(results: Results) -> str:
         f"- Machine: {made['processor']}, {made['cores']} cores, {made['memory_gib']} GiB, {made['system']}; "
         f"{made['threads']} threads; {between}."
     ]
-    for side, name in (("ours", "Ours"), ("other", "Published")):
+    for side, name in (("ours", "Ours"), ("other", "Published"), (_PEER, "scib-metrics")):
         if side in results["environments"]:
             of = results["environments"][side]
             packages = ", ".join(f"{package} {version}" for package, version in of["packages"].items())
@@ -316,3 +320,40 @@ def _million(cases: Sequence[Mapping[str, Any]]) -> str:
             f"{min(recalls):.4f}" if recalls else "", "; ".join(said),
         ])  # fmt: skip
     return table(["Case", "Cells", "Seconds", "Peak, GiB", "Recall of neighbours", "Scores"], rows) if rows else ""
+
+
+def _scib(cases: Sequence[Mapping[str, Any]]) -> str:
+    cases = sorted(cases, key=lambda case: (case["cells"], case["width"]))
+    measures = {name: f"{heading}, {unit}" for name, (heading, unit) in MEASURES.items()} | {"import_s": "Import, s"}
+    rows, scores = [], []
+    for case in cases:
+        size, sides = f"{case['cells']:,} x {case['width']}", [_runs(case, side) for side in ("ours", _PEER)]
+        for measure, heading in measures.items():
+            values = [medians(runs).get(measure) for runs in sides]
+            if any(value is not None for value in values):
+                texts = [
+                    _not_finished(runs) if value is None else number(value)
+                    for value, runs in zip(values, sides, strict=True)
+                ]
+                times = number(values[1] / values[0], 2) if values[0] and values[1] else ""
+                rows.append([size, heading, *texts, times])
+        found = [next((run["metrics"] for run in runs if "metrics" in run), {}) for runs in sides]
+        for metric in found[0]:
+            both = [one.get(metric, {}).get("value") for one in found]
+            gap = None if None in both else abs(both[0] - both[1])
+            scores.append([size, metric, *("–" if v is None else f"{v:.6g}" for v in both), number(gap, 2)])
+    if not rows:
+        return ""
+    head = ["Ours", _PEER]
+    return (
+        table(["Cells", "What", *head, "Times"], rows) + "\n\n### Its scores\n\n"
+        + table(["Cells", "Metric", *head, "Difference"], scores)
+    )  # fmt: skip
+
+
+def _not_finished(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return why a side has no measure: it was not run, failed, or was ended after so many seconds."""
+    why = failure(runs)
+    if why is None:
+        return ""
+    return f"not finished in {why.removeprefix(_TOO_LONG)}" if why.startswith(_TOO_LONG) else "failed"

@@ -4,6 +4,7 @@
     python benchmarks/side_by_side.py tasks   --other PYTHON [--tasks clustering embedding] [--cells 2000 10000 50000]
     python benchmarks/side_by_side.py bound   [--cells 20000]
     python benchmarks/side_by_side.py million [silhouette clustering ...]
+    python benchmarks/side_by_side.py scib    --other PYTHON [--cells 2000 10000 50000] [--timeout 3600]
     python benchmarks/side_by_side.py page
 
 Every case runs in a fresh process; with `--repeat` the two sides take turns. Measurements are merged into
@@ -205,6 +206,24 @@ def measure_million(given: argparse.Namespace) -> None:
         book.add(f"million/{name}/{given.cells:08d}x{given.dims}", case)
 
 
+def measure_scib(given: argparse.Namespace) -> None:
+    """Time the table of ten metrics beside scib-metrics, whose interpreter is `other`."""
+    sides = {"ours": given.python, **({"scib-metrics": given.other} if given.other else {})}
+    book = Book(given, sides)
+    for cells in given.cells:
+        commands = {
+            side: [python, str(HERE / "scib_case.py"), side, "--dims", str(given.dims), "--calls", str(given.calls)]
+            for side, python in sides.items()
+        }
+        if given.warm_up and cells == given.cells[0]:  # caches on disk: files, and what numba compiled
+            for side, command in commands.items():
+                warm = [*command, "--cells", str(_WARM_UP)]
+                run(warm, given.timeout, variables(given.threads), f"scib, {side}, to warm up")
+        commands = {side: [*command, "--cells", str(cells)] for side, command in commands.items()}
+        runs = in_turn(commands, given, f"scib, {cells:,} cells")
+        book.add(f"scib/{cells:08d}x{given.dims}", {"kind": "scib", "cells": cells, "width": given.dims, "runs": runs})
+
+
 def write_page(given: argparse.Namespace) -> None:
     """Write the tables into the page."""
     path = Path(given.page)
@@ -230,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     both = argparse.ArgumentParser(add_help=False, parents=[measured])
     both.add_argument("--other", help="the interpreter of the other side; without it, ours alone is measured")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = parser.add_subparsers(required=True, metavar="start|tasks|bound|million|page")
+    kinds = parser.add_subparsers(required=True, metavar="start|tasks|bound|million|scib|page")
 
     start = kinds.add_parser("start", parents=[both], help="time to start")
     start.add_argument("--repeat", type=int, default=7)
@@ -260,6 +279,14 @@ def _parser() -> argparse.ArgumentParser:
     million.add_argument("--dims", type=int, default=50)
     million.add_argument("--max-cells", type=int, default=20_000, help="sample of the estimated silhouettes")
     million.set_defaults(measure=measure_million, timeout=4 * 3600)
+
+    scib = kinds.add_parser("scib", parents=[both], help="the ten metrics of scib-metrics' table")
+    scib.add_argument("--cells", type=int, nargs="+", default=[2_000, 10_000, 50_000])
+    scib.add_argument("--dims", type=int, default=50)
+    scib.add_argument("--repeat", type=int, default=1)
+    scib.add_argument("--calls", type=int, choices=[1, 2], default=2, help="calls in each process")
+    scib.add_argument("--no-warm-up", dest="warm_up", action="store_false", help="no small run before")
+    scib.set_defaults(measure=measure_scib)
 
     page = kinds.add_parser("page", parents=[shared], help="write the page again from the file")
     page.set_defaults(measure=None)

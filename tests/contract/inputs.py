@@ -122,7 +122,7 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     },
     MetricType.HVG_CONSERVATION: lambda: {name: _logged()[name] for name in ("expression", "corrected", "batch")},
     MetricType.TRAJECTORY_CONSERVATION: lambda: {
-        "X": np.arange(N)[:, None] ** [1.0, 2.0] / [1, N], "labels": THREE, "pseudotime": np.arange(N), "root": 0
+        "X": np.arange(N)[:, None] ** [1.0, 2.0] / [1, N], "labels": THREE, "pseudotime": np.arange(N)
     },
     # 30 cells at each of three places.
     MetricType.CLISI: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 30},
@@ -152,6 +152,8 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
 ONLY_NEARLY_PERFECT: dict[MetricType, float] = {
     MetricType.BATCH_SILHOUETTE: 2 / 45,
     MetricType.BRAS: 2 / 45,
+    # Towards the end of a line, cells are equally far to rounding from its beginning.
+    MetricType.TRAJECTORY_CONSERVATION: 1e-3,
     # The cell itself has no weight: 44 of its batch, 45 of the other.
     **dict.fromkeys((MetricType.ILISI, MetricType.CILISI, MetricType.CILISI_MEANS), 1e-3),
 }

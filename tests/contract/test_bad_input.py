@@ -218,6 +218,17 @@ for task, field in FIELDS:
             lambda task=task, field=field, make=make: run(task, **{field: make()}), also,
         )  # fmt: skip
     case(f"{task}: {field} left out", ValueError, (field, "required"), lambda t=task, f=field: run(t, **{f: DROP}))
+for name, make, words, also in LABEL_VALUES:
+    if name != "None":  # no groups are fine
+        case(
+            f"{LABELS}: groups {name}", EITHER, ("groups", *([words] if isinstance(words, str) else words)),
+            lambda make=make: run(LABELS, groups=make()), also,
+        )  # fmt: skip
+case(
+    f"{LABELS}: fewer groups than folds", ValueError, ("groups", "n_folds", "3 groups"),
+    lambda: run(LABELS, n_folds=5, groups=[f"donor {i % 3}" for i in range(N)]),
+)  # fmt: skip
+case(f"{LABELS}: every group a label", ValueError, ("labels", "groups"), lambda: run(LABELS, groups=TEXT))
 for task in SEVERAL:
     for name, make, words, also in LABEL_VALUES:
         if name in ("one value",):

@@ -196,6 +196,40 @@ def test_chance_of_connectivity_falls_with_the_number_of_labels():
     assert of_labels(MetricType.GRAPH_CONNECTIVITY_WEAK, TWENTY) == pytest.approx(0.3, abs=0.06)
 
 
+def of_batches(metric, dimensions=DIMENSIONS, shares=SHARES, batch_shares=(1 / 3, 1 / 3, 1 / 3)):
+    def score(rng):
+        given = {"X": noise(rng, dimensions), "labels": cell_types(rng, shares), "batch": batches(rng, batch_shares)}
+        given["unintegrated"] = noise(rng, dimensions) + (given["batch"] == "x")[:, None]
+        return compute(metric, **{name: given[name] for name in metric.declaration.needs})
+
+    return mean_over_draws(score)
+
+
+@pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.1, 0.1)])
+def test_chance_of_kbet_is_one_minus_the_level_where_labels_hold_together(shares):
+    assert of_batches(MetricType.KBET, batch_shares=shares) == pytest.approx(0.95, abs=0.025)
+    assert of_batches(MetricType.KBET_GLOBAL, batch_shares=shares) == pytest.approx(0.95, abs=0.025)
+    assert 0.4 < of_batches(MetricType.KBET, shares=TWENTY, batch_shares=shares) < 0.5
+    assert 0.1 < of_batches(MetricType.KBET, 2, TWENTY, shares) < 0.2
+    assert of_batches(MetricType.KBET_GLOBAL, shares=TWENTY, batch_shares=shares) == pytest.approx(0.95, abs=0.025)
+
+
+def test_chance_of_principal_component_regression():
+    assert of_batches(MetricType.PCR) == pytest.approx(2 / (CELLS - 1), abs=0.002)
+    assert 0.95 < of_batches(MetricType.PCR_COMPARISON) < 1
+    rng = np.random.default_rng(0)
+    batch = batches(rng)
+    before = noise(rng) + (batch == "x")[:, None]
+    assert compute(MetricType.PCR_COMPARISON, X=before, batch=batch, unintegrated=before) == 0
+
+
+def test_chance_of_sbee_falls_with_the_number_of_labels():
+    assert 0.8 < of_batches(MetricType.SBEE) < 0.9
+    assert 0.75 < of_batches(MetricType.SBEE, 2, batch_shares=(0.8, 0.1, 0.1)) < 0.8
+    assert 0.6 < of_batches(MetricType.SBEE, shares=TWENTY) < 0.65
+    assert 0.5 < of_batches(MetricType.SBEE, 2, TWENTY) < 0.55
+
+
 def of_classifiers(shares) -> dict[MetricType, float]:
     found: dict[MetricType, list[float]] = {}
     for seed in range(2):

@@ -269,5 +269,5 @@ def test_an_estimated_bras_has_the_values_of_all_cells():
 
 def test_an_unknown_choice_of_other_batches_is_refused():
     X, batches, labels = cells()
-    with pytest.raises(ValueError, match="`other` 'farthest' is not known. Did you mean 'furthest'"):
+    with pytest.raises(ValueError, match=r"`other` 'farthest' is not known\. Did you mean 'furthest'"):
         bras(X, labels, batches, other="farthest")

@@ -204,7 +204,8 @@ def test_no_type_that_can_be_scored():
     assert math.isnan(cilisi_means(X, np.arange(400), batch).value)
     assert math.isnan(cilisi(np.ones((800, 2)), np.tile(labels, 2), np.tile(batch, 2)).value)
     collapsed = np.where((labels == 2)[:, None], 5.0, X)
-    assert [row["note"] for row in cilisi(collapsed, labels, batch).breakdowns] == ["", "", "all cells at one place", ""]
+    notes = [row["note"] for row in cilisi(collapsed, labels, batch).breakdowns]
+    assert notes == ["", "", "all cells at one place", ""]
     few = cilisi(collapsed[:200], labels[:200], batch[:200])  # of the type, all are neighbours of all
     assert [row["note"] for row in few.breakdowns] == [""] * 4
 

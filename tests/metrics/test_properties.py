@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from czbenchmarks.metrics.clustering import adjusted_rand_index, normalized_mutual_info
 from czbenchmarks.metrics.embedding import silhouette_label
 from czbenchmarks.metrics.integration import batch_silhouette, entropy_per_cell
+from czbenchmarks.metrics.kbet import kbet, kbet_global
 from czbenchmarks.metrics.lisi import cilisi, cilisi_means, clisi, ilisi
 from czbenchmarks.metrics.neighbors import (
     graph_connectivity,
@@ -18,6 +19,8 @@ from czbenchmarks.metrics.neighbors import (
     ksim,
     ksim_acceptance,
 )
+from czbenchmarks.metrics.regression import pcr, pcr_comparison
+from czbenchmarks.metrics.sbee import sbee
 from czbenchmarks.metrics.sequential import sequential_alignment
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
@@ -37,6 +40,11 @@ METRICS = {
     "purity": lambda X, codes, write=list: knn_purity(X, write(codes)),
     "connectivity": lambda X, codes, write=list: graph_connectivity(X, write(codes), n_neighbors=8),
     "weak connectivity": lambda X, codes, write=list: graph_connectivity_weak(X, write(codes), n_neighbors=4),
+    "kbet": lambda X, codes, write=list: kbet(X, write(codes // 2), write(codes % 2), n_neighbors=20),
+    "kbet of all": lambda X, codes, write=list: kbet_global(X, write(codes)),
+    "pcr": lambda X, codes, write=list: pcr(X, write(codes)),
+    "pcr comparison": lambda X, codes, write=list: pcr_comparison(X, write(codes), np.eye(9)[codes]),
+    "sbee": lambda X, codes, write=list: sbee(X, write(codes // 2), write(codes % 2), n_neighbors=20),
     "alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes)),
     "adaptive alignment": lambda X, codes, write=list: sequential_alignment(X, write(codes), adaptive_k=True),
 }

@@ -47,7 +47,7 @@ def test_agrees_with_the_twin(k):
     X, labels, batches = cells()
     labels[:5], labels[5] = "in one batch", "alone"
     batches[:5] = 1
-    X[20:40], labels[20:40] = X[20], "B"  # at one place
+    X[20:100], labels[20:100] = X[20], "B"  # most of this label at one place
     found = sbee(X, pd.Series(labels, index=[f"cell{i}" for i in range(200)]), batches, n_neighbors=k)
     expected = slow_cells(X, labels.tolist(), batches.tolist(), k)
     np.testing.assert_allclose(found.units.values, expected, atol=1e-7)
@@ -98,18 +98,18 @@ def test_where_it_is_not_defined():
 def test_large_labels_are_compared_with_cells_that_are_drawn():
     X, labels, batches = cells(800)
     exact = sbee(X, labels, batches)
-    found = sbee(X, labels, batches, max_reference=60)
+    found = sbee(X, labels, batches, max_reference=150)
     drawn = found.details["cells_with_drawn_references"]
-    assert found.details == {"n_neighbors": 90, "cells_with_drawn_references": drawn, "reference_cells": 60}
+    assert found.details == {"n_neighbors": 90, "cells_with_drawn_references": drawn, "reference_cells": 150}
     assert 0 < drawn < 800
-    assert found.value == pytest.approx(exact.value, abs=0.02)
+    assert found.value == pytest.approx(exact.value, abs=0.03)
     assert found.value != exact.value
-    assert sbee(X, labels, batches, max_reference=60).value == found.value
-    assert sbee(X, labels, batches, max_reference=60, random_seed=1).value != found.value
+    assert sbee(X, labels, batches, max_reference=150).value == found.value
+    assert sbee(X, labels, batches, max_reference=150, random_seed=1).value != found.value
     # Both are kept apart where one embedding is scored twice.
     embedding = Representation(X)
     assert sbee(embedding, labels, batches).value == exact.value
-    assert sbee(embedding, labels, batches, max_reference=60).value == found.value
+    assert sbee(embedding, labels, batches, max_reference=150).value == found.value
 
 
 def test_refused_parameters():

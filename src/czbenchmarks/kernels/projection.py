@@ -75,21 +75,21 @@ def _sum(values: Any, blocks: list[tuple[int, int]]) -> NDArray[np.float64]:
 
 
 def _add_products(rows: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
-    """Add the products of all pairs of columns, tile by tile of the right ones; each tile is one thread's."""
+    """Add the products of pairs of columns to the lower triangle, by tiles; each is one thread's."""
 
     def visit(tile: tuple[int, int]) -> None:
-        covariance[:, slice(*tile)] += rows.T @ rows[:, slice(*tile)]
+        covariance[tile[0] :, slice(*tile)] += rows[:, tile[0] :].T @ rows[:, slice(*tile)]
 
     map_blocks(visit, ranges(rows.shape[1], _TILE))
 
 
 def _eigenvectors(covariance: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Return the eigenvectors of the `k` largest eigenvalues, as columns, the largest first."""
+    """Return the eigenvectors of the `k` largest eigenvalues, as columns; the lower triangle is read."""
     import scipy.linalg
 
     g = len(covariance)
     with one_blas_thread():
-        _, vectors = scipy.linalg.eigh(covariance, subset_by_index=(g - k, g - 1))
+        _, vectors = scipy.linalg.eigh(covariance, lower=True, subset_by_index=(g - k, g - 1))
     vectors = vectors[:, ::-1]
     largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(k)]
     return np.asarray(vectors * np.where(largest < 0, -1.0, 1.0))

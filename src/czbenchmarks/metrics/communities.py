@@ -20,7 +20,7 @@ from czbenchmarks.kernels.graph import CommunityGraph, connectivities
 from czbenchmarks.kernels.kmeans import MOST_ITERATIONS, kmeans
 from czbenchmarks.kernels.representation import Representation
 
-from ._inputs import all_at_one_place, represent
+from ._inputs import represent
 from .clustering import adjusted_rand_index, normalized_mutual_info
 from .types import Measurement, Units
 
@@ -296,7 +296,7 @@ def no_communities(embedding: Representation) -> str | None:
     """Say why the neighbour graph has no communities; None if it has."""
     if embedding.n < 3:
         return f"{embedding.n} cells are too few for communities"
-    if all_at_one_place(embedding, embedding.neighbors(N_NEIGHBORS)):
+    if not embedding.neighbors(N_NEIGHBORS).distances.any() and (embedding.array == embedding.array[0]).all():
         return "all cells are at one place, so none is nearer than another"
     return None
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import Labels, kind_of, numbers, one_dimensional, same_length, whole
+from czbenchmarks._check import Labels, kind_of, numbers, one_dimensional, printable, same_length, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.expression import Expression, dispersed_genes, moments, taken
@@ -33,7 +33,7 @@ _DIFFUSION = 9  # components of the pseudotime, beside the stationary one
 _VOTES = 3  # components that choose the root, the stationary one among them
 _NOTHING = 1e-12  # a share explained by rounding
 
-_ORGANISMS = ("HUMAN", "MOUSE")
+_ORGANISMS = {"human": "human", "homo_sapiens": "human", "mouse": "mouse", "mus_musculus": "mouse"}
 
 
 def cell_cycle_conservation(
@@ -67,7 +67,7 @@ def cell_cycle_conservation(
     gene_names
         g gene symbols.
     organism
-        ``"HUMAN"`` or ``"MOUSE"``.
+        ``"HUMAN"`` or ``"MOUSE"``, plain or scientific name.
     n_components
         Principal components, of the expression and of an embedding that has more dimensions.
     random_seed
@@ -119,15 +119,16 @@ def _phases(gene_names: Any, organism: Any, genes: int) -> tuple[NDArray[np.int6
     called = getattr(organism, "name", organism)
     if not isinstance(called, str):
         raise TypeError(f"`organism` must be 'HUMAN' or 'MOUSE', got {kind_of(organism)}.")
-    if called.upper() not in _ORGANISMS:
-        return f"cell-cycle genes are known for human and mouse, not for {called.lower()}"
+    species = _ORGANISMS.get(called.lower().replace(" ", "_"))
+    if species is None:
+        return f"cell-cycle genes are known for human and mouse, not for {printable(called)}"
     places: dict[str, int] = {}
     for place, name in enumerate(names):
         places.setdefault(name, place)
     listed, found = _cell_cycle_genes(), []
     for symbols in listed.values():
         # Mouse symbols of these genes are the human ones, capitalised.
-        written = [[s.capitalize() if called.upper() == "MOUSE" else s for s in one] for one in symbols]
+        written = [[s.capitalize() if species == "mouse" else s for s in one] for one in symbols]
         known = [[places[s] for s in one if s in places] for one in written]
         found.append(np.unique(np.array([one[0] for one in known if one], dtype=np.int64)))
     total = sum(map(len, listed.values()))
@@ -306,6 +307,8 @@ def trajectory_conservation(
     details: dict[str, Any] = dict(embedding.neighbors(GRAPH_NEIGHBORS).facts())
     if np.ptp(before) == 0:
         return Measurement.undefined("the pseudotime before integration is constant", counts=counts)
+    if not embedding.neighbors(GRAPH_NEIGHBORS).distances.any():
+        return Measurement.undefined("all cells have one place in the embedding", counts=counts)
     if len(inside) < 4:
         return Measurement.undefined(f"{len(inside)} connected cells are too few for a trajectory", counts=counts)
     if root is None:
@@ -341,7 +344,7 @@ def _agreement(
     scores = (found + 1) / 2
     if batches is None:
         if np.isnan(scores[0]):
-            return Measurement.undefined("all cells have one place on the embedding's trajectory", counts=counts)
+            return Measurement.undefined("no cell is away from the root on the embedding's trajectory", counts=counts)
         return Measurement(float(scores[0]), None, None, counts, details)
     rows = [
         {

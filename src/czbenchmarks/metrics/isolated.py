@@ -166,8 +166,8 @@ class _Isolated:
             if most == 1:
                 self.none = f"no label is isolated: all cells belong to one batch, {batches.names[0]!r}"
             elif self.threshold >= most:
-                few = "each occurs in all" if threshold is None else f"`iso_threshold` lets in those of all {most:,}"
-                self.none = f"no label is isolated: {few} batches {named}"
+                few = "each occurs in" if threshold is None else "`iso_threshold` lets in those of"
+                self.none = f"no label is isolated: {few} all {most:,} batches {named}"
 
     def _named(self) -> list[str]:
         return [f"{name}: {batches:,}" for name, batches in zip(self.groups.names, self.batches, strict=True)]

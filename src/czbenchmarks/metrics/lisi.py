@@ -141,7 +141,7 @@ def cilisi(X: Any, labels: Any, batch: Any, n_neighbors: int = NEIGHBORS) -> Mea
     Examples
     --------
     >>> round(cilisi([[0.0], [1.0]] * 10, ["t"] * 20, ["x", "x", "y", "y"] * 5).value, 2)
-    0.99
+    0.98
     """
     return _inside(X, labels, batch, n_neighbors, over_types=False)
 
@@ -169,7 +169,7 @@ def cilisi_means(X: Any, labels: Any, batch: Any, n_neighbors: int = NEIGHBORS) 
     Examples
     --------
     >>> round(cilisi_means([[0.0], [1.0]] * 10, ["t"] * 20, ["x", "x", "y", "y"] * 5).value, 2)
-    0.99
+    0.98
     """
     return _inside(X, labels, batch, n_neighbors, over_types=True)
 

@@ -87,7 +87,8 @@ def _own_label(X: Any, labels: Any, n_neighbors: int, min_share: float | None) -
     neighbors = _lists(embedding, groups, whole(n_neighbors, "n_neighbors", 2))
     if isinstance(neighbors, str):
         return Measurement.undefined(neighbors)
-    values = (groups.codes[neighbors.indices] == groups.codes[:, None]).mean(axis=1)
+    codes = groups.codes.astype(np.int32)  # half the memory
+    values = (codes[neighbors.indices] == codes[:, None]).mean(axis=1)
     details: dict[str, Any] = {"n_neighbors": neighbors.k}
     if min_share is not None:
         values = (values >= min_share - _ROUNDING).astype(np.float64)
@@ -130,7 +131,8 @@ def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Meas
     if isinstance(neighbors, str):
         return Measurement.undefined(neighbors)
     scored = groups.counts > 1
-    values = (groups.codes[neighbors.indices[:, 1:]] == groups.codes[:, None]).mean(axis=1)
+    codes = groups.codes.astype(np.int32)  # half the memory
+    values = (codes[neighbors.indices[:, 1:]] == codes[:, None]).mean(axis=1)
     values[~scored[groups.codes]] = np.nan
     cells = int(groups.counts[scored].sum())
     counts = {

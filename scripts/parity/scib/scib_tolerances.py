@@ -1,0 +1,153 @@
+"""How far a value may be from a peer's, and why. The only place that says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Values = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """An allowed difference with its reason; with `starts` it is beyond what the starts of the peer give."""
+
+    limit: float
+    reason: str
+    starts: bool = False
+
+    def __str__(self) -> str:
+        return f"range of the peer's starts ± {self.limit:g}" if self.starts else f"{self.limit:g}"
+
+
+SINGLE = Tolerance(1e-5, "The same formula; the peer computes in single precision, here it is double.")
+COUNTS = Tolerance(
+    1e-3, "Whole numbers of cells: equal where both have the same neighbours. The peer's are approximate, so that a "
+    "cell in ten thousand may have another."
+)  # fmt: skip
+EQUAL = Tolerance(1e-9, "The same whole numbers; rounding of the mean only.")
+LISI = Tolerance(
+    1e-4, "The same search for the weights, single precision in the peer, which stops at other digits; its neighbours "
+    "are approximate."
+)  # fmt: skip
+KBET = Tolerance(
+    0.02, "The same tests. The peer carries the number of diffusion components over: after a small label all later "
+    "ones have fewer. Here every label has 100."
+)  # fmt: skip
+KMEANS = Tolerance(
+    0.05, "The peer's start comes from JAX's generator, which nothing else repeats, and one start decides: its own "
+    "scores for ten seeds differ by up to 0.4. Here it is the best of several starts by inertia. Compared with the "
+    "range of the peer's ten starts.", starts=True,
+)  # fmt: skip
+MEANS = Tolerance(
+    0.12, "Means that hold the k-means scores, two of five: no equality is claimed. The means of batch scores are "
+    "compared more narrowly."
+)  # fmt: skip
+MEAN_OF_BATCH = Tolerance(5e-3, "A mean of five scores, of which kBET alone differs by more than 0.001.")
+LEIDEN = Tolerance(
+    1e-9, "The same graph, seed and calls; where the graphs differ in the sixth digit the path can differ: see the "
+    "next line."
+)  # fmt: skip
+LEIDEN_PATH = Tolerance(
+    0.02, "Leiden follows a random path: a graph equal to 5e-6 can end in another partition of the same quality."
+)
+LEIDEN_SCIB = Tolerance(
+    0.04, "scib calls Leiden through scanpy, on the same graph with each edge once: another path at every resolution."
+)
+LEIDEN_SCIB_ARI = Tolerance(
+    0.12, "The ARI at the resolution of the best NMI; where the path differs, so may that resolution."
+)
+SMALL_LABELS = Tolerance(
+    0.15, "Clusters of another path (see Leiden) against labels of 2 to 9 cells, where one cluster more or less decides."
+)
+CELL_CYCLE = Tolerance(
+    0.12, "scib draws the control genes of the scores for each batch with the global generator; here every gene that "
+    "may be drawn counts once."
+)  # fmt: skip
+TRAJECTORY = Tolerance(
+    0.06, "Equal to 1e-6 from the same root. The root is voted for by three diffusion components; where they do not "
+    "agree the two take different cells."
+)  # fmt: skip
+_OF_TABLE = {
+    "Isolated labels": SINGLE, "Silhouette label": SINGLE, "cLISI": LISI, "iLISI": LISI, "BRAS": SINGLE, "KBET": KBET,
+    "Graph connectivity": COUNTS, "PCR comparison": SINGLE, "KMeans NMI": KMEANS, "KMeans ARI": KMEANS,
+    "Batch correction": MEAN_OF_BATCH, "Bio conservation": MEANS, "Total": MEANS,
+}  # fmt: skip
+_BY_METRIC: dict[str, list[tuple[str, Tolerance]]] = {
+    "scib-metrics": [
+        (r"silhouette|bras|isolated_labels|pcr", SINGLE), (r"clisi|ilisi", LISI), (r"kbet_global", COUNTS),
+        (r"kbet", KBET), (r"leiden", LEIDEN_PATH),
+    ],
+    "scib": [
+        (r"isolated_labels_f1", SMALL_LABELS), (r"silhouette|isolated_labels|pcr", SINGLE), (r"graph_conn", EQUAL),
+        (r"leiden_nmi", LEIDEN_SCIB), (r"leiden_ari", LEIDEN_SCIB_ARI), (r"cell_cycle", CELL_CYCLE),
+        (r"hvg", EQUAL), (r"trajectory", TRAJECTORY),
+    ],
+}  # fmt: skip
+
+
+def tolerance(peer: str, name: str) -> Tolerance:
+    """Return the tolerance of a value.
+
+    Parameters
+    ----------
+    peer
+        ``"scib-metrics"`` or ``"scib"``.
+    name
+        Its key: file, embedding, metric and what else.
+    """
+    metric = name.split(" | ")[2]
+    if peer == "scib-metrics" and metric in _OF_TABLE:
+        return _OF_TABLE[metric]
+    for pattern, found in _BY_METRIC[peer]:
+        if re.match(pattern, metric):
+            return found
+    raise ValueError(f"no tolerance is stated for `{name}`")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value of ours and of a peer."""
+
+    peer: str
+    key: str
+    ours: float | None
+    theirs: float | None
+    tolerance: Tolerance
+    within: bool
+
+
+def compare(peer: str, theirs: Values, ours: Values, starts: Values | None = None) -> list[Row]:
+    """Pair values by name; a name that one side lacks is a row out of tolerance.
+
+    Parameters
+    ----------
+    peer
+        The peer.
+    theirs, ours
+        Values by key, None where not defined.
+    starts
+        The least and greatest value of the peer over its starts, for tolerances that speak of them.
+    """
+    rows = []
+    for name in [*theirs, *(name for name in ours if name not in theirs)]:
+        limit, one, other = tolerance(peer, name), ours.get(name), theirs.get(name)
+        if one is None or other is None:
+            within = name in ours and name in theirs and one is other
+        elif limit.starts:
+            least, greatest = _range(name, starts or {})
+            within = least - limit.limit <= one <= greatest + limit.limit
+        else:
+            within = abs(one - other) <= limit.limit
+        rows.append(Row(peer, name, one, other, limit, within))
+    return rows
+
+
+def _range(name: str, starts: Values) -> tuple[float, float]:
+    file, embedding, metric = name.split(" | ")
+    own = [
+        value for key, value in starts.items()
+        if key.startswith(f"{file} | {embedding} | {metric.lower().replace(' ', '_')}, ") and value is not None
+    ]  # fmt: skip
+    return min(own), max(own)

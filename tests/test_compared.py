@@ -1,0 +1,116 @@
+"""What metrics compare with is taken from the data where it is not named, and said."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from czbenchmarks import evaluate
+from czbenchmarks.cells import Cells
+from czbenchmarks.tasks.utils import pca_baseline
+
+N, G = 150, 200
+
+
+@pytest.fixture
+def adata():
+    rng = np.random.default_rng(7)
+    obs = pd.DataFrame(
+        {"cell_type": np.repeat(["B", "NK", "T"], N // 3), "batch": np.tile(["x", "y"], N // 2), "organism": "human"},
+        index=[f"cell{i}" for i in range(N)],
+    )
+    rates = 1 + 4 * np.repeat(np.eye(3, G), N // 3, axis=0) + (np.arange(N) % 2)[:, None] * np.eye(1, G, 9)
+    found = anndata.AnnData(rng.poisson(rates).astype("f4"), obs=obs)
+    found.obsm["X_model"] = rng.normal(size=(N, 8)) + 4 * np.repeat(np.eye(3, 8), N // 3, axis=0)
+    found.obsm["X_pca"] = rng.normal(size=(N, 12)) + (np.arange(N) % 2)[:, None]
+    return found
+
+
+def pcr(data, **options):
+    record = evaluate("@obsm:X_model", data, "batch_integration", metrics="pcr_comparison", **options)
+    return record.result_metrics[0], record
+
+
+def test_counts_are_compared_with_by_their_principal_components(adata):
+    score, record = pcr(adata)
+    components = pca_baseline(adata.X, 3000, 50, 42)
+    assert score.value == pcr(adata, unintegrated=components)[0].value
+    assert record.run_specification.tasks["batch_integration"].defaulted["unintegrated"].startswith("@X")
+    assert any("no `unintegrated` named, so X was used" in line for line in record.warnings)
+
+
+def test_other_values_are_taken_as_they_are(adata):
+    adata.X = np.log1p(adata.X) + 0.01
+    named = pcr(adata, unintegrated="@X")
+    assert pcr(adata)[0].value == named[0].value
+    assert not any("unintegrated" in line for line in named[1].warnings)
+
+
+def test_what_is_named_is_used(adata):
+    by_reference, record = pcr(adata, unintegrated="@obsm:X_pca")
+    assert by_reference.value == pcr(adata, unintegrated=adata.obsm["X_pca"])[0].value
+    assert by_reference.value == pcr(adata, unintegrated=pd.DataFrame(adata.obsm["X_pca"], adata.obs_names))[0].value
+    assert by_reference.value != pcr(adata)[0].value
+    assert record.run_specification.tasks["batch_integration"].given["unintegrated"] == "@obsm:X_pca"
+
+
+def test_cells_that_are_left_out_are_left_out_of_it(adata):
+    table = pd.DataFrame(adata.obsm["X_model"], adata.obs_names).iloc[10:]
+    part = adata[10:].copy()
+    for given in ({}, {"unintegrated": "@obsm:X_pca"}):
+        record = evaluate(
+            table, adata, "batch_integration", metrics="pcr_comparison", allow_missing_cells=True, **given
+        )
+        assert record.result_metrics[0].value == pcr(part, **given)[0].value
+
+
+def test_without_expression_the_score_has_a_reason(adata):
+    record = evaluate(adata.obsm["X_model"], adata.obs, "batch_integration", metrics="scib-fast")
+    [score] = [score for score in record.result_metrics if score.metric_type == "pcr_comparison"]
+    assert score.reason == "it must have `unintegrated`, which was not given"
+    assert not Cells(adata.obs).has_expression
+    assert Cells(adata).has_expression
+
+
+def test_nothing_is_read_that_no_metric_asks_for(adata, monkeypatch):
+    monkeypatch.setattr(Cells, "has_expression", property(lambda _: pytest.fail("looked for expression")))
+    evaluate("@obsm:X_model", adata, "batch_integration", metrics="ilisi")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "sentence"),
+    [
+        ({"unintegrated": np.zeros((N - 1, 3))}, ValueError, "`unintegrated` must have the same length as the data, one entry per cell: expected 150"),
+        ({"unintegrated": "@obsm:X_pc"}, ValueError, "Did you mean 'X_pca'"),
+        ({"unintegrated": np.full((N, 3), np.nan)}, ValueError, "`unintegrated`"),
+        ({"unintegrated": 3}, TypeError, "`unintegrated`"),
+        ({"metrics": "ilisii"}, ValueError, "Did you mean 'ilisi'"),
+    ],
+)
+def test_bad_input_is_one_sentence(adata, given, error, sentence):
+    with pytest.raises(error, match=sentence) as caught:
+        evaluate("@obsm:X_model", adata, "batch_integration", **{"metrics": "pcr_comparison", **given})
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_of_the_user_is_changed(adata):
+    before = adata.copy()
+    evaluate("@obsm:X_model", adata, ["batch_integration", "embedding", "clustering"], metrics="all")
+    np.testing.assert_array_equal(adata.X, before.X)
+    assert adata.obs.equals(before.obs)
+    assert list(adata.obsm) == list(before.obsm)
+    assert list(adata.obsp) == []
+    np.testing.assert_array_equal(adata.obsm["X_model"], before.obsm["X_model"])
+
+
+def test_several_embeddings_share_what_they_are_compared_with(adata, monkeypatch):
+    from czbenchmarks.kernels import projection
+
+    calls = []
+    project = projection.project
+    monkeypatch.setattr(projection, "project", lambda *given: calls.append(1) or project(*given))
+    models = {"model": "@obsm:X_model", "pca": "@obsm:X_pca"}
+    adata.X = np.log1p(adata.X) + 0.01
+    record = evaluate(models, adata, "batch_integration", metrics=["pcr_comparison", "trustworthiness"])
+    assert len(record.result_metrics) == 4
+    assert calls == [1]

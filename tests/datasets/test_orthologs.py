@@ -233,6 +233,17 @@ def test_without_a_human_data_set_the_human_gene_still_names():
     assert join_orthologs([fish, both()[1]], table=no_human)[0].var_names.str.startswith("Gene").all()
 
 
+def test_a_human_gene_of_several_pairs_is_left_out_where_no_data_set_is_human(caplog):
+    table = TABLE.assign(zebrafish_symbol=[f"gene{i}" for i in range(PAIRS)])
+    table.loc[:2, ["human_symbol", "human_ensembl_id"]] = ["GENE2", "ENSG00000000002"]
+    table.loc[5:6, "human_symbol"] = "SAME"  # one symbol of two genes: their ids name them
+    fish, mouse = cells("zebrafish", table["zebrafish_symbol"]), cells("mouse", table["mouse_symbol"], 1)
+    found = join_orthologs([fish, mouse], table=table)
+    wanted = ["GENE3", "GENE4", "ENSG00000000005", "ENSG00000000006", *(f"GENE{i}" for i in range(7, PAIRS))]
+    assert [one.var_names.tolist() for one in found] == [wanted, wanted]
+    assert "3 rows of the table of orthologues name no gene of their own and were left out" in caplog.text
+
+
 def test_organisms_may_be_named():
     given = both()
     wanted = join_orthologs(given, table=TABLE)

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -96,3 +98,10 @@ def test_the_weights_scale_does_not_matter_and_nothing_is_changed():
 def test_threads_change_no_bit(same_bits):
     graph = graph_of(n=900, k=30)
     same_bits(lambda: [diffusion_coordinates(graph, np.zeros(900, dtype=int), 100)])
+
+
+def test_cells_at_one_place_give_the_same_bits_again(same_bits):
+    if "rng" not in inspect.signature(sp.linalg.eigsh).parameters:
+        pytest.skip("this SciPy draws from a stream of its own")
+    graph = connectivities(exact_neighbors(np.zeros((700, 2)), 50))
+    same_bits(lambda: [diffusion_coordinates(graph, np.zeros(700, dtype=int), 100)])

@@ -72,12 +72,23 @@ def of_clusters(metric):
     return score
 
 
+def of_embedding(metric):
+    """Score noise with labels."""
+    return lambda rng: compute(metric, X=noise(rng), labels=cell_types(rng))
+
+
 NUMBERS = {
     **{
         metric: lambda rng, metric=metric: compute(metric, X=noise(rng), unintegrated=noise(rng))
         for metric in (MetricType.TRUSTWORTHINESS, MetricType.CONTINUITY)
     },
     MetricType.ADJUSTED_RAND_INDEX: of_clusters(MetricType.ADJUSTED_RAND_INDEX),
+    MetricType.KMEANS_ARI: of_embedding(MetricType.KMEANS_ARI),
+    MetricType.LEIDEN_ARI: of_embedding(MetricType.LEIDEN_ARI),
+    MetricType.LEIDEN_ARI_BEST: of_embedding(MetricType.LEIDEN_ARI_BEST),
+    MetricType.ADJUSTED_MUTUAL_INFO: lambda rng: compute(
+        MetricType.ADJUSTED_MUTUAL_INFO, labels_true=rng.integers(0, 5, 600), labels_pred=rng.integers(0, 9, 600)
+    ),
     MetricType.PEARSON_CORRELATION: lambda rng: compute(
         MetricType.PEARSON_CORRELATION, x=rng.normal(size=5000), y=rng.normal(size=5000)
     ),
@@ -118,6 +129,64 @@ def test_chance_of_nmi_rises_with_clusters_and_falls_with_cells():
 
     assert nmi(600, 40) > 2 * nmi(600, 5)
     assert nmi(600, 5) > 2 * nmi(6000, 5)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [MetricType.KMEANS_NMI, MetricType.LEIDEN_NMI, MetricType.LEIDEN_NMI_BEST],
+    ids=lambda metric: metric.value,
+)
+def test_chance_of_shared_information_is_a_little_above_0(metric):
+    assert 0.002 < mean_over_draws(of_embedding(metric)) < 0.06
+
+
+def test_chance_of_the_best_resolution_is_above_that_of_one():
+    best, fixed = (mean_over_draws(of_embedding(m)) for m in (MetricType.LEIDEN_NMI_BEST, MetricType.LEIDEN_NMI))
+    assert best > 1.3 * fixed
+
+
+@pytest.mark.parametrize(
+    "metric", [MetricType.HOMOGENEITY, MetricType.COMPLETENESS, MetricType.V_MEASURE], ids=lambda metric: metric.value
+)
+def test_chance_of_entropy_shares_rises_with_groups_and_falls_with_cells(metric):
+    def score(cells, groups):
+        name = "labels_true" if metric is MetricType.COMPLETENESS else "labels_pred"  # which of the two is many
+        other = {"labels_true": "labels_pred", "labels_pred": "labels_true"}[name]
+        return mean_over_draws(
+            lambda rng: compute(metric, **{name: rng.integers(0, groups, cells), other: rng.integers(0, 5, cells)})
+        )
+
+    assert 0 < score(600, 5) < 0.03
+    assert score(600, 40) > 2 * score(600, 5)
+    assert score(600, 5) > 2 * score(6000, 5)
+
+
+def isolated(rng):
+    """Return cells of noise, labels, and batches of which one label lacks one."""
+    labels, batch = cell_types(rng), batches(rng)
+    batch[(labels == "NK") & (batch == "z")] = "x"
+    return labels, batch
+
+
+def test_chance_of_isolated_labels():
+    def score(metric):
+        def of_noise(rng):
+            labels, batch = isolated(rng)
+            return compute(metric, X=noise(rng), labels=labels, batch=batch)
+
+        return mean_over_draws(of_noise)
+
+    assert 0.47 < score(MetricType.ISOLATED_LABELS) < 0.5
+    share = SHARES["NK"]
+    assert score(MetricType.ISOLATED_LABELS_F1) == pytest.approx(2 * share / (1 + share), abs=0.03)
+
+
+def test_chance_of_bras_is_near_its_best():
+    def score(rng, dimensions=DIMENSIONS):
+        labels, batch = cell_types(rng), batches(rng)
+        return compute(MetricType.BRAS, X=noise(rng, dimensions), labels=labels, batch=batch)
+
+    assert 0.85 < mean_over_draws(lambda rng: score(rng, 2)) < mean_over_draws(score) < 1
 
 
 def test_chance_of_the_silhouette():

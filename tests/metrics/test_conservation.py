@@ -83,6 +83,19 @@ def test_cell_cycle_containers_names_and_organisms():
     assert "none of the 97" in cell_cycle_conservation(X, batch, counts, mouse, "HUMAN").reason
 
 
+def test_cell_cycle_unit_offset_rotation_and_order_change_nothing():
+    batch, counts = cycling()
+    X = logged(counts)[:, 3:23]
+    expected = cell_cycle_conservation(X, batch, counts, NAMES, "HUMAN").value
+    rng = np.random.default_rng(0)
+    rotation, order = np.linalg.qr(rng.normal(size=(20, 20)))[0], rng.permutation(240)
+    for cells in (X * 1e-6, X * 1e9, X + 1000, X @ rotation, X[:, ::-1], np.pad(X, ((0, 0), (0, 3)))):
+        assert cell_cycle_conservation(cells, batch, counts, NAMES, "HUMAN").value == pytest.approx(expected, abs=1e-7)
+    found = cell_cycle_conservation(X[order], batch[order], counts[order], NAMES, "HUMAN").value
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert 0.1 < expected < 0.99
+
+
 def test_former_symbols_are_known_too():
     batch, counts = cycling()
     X = logged(counts)[:, 3:60]
@@ -241,6 +254,18 @@ def test_trajectory_kept_turned_or_lost():
     assert trajectory_conservation(X, labels, time, root=int(np.argmax(time))).value < 0.01
     noise = np.random.default_rng(1).normal(size=(300, 20))
     assert trajectory_conservation(noise, labels, time).value == pytest.approx(0.5, abs=0.1)
+
+
+def test_trajectory_unit_offset_rotation_and_order_change_nothing():
+    X, time = line()
+    labels = np.floor(time * 5)
+    expected = trajectory_conservation(X, labels, time).value
+    order = np.random.default_rng(0).permutation(300)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    assert trajectory_conservation(X[order], labels[order], time[order]).value == pytest.approx(expected, abs=1e-12)
+    # Weights of the graph are in single precision, so that cells which nearly tie may change places.
+    for cells in (X * 1e-6, X * 1e9, X + 1000, X @ turn, X[:, ::-1], np.pad(X, ((0, 0), (0, 3)))):
+        assert trajectory_conservation(cells, labels, time).value == pytest.approx(expected, abs=1e-5)
 
 
 def test_trajectory_is_that_of_scanpy_from_the_same_root():

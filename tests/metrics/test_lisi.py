@@ -9,6 +9,7 @@ import pytest
 from czbenchmarks.kernels import representation
 from czbenchmarks.metrics import lisi
 from czbenchmarks.metrics.lisi import cilisi, cilisi_means, clisi, ilisi
+from czbenchmarks.metrics.neighbors import graph_connectivity
 from czbenchmarks.tasks import represent
 
 # scib-metrics 0.5.10 (jax 0.10.2), on exact neighbours of `simulated`: scores, and LISI of four cells.
@@ -64,6 +65,7 @@ def test_agrees_with_scib_metrics_on_real_cells():
     X = represent(np.asarray(cells.obsm["X_pca"]))
     assert clisi(X, cells.obs["cell_type"]).value == pytest.approx(1.0, abs=1e-6)
     assert ilisi(X, cells.obs["batch"]).value == pytest.approx(0.009091854095458984, abs=1e-6)
+    assert graph_connectivity(X, cells.obs["cell_type"]).value == pytest.approx(0.9777242599079607, abs=1e-14)
 
 
 def test_units_counts_details_and_breakdowns():
@@ -208,6 +210,16 @@ def test_no_type_that_can_be_scored():
     assert notes == ["", "", "all cells at one place", ""]
     few = cilisi(collapsed[:200], labels[:200], batch[:200])  # of the type, all are neighbours of all
     assert [row["note"] for row in few.breakdowns] == [""] * 4
+
+
+@pytest.mark.parametrize("cells", [9, 10])
+def test_a_type_needs_ten_cells(cells):
+    X, _, batch = simulated(0)
+    labels = np.repeat(["large", "small"], [400 - cells, cells])
+    batch[-2:] = 0, 1
+    found = cilisi(X, labels, batch)
+    assert found.counts["left_out"] == (9 if cells == 9 else 0)
+    assert np.isnan(found.units.values[-cells:]).all() == (cells == 9)
 
 
 def test_a_type_in_some_batches_only_does_not_lower_it():

@@ -1,5 +1,6 @@
 import math
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as of_scikit_learn
 
+from czbenchmarks.kernels.stored import StoredMatrix
 from czbenchmarks.metrics import preservation
 from czbenchmarks.metrics._inputs import reference_components
 from czbenchmarks.metrics.preservation import continuity, trustworthiness
@@ -47,6 +49,14 @@ def test_components_are_made_once_and_narrow_data_stay():
     assert reference_components(given).d == 50
     narrow = represent(before[:, :50])
     assert reference_components(narrow) is narrow
+
+
+def test_components_of_data_that_stay_in_their_file(tmp_path):
+    _, before = spaces(columns=80)
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file["X"] = before
+        found = reference_components(StoredMatrix(file["X"], "unintegrated"))
+    np.testing.assert_array_equal(found.array, reference_components(before).array)
 
 
 def test_an_estimate_from_some_cells():

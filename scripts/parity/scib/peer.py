@@ -43,9 +43,7 @@ def beyond(case: Case, X: np.ndarray) -> dict[str, float | None]:
     found: dict[str, Any] = {
         "silhouette_score, not rescaled": peer.silhouette_label(X, labels, rescale=False),
         "batch_silhouette": peer.silhouette_batch(X, labels, batch),
-        "batch_silhouette, furthest": peer.silhouette_batch(X, labels, batch, between_cluster_distances="furthest"),
         "bras, furthest": peer.bras(X, labels, batch, between_cluster_distances="furthest"),
-        "bras, euclidean": peer.bras(X, labels, batch, metric="euclidean"),
         "isolated_labels, not rescaled": peer.isolated_labels(X, labels, batch, rescale=False),
         f"isolated_labels, threshold {THRESHOLD}": peer.isolated_labels(X, labels, batch, iso_threshold=THRESHOLD),
         "pcr_comparison, not scaled": peer.pcr_comparison(case.unintegrated, X, batch_numbers(batch),

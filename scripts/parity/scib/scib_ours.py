@@ -35,6 +35,7 @@ SCIB: dict[str, tuple[str, dict[str, Any]]] = {
     f"isolated_labels_f1, threshold {THRESHOLD}": ("isolated_labels_f1", {"iso_threshold": THRESHOLD}),
 }
 _PERCENTILES = (5, 25, 75, 95)
+_COUNTED = {"clisi": "labels", "ilisi": "batch"}
 
 
 def measured(metric: str, given: dict[str, Any], **options: Any) -> Any:
@@ -66,13 +67,22 @@ def table_values(case: Case, shown: Any) -> dict[str, float | None]:
     }  # fmt: skip
 
 
-def beyond(case: Case) -> dict[str, float | None]:
-    """Return what scib-metrics has beyond its table."""
+def beyond(case: Case, embeddings: dict[str, dict[str, Any]]) -> dict[str, float | None]:
+    """Return what scib-metrics has beyond its table.
+
+    Parameters
+    ----------
+    case
+        The case.
+    embeddings
+        Its ``arguments``.
+    """
     found: dict[str, Any] = {}
-    for name, given in arguments(case).items():
+    for name, given in embeddings.items():
         values = {value: measured(metric, given, **more).value for value, (metric, more) in SCIB_METRICS.items()}
         for metric in ("clisi", "ilisi"):
-            lisi = measured(metric, given).units.values
+            scaled, groups = measured(metric, given).units.values, len(set(given[_COUNTED[metric]]))
+            lisi = 1 + (groups - 1) * (scaled if metric == "ilisi" else 1 - scaled)  # the peer's is not scaled
             values |= {f"{metric}, {q} % of cells": np.nanpercentile(lisi, q) for q in _PERCENTILES}
             values[f"{metric}, mean over cells"] = np.nanmean(lisi)
         values |= {key("kbet", row["label"]): row["score"] for row in measured("kbet", given).breakdowns}
@@ -80,14 +90,26 @@ def beyond(case: Case) -> dict[str, float | None]:
     return found
 
 
-def of_scib(case: Case, conservation: bool = True) -> dict[str, float | None]:
-    """Return what scib gives; without `conservation` only what embeddings and labels give."""
+def of_scib(
+    case: Case, embeddings: dict[str, dict[str, Any]], conservation: bool = True
+) -> dict[str, float | None]:
+    """Return what scib gives; without `conservation` only what embeddings and labels give.
+
+    Parameters
+    ----------
+    case
+        The case.
+    embeddings
+        Its ``arguments``.
+    conservation
+        Whether cell cycle, variable genes and trajectory are among it.
+    """
     found: dict[str, Any] = {}
     expression: dict[str, Any] = {}
     if conservation and case.name in ("baron", "mixology", "kang"):
         genes, logged, corrected = corrected_expression(case)
         expression = {"expression": logged, "corrected": corrected, "gene_names": genes, "organism": "HUMAN"}
-    for name, given in arguments(case).items():
+    for name, given in embeddings.items():
         values = {value: measured(metric, given, **more).value for value, (metric, more) in SCIB.items()}
         for row in measured("leiden_nmi_best", given, resolutions=RESOLUTIONS).breakdowns:
             values[f"leiden_nmi_best, resolution {row['resolution']:.1f}"] = row["nmi"]

@@ -32,9 +32,10 @@ LISI = Tolerance(
     "are approximate."
 )  # fmt: skip
 KBET = Tolerance(
-    0.02, "The same tests. The peer carries the number of diffusion components over: after a small label all later "
+    0.005, "The same tests. The peer carries the number of diffusion components over: after a small label all later "
     "ones have fewer. Here every label has 100."
 )  # fmt: skip
+KBET_OF_LABEL = Tolerance(0.03, "As for the mean over labels; in a label of 41 cells one cell is 0.024.")
 KMEANS = Tolerance(
     0.05, "The peer's start comes from JAX's generator, which nothing else repeats, and one start decides: its own "
     "scores for ten seeds differ by up to 0.4. Here it is the best of several starts by inertia. Compared with the "
@@ -45,13 +46,10 @@ MEANS = Tolerance(
     "compared more narrowly."
 )  # fmt: skip
 MEAN_OF_BATCH = Tolerance(5e-3, "A mean of five scores, of which kBET alone differs by more than 0.001.")
-LEIDEN = Tolerance(
-    1e-9, "The same graph, seed and calls; where the graphs differ in the sixth digit the path can differ: see the "
-    "next line."
-)  # fmt: skip
 LEIDEN_PATH = Tolerance(
-    0.02, "Leiden follows a random path: a graph equal to 5e-6 can end in another partition of the same quality."
-)
+    0.02, "The same graph, seed and call of igraph, and with its version 1.0.0 the same clusters. Leiden follows a "
+    "random path: another version, or a graph that differs in the sixth digit, can end in others of the same quality."
+)  # fmt: skip
 LEIDEN_SCIB = Tolerance(
     0.04, "scib calls Leiden through scanpy, on the same graph with each edge once: another path at every resolution."
 )
@@ -76,11 +74,11 @@ _OF_TABLE = {
 }  # fmt: skip
 _BY_METRIC: dict[str, list[tuple[str, Tolerance]]] = {
     "scib-metrics": [
-        (r"silhouette|bras|isolated_labels|pcr", SINGLE), (r"clisi|ilisi", LISI), (r"kbet_global", COUNTS),
-        (r"kbet", KBET), (r"leiden", LEIDEN_PATH),
+        (r"silhouette|batch_silhouette|bras|isolated_labels|pcr", SINGLE), (r"clisi|ilisi", LISI), (r"kbet_global", COUNTS),
+        (r"kbet", KBET_OF_LABEL), (r"leiden", LEIDEN_PATH),
     ],
     "scib": [
-        (r"isolated_labels_f1", SMALL_LABELS), (r"silhouette|isolated_labels|pcr", SINGLE), (r"graph_conn", EQUAL),
+        (r"isolated_labels_f1", SMALL_LABELS), (r"silhouette|batch_silhouette|isolated_labels|pcr", SINGLE), (r"graph_conn", EQUAL),
         (r"leiden_nmi", LEIDEN_SCIB), (r"leiden_ari", LEIDEN_SCIB_ARI), (r"cell_cycle", CELL_CYCLE),
         (r"hvg", EQUAL), (r"trajectory", TRAJECTORY),
     ],

@@ -53,13 +53,15 @@ class Table:
     names: Mapping[Organism, Mapping[str, Names]]
 
     def labels(self) -> Names:
-        """Return a name for every row: the human gene's, else that of the first organism; symbols before ids."""
+        """Return a name for every row: the human gene's, else that of the first organism.
+
+        A symbol before an id, unless several rows have that symbol; empty where no name is of this row alone.
+        """
         columns = self.names.get(Organism.HUMAN, next(iter(self.names.values())))
-        found: Names | None = None
+        found: Names = np.full(len(next(iter(columns.values()))), "", dtype=object)
         for heading in sorted(columns, key=lambda one: one.endswith("id")):
-            found = columns[heading] if found is None else np.where(found == "", columns[heading], found)
-        assert found is not None
-        return found
+            found = np.where((found == "") & once(columns[heading]), columns[heading], found)
+        return np.where(once(found), found, "")
 
 
 def read_all(table: Any) -> Table:

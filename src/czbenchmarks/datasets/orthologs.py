@@ -126,13 +126,18 @@ def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], ta
                 f"'{_plain(kind)}_symbol'."
             )
     names = known.labels()
-    keep = (names != "") & once(names)
+    keep = np.ones(len(names), dtype=bool)
     found = []
     for i, (var, kind) in enumerate(zip(genes, kinds, strict=True)):
         match = _best_match(var, known.names[kind])
         match.log(f"{name}[{i}] ({_plain(kind)})", known.called, len(var))
         keep &= match.positions >= 0
         found.append(match)
+    if nameless := int((keep & (names == "")).sum()):
+        logger.warning(
+            "%s rows of the table of orthologues name no gene of their own and were left out", f"{nameless:,}"
+        )
+    keep &= names != ""
     if keep.sum() < FEWEST:
         each = "; ".join(
             f"{name}[{i}] ({_plain(kind)}) has {(match.positions >= 0).sum():,} of them among {len(var):,} genes "

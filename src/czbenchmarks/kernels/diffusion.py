@@ -7,6 +7,7 @@ doi:10.1038/nmeth.3971).
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,11 @@ def _largest(walk: Any, wanted: int) -> tuple[NDArray[np.float64], NDArray[np.fl
             values, vectors = scipy.linalg.eigh(walk.toarray())
             chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
             return values[chosen], vectors[:, chosen]
-        start = np.random.default_rng(_SEED).uniform(-1, 1, n)
+        random = np.random.default_rng(_SEED)
+        start = random.uniform(-1, 1, n)
+        # Where many cells are at one place, the iterations come to an end early and begin anew from a drawn vector.
+        # Before SciPy 1.17 ARPACK drew it from a stream of its own.
+        drawn = {"rng": random} if "rng" in inspect.signature(sparse.eigsh).parameters else {}
         found: tuple[NDArray[np.float64], NDArray[np.float64]]
-        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS)
+        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS, **drawn)
     return found

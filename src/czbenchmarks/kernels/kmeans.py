@@ -54,14 +54,14 @@ def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    # Sums are taken in the precision of the points, and in an order that follows their layout.
-    points = np.ascontiguousarray(X, dtype=np.float64)
-    points = points - points.mean(axis=0)
-    largest = float(np.abs(points).max(initial=0.0))
+    # Sums are taken in the precision of the points, and in an order that follows their layout: both are made one.
+    points = np.array(X, dtype=np.float64, order="C")
+    points -= points.mean(axis=0)
+    largest = max(float(points.max()), -float(points.min()))
     if largest == 0:
         return [KMeansStart(np.zeros(len(X), dtype=np.int64), 1, 0.0, 0) for _ in range(starts)]
     points /= 2.0 ** np.ceil(np.log2(largest))  # a power of two: dividing rounds nothing
-    total = float((points**2).sum())
+    total = float(np.einsum("ij,ij->", points, points))
 
     def run(seed: int) -> KMeansStart:
         model = KMeans(k, init="k-means++", n_init=1, max_iter=MOST_ITERATIONS, random_state=seed).fit(points)

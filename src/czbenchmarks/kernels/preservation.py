@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .distances import Floats, in_working_precision
 from .parallel import map_blocks, ranges
 
-_ENTRIES = 1 << 22  # of a block of distances
+_ENTRIES = 1 << 23  # of a block of distances
 _MOST_ROWS = 512
 
 

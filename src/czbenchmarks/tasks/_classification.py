@@ -249,39 +249,6 @@ def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType])
     return tuple({score: one for score, one in family.items() if one in wanted} for family in families)
 
 
-def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType]) -> tuple[dict[str, MetricType], ...]:
-    """Return the scores that a task input's `metrics` ask for, of each family of metrics.
-
-    Parameters
-    ----------
-    names
-        Names of metrics and presets.
-    task
-        The task's name, for a refusal.
-    *families
-        Metrics by score: those of folds, those of one test.
-
-    Raises
-    ------
-    ValueError
-        If a name stands for no score of the task.
-    """
-    known = [metric for family in families for metric in family.values()]
-    published = [family[score] for family in families for score in _PUBLISHED]
-    wanted: set[MetricType] = set()
-    for name in names:
-        one = find(name)
-        if isinstance(one, MetricType):
-            some = [one]
-        else:
-            some = published if one is PRESETS[PUBLISHED] else known if one is PRESETS[ALL] else one.metrics
-        if not set(some) & set(known):
-            available = [PUBLISHED, ALL, *(metric.value for metric in known)]
-            raise ValueError(unknown("Metric", name, available, f"is no score of the task {task!r}"))
-        wanted |= set(some)
-    return tuple({score: one for score, one in family.items() if one in wanted} for family in families)
-
-
 def summarise(
     scored: Sequence[Scored],
     metrics: Mapping[str, MetricType],

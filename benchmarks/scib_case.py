@@ -25,7 +25,7 @@ _BEFORE = {"pre_integrated_embedding_obsm_key": "X_before"}
 
 
 def annotated(n: int, dims: int) -> Any:
-    """Return generated cells as an AnnData: an embedding, and one before integration with batches twice as far apart."""
+    """Return generated cells as an AnnData: an embedding, and one before, batches twice as far apart."""
     import anndata as ad
     import cells
     import numpy as np
@@ -73,8 +73,8 @@ def measure(side: str, n: int, dims: int, calls: int) -> dict[str, Any]:
         found[name] = time.perf_counter() - started
         found.setdefault("first_at", time.time())
     found["peak_mb"] = peak_mb()
-    row = shown.loc["X_model"]
-    metrics = {name: {"value": float(row[name]) if math.isfinite(row[name]) else None, "count": 1} for name in row.index}
+    values = {name: float(value) for name, value in shown.loc["X_model"].items()}
+    metrics = {name: {"value": value if math.isfinite(value) else None, "count": 1} for name, value in values.items()}
     return {name: round(value, 6) for name, value in found.items()} | {"metrics": metrics, "details": {}}
 
 

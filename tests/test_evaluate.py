@@ -140,7 +140,10 @@ def test_options_reach_every_task_that_has_them(adata):
 def test_options_of_one_task(adata):
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}, "clustering": None}, labels="time")
     spec = record.run_specification.tasks
-    assert (spec["embedding"].given, spec["embedding"].defaulted) == ({"input_labels": "batch"}, {"metrics": ["published"]})
+    assert (spec["embedding"].given, spec["embedding"].defaulted) == (
+        {"input_labels": "batch"},
+        {"metrics": ["published"]},
+    )
     assert spec["clustering"].given == {"input_labels": "time"}
     assert spec["clustering"].defaulted["n_iterations"] == 2
     record = evaluate("@obsm:X_model", adata, {"embedding": {"labels": "batch"}}, input_labels="time")

@@ -163,7 +163,7 @@ def _scores(record: RunRecord, keys: Sequence[str]) -> tuple[Table, Reasons]:
     for failure in record.failures:
         if failure.embedding is not None:
             reasons[failure.embedding] = dict.fromkeys(table, failure.reason)
-    in_order = sorted(table, key=lambda column: list(_TYPES).index(_part(column)))  # stable: else as they were asked for
+    in_order = sorted(table, key=lambda column: list(_TYPES).index(_part(column)))  # stable
     return {column: table[column] for column in in_order}, reasons
 
 

@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "_checking": {*CORE, "tasks", "results", "cells", "_options", "_compared", "checks"},
     "_evaluate": BELOW_RUN,
     "suite": {*BELOW_RUN, "_evaluate"},
+    "scib": {*CORE, "cells", "results", "_evaluate"},
     "cli": {*BELOW_RUN, "_reading", "_evaluate", "suite"},
 }
 LAZY = re.compile(r"czbenchmarks(\.\w+)+(:\w+)?")

@@ -12,7 +12,8 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
 # "file" or "file:function" -> why it may be longer.
 ALLOWED: dict[str, str] = {
-    "kernels/compiled.py": "a result kept on disk follows the file of its function only, so what it calls is there too"
+    "kernels/compiled.py": "a result kept on disk follows the file of its function only, so what it calls is there too",
+    "metrics/catalogue.py": "a table: one row per metric, to be found in one place",
 }
 
 

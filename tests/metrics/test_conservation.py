@@ -85,10 +85,10 @@ def test_cell_cycle_containers_names_and_organisms():
 
 def test_cell_cycle_unit_offset_rotation_and_order_change_nothing():
     batch, counts = cycling()
-    X = logged(counts)[:, 3:23]
+    X = logged(counts)[:, 3:60]
     expected = cell_cycle_conservation(X, batch, counts, NAMES, "HUMAN").value
     rng = np.random.default_rng(0)
-    rotation, order = np.linalg.qr(rng.normal(size=(20, 20)))[0], rng.permutation(240)
+    rotation, order = np.linalg.qr(rng.normal(size=(57, 57)))[0], rng.permutation(240)
     for cells in (X * 1e-6, X * 1e9, X + 1000, X @ rotation, X[:, ::-1], np.pad(X, ((0, 0), (0, 3)))):
         assert cell_cycle_conservation(cells, batch, counts, NAMES, "HUMAN").value == pytest.approx(expected, abs=1e-7)
     found = cell_cycle_conservation(X[order], batch[order], counts[order], NAMES, "HUMAN").value

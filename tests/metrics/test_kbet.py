@@ -183,7 +183,7 @@ REAL = {
                                                     "CD8 T cells": 51, "FCGR3A+ Monocytes": 17}),
 }  # fmt: skip
 # The peer searches the neighbours in the diffusion map approximately, so a cell or two of a label may fall otherwise:
-# 0 in all but three of the 40 labels compared, 2 in the worst ("b", four pieces of 50 cells).
+# 0 in all but three of the 60 labels compared, 2 in the worst ("b", four pieces of 50 cells).
 OFF_BY = 2
 
 

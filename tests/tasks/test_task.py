@@ -86,7 +86,7 @@ def test_tasks_from_outside_see_plain_arrays(outside, container):
 
 def test_the_fixture_leaves_the_shipped_tasks():
     assert len(TASK_REGISTRY.list_tasks()) == 8
-    assert len(MetricType) == 24
+    assert "spread" not in {metric.value for metric in MetricType}
 
 
 def test_a_subclass_without_a_name_of_its_own_is_another_task(as_shipped):

@@ -52,8 +52,9 @@ def beyond(case: Case, X: np.ndarray) -> dict[str, float | None]:
     }  # fmt: skip
     for k in (15, 25, 50):
         found[f"kbet_global, k {k}"] = peer.kbet(neighbors.subset_neighbors(k), batch)[0]
-    for name, optimize in (("leiden_{}", False), ("leiden_{}_best", True)):
-        scores = peer.nmi_ari_cluster_labels_leiden(neighbors.subset_neighbors(15), labels, optimize_resolution=optimize)
+    nearest = neighbors.subset_neighbors(15)
+    for name, best in (("leiden_{}", False), ("leiden_{}_best", True)):
+        scores = peer.nmi_ari_cluster_labels_leiden(nearest, labels, optimize_resolution=best)
         found |= {name.format(of): scores[of] for of in ("nmi", "ari")}
     for name, groups in (("clisi", labels), ("ilisi", batch)):
         lisi = np.asarray(peer.lisi_knn(neighbors, groups), dtype=np.float64)

@@ -15,7 +15,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scib_cases import FILES, LABEL, RESOLUTIONS, THRESHOLD, Case, corrected_expression, graph_error, key, number, read
 from scib_store import keep
 

@@ -90,9 +90,7 @@ def beyond(case: Case, embeddings: dict[str, dict[str, Any]]) -> dict[str, float
     return found
 
 
-def of_scib(
-    case: Case, embeddings: dict[str, dict[str, Any]], conservation: bool = True
-) -> dict[str, float | None]:
+def of_scib(case: Case, embeddings: dict[str, dict[str, Any]], conservation: bool = True) -> dict[str, float | None]:
     """Return what scib gives; without `conservation` only what embeddings and labels give.
 
     Parameters

@@ -106,8 +106,9 @@ def _scgraph(column: str, about: str) -> Declaration:
         range=(-1, 1), best=1, about=about,
         reference="Wang, Leskovec and Regev 2024, doi:10.1101/2024.04.02.587824",
         chance="about 0, and scattered where labels are few: with three labels a correlation is of two distances",
-        pitfalls="Its reference is a PCA of each batch, so an embedding that resembles a PCA is favoured; and with few "
-        "labels it says little, as the correlations are of so many distances (see Wang et al. 2024).",
+        pitfalls="Its reference is a PCA of each batch, which favours embeddings that resemble one; with few labels a "
+        "correlation is of few distances; and with logarithms, as here, its authors found that it did not flag labels "
+        "that drift apart effectively (doi:10.1038/s41587-025-02702-z, extended data figure 2).",
         part="bio", cost="components of 1,000 genes of each batch, once for all embeddings",
     )  # fmt: skip
 
@@ -530,16 +531,17 @@ class MetricType(Enum):
         range=(0, 1), best=1, about="The genes that vary most within batches are those that did before correction.",
         reference=f"{_SCIB}; Zheng et al. 2017, doi:10.1038/ncomms14049",
         chance="about genes chosen over genes seen: 0.5 for up to 1,000 genes, less for more",
-        pitfalls="A method that changes nothing scores 1, and one that adds a constant to genes a batch does not "
-        "express makes them seen, which changes the choice (Luecken et al. 2022).",
+        pitfalls="A method that changes nothing scores 1; and where a gene that a batch does not express becomes a "
+        "constant other than 0, it counts as seen and changes the choice among genes of similar mean.",
         part="bio", cost="one pass over both matrices",
     )  # fmt: skip
     TRAJECTORY_CONSERVATION = "trajectory_conservation", declare(
         f"{_HERE}.conservation:trajectory_conservation", needs="X labels pseudotime", tags="integration sequential",
         range=(0, 1), best=1, about="Cells have the order along the embedding's trajectory that they had before.",
         reference=f"{_SCIB}; Haghverdi et al. 2016, doi:10.1038/nmeth.3971",
-        chance=0.5, pitfalls="One root and one direction: on a branching trajectory, or with a root chosen badly, a "
-        "good embedding scores low (Saelens et al. 2019, doi:10.1038/s41587-019-0071-9).",
+        chance=0.5, pitfalls="There is one root and one order: cells of different branches are compared by their "
+        "distance from the root only, and the choice of the root counts (0.12 between two roots of one label, worm "
+        "embryo, two components).",
         part="bio", neighbors=15, cost="15 nearest cells and ten eigenvectors of their graph",
     )  # fmt: skip
 

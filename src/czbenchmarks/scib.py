@@ -122,7 +122,7 @@ def benchmark(
     before = pre_integrated_embedding_obsm_key
     for key in [*keys, *([before] if before is not None else [])]:
         cells.piece("obsm", key)  # a missing one is refused, with those there are
-    options = {} if before is None else {"unintegrated": f"@obsm:{before}"}
+    options: dict[str, Any] = {} if before is None else {"unintegrated": f"@obsm:{before}"}
     record = evaluate(
         {key: f"@obsm:{key}" for key in keys}, adata, _TASK, labels=f"@obs:{label_key}",
         batch_labels=f"@obs:{batch_key}", metrics=metrics, random_seed=random_seed, neighbors=neighbors,
@@ -232,7 +232,7 @@ def _frame(table: Table, reasons: Reasons, keys: Sequence[str], clean_names: boo
             columns[_TOTAL][key] = total.value
             if total.reason:
                 said[key][_TOTAL] = total.reason
-    rows = [[columns[name][key] for name in columns] for key in keys]
+    rows: list[list[Any]] = [[columns[name][key] for name in columns] for key in keys]
     rows.append([types.get(name, _AGGREGATE) for name in columns])
     index = pd.Index([*keys, _TYPE_ROW], name=_INDEX_NAME, dtype=object)
     frame = pd.DataFrame(rows, index=index, columns=pd.Index(columns, dtype=object), dtype=object)

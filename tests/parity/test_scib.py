@@ -17,6 +17,8 @@ from scib_ours import arguments, measured, table  # noqa: E402
 from scib_table import page, rows_of, split  # noqa: E402
 from scib_tolerances import Tolerance, compare, tolerance  # noqa: E402
 
+from czbenchmarks.metrics.overall import mean_of_scores, weighted_total  # noqa: E402
+
 STORED = json.loads((HERE / "scib.json").read_text(encoding="utf-8"))
 
 
@@ -57,6 +59,29 @@ def test_clusters_are_as_tight_as_the_best_of_the_peer(name, embedding, shared):
     ours = sum(((X[codes == c] - X[codes == c].mean(axis=0)) ** 2).sum() for c in set(codes))
     _, starts = split(STORED["scib-metrics"], name)
     assert ours <= 1.01 * starts[key(name, embedding, "inertia, least of 10 starts")]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_means_and_total_are_taken_as_the_peer_takes_them(name):
+    theirs = STORED["scib-metrics"]["tables"][key(name, "clean names")]
+    kinds = theirs["rows"][-1]
+    for row in theirs["rows"][:-1]:
+        values = dict(zip(theirs["columns"], row, strict=True))
+        means = {
+            part: mean_of_scores({c: values[c] for c, kind in zip(values, kinds, strict=True) if kind == part}).value
+            for part in ("Bio conservation", "Batch correction")
+        }
+        assert means == pytest.approx({part: values[part] for part in means}, abs=1e-6)
+        total = weighted_total(means["Bio conservation"], means["Batch correction"]).value
+        assert total == pytest.approx(values["Total"], abs=1e-6)
+
+
+def test_the_trajectory_is_that_of_scib_from_the_same_root(shared):
+    case = read(shared, "worm")
+    given = {**arguments(case)["corrected"], "pseudotime": case.time}
+    found = measured("trajectory_conservation", given, root=4).value  # the cell that scib starts from
+    theirs = STORED["scib"]["values"]["worm | corrected | trajectory_conservation"]
+    assert found == pytest.approx(theirs, abs=1e-6)
 
 
 def test_the_table_has_the_form_of_the_peer(shared):

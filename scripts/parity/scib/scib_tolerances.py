@@ -63,8 +63,8 @@ SMALL_LABELS = Tolerance(
     0.15, "Clusters of another path (see Leiden) against labels of 2 to 9 cells: one cluster more or less decides."
 )
 CELL_CYCLE = Tolerance(
-    0.12, "scib draws the control genes of the scores for each batch with the global generator; here every gene that "
-    "may be drawn counts once."
+    1e-3, "With scib's seed for the draw of control genes, and only the gene symbols it knows. Our default seed moves "
+    "the score by up to 0.11 on these files: few cells cycle. Single precision there."
 )  # fmt: skip
 TRAJECTORY = Tolerance(
     0.06, "Equal to 1e-6 from the same root. The root is voted for by three diffusion components; where they do not "

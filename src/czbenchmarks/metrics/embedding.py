@@ -66,12 +66,14 @@ def silhouette_label(
         values = (values + 1) / 2
     if sample is None:
         table = by_label(groups, groups.codes, values)
-        return Measurement(float(values.mean()), None, Units("cell", groups.ids, values), counts, {}, table)
+        units = Units("cell", groups.ids, values, {"label": groups.codes})
+        return Measurement(float(values.mean()), None, units, counts, {}, table)
     mean, error = sample.mean(values)
     details = {"estimated_from": len(values), "standard_error": error}
     # Within a label every cell is drawn alike, so the plain mean estimates that of the label.
-    table = by_label(groups, groups.codes[sample.rows], values)
-    return Measurement(mean, None, Units("cell", groups.ids[sample.rows], values), counts, details, table)
+    codes = groups.codes[sample.rows]
+    units = Units("cell", groups.ids[sample.rows], values, {"label": codes})
+    return Measurement(mean, None, units, counts, details, by_label(groups, codes, values))
 
 
 def label_silhouettes(embedding: Representation, codes: NDArray[np.int64]) -> NDArray[np.float64]:

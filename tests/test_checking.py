@@ -81,7 +81,11 @@ def test_bad_requests(adata, options, error, sentence):
 def test_several_data_sets_are_not_checked(adata):
     with pytest.raises(ValueError, match="`checks` must be asked for with one data set"):
         evaluate(
-            ["@obsm:X_model"] * 2, [adata, adata], "cross-species_integration", organisms=["HUMAN", "MOUSE"], checks=True
+            ["@obsm:X_model"] * 2,
+            [adata, adata],
+            "cross-species_integration",
+            organisms=["HUMAN", "MOUSE"],
+            checks=True,
         )
 
 

@@ -80,7 +80,11 @@ def test_nothing_is_read_that_no_metric_asks_for(adata, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "error", "sentence"),
     [
-        ({"unintegrated": np.zeros((N - 1, 3))}, ValueError, "`unintegrated` must have the same length as the data, one entry per cell: expected 150"),
+        (
+            {"unintegrated": np.zeros((N - 1, 3))},
+            ValueError,
+            "`unintegrated` must have the same length as the data, one entry per cell: expected 150",
+        ),
         ({"unintegrated": "@obsm:X_pc"}, ValueError, "Did you mean 'X_pca'"),
         ({"unintegrated": np.full((N, 3), np.nan)}, ValueError, "`unintegrated`"),
         ({"unintegrated": 3}, TypeError, "`unintegrated`"),

@@ -1,6 +1,7 @@
 """The table that stands for the Benchmarker's: its form, its means, what it refuses, and that nothing is changed."""
 
 import math
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from czbenchmarks import evaluate
-from czbenchmarks.scib import benchmark
+from czbenchmarks.scib import _scores, benchmark
 
 N = 160
 KEYS = ["model", "noise"]
@@ -88,14 +89,14 @@ def test_a_single_part_has_no_total(adata):
     assert list(found.columns) == ["cLISI", "knn_purity", "Bio conservation"]
 
 
-def test_labels_in_every_batch_are_isolated_only_if_asked_for(adata):
+def test_labels_in_every_batch_are_all_scored_unless_refused(adata):
     everywhere = adata[adata.obs["batch"] != "z"].copy()
     given = {"metrics": ["isolated_labels", "silhouette_score", "iLISI"]}
-    found = benchmark(everywhere, "batch", "cell_type", KEYS, **given)
+    found = benchmark(everywhere, "batch", "cell_type", KEYS, **given, every_label_if_none=False)
     assert math.isnan(found.loc["model", "Isolated labels"])
     assert "isolated" in found.attrs["reasons"]["model"]["Isolated labels"]
     assert found.loc["model", "Bio conservation"] == found.loc["model", "Silhouette label"]
-    as_there = benchmark(everywhere, "batch", "cell_type", KEYS, **given, every_label_if_none=True)
+    as_there = benchmark(everywhere, "batch", "cell_type", KEYS, **given)
     assert as_there.attrs["reasons"] == {"model": {}, "noise": {}}
     # Both labels have nearly the same number of cells, so the mean over labels is nearly that over cells.
     row = as_there.loc["model"]
@@ -113,14 +114,24 @@ def test_what_has_no_value_says_why_and_stays_out_of_the_means(adata):
     assert found.loc["model", "Bio conservation"] == found.loc["model", "cLISI"]
 
 
-def test_an_embedding_that_fails_is_a_row_of_reasons(adata):
+def test_an_embedding_that_fails_is_a_row_of_reasons():
+    score = SimpleNamespace(metric_type="clisi", embedding="good", value=0.5, reason=None)
+    failure = SimpleNamespace(embedding="bad", reason="it cannot be read")
+    table, reasons = _scores(SimpleNamespace(result_metrics=[score], failures=[failure]), ["good", "bad"])
+    assert table["clisi"]["good"] == 0.5
+    assert math.isnan(table["clisi"]["bad"])
+    assert reasons == {"good": {}, "bad": {"clisi": "it cannot be read"}}
+
+
+def test_a_metric_that_refuses_an_embedding_leaves_the_others(adata):
     bad = adata.copy()
     bad.obsm["bad"] = bad.obsm["noise"].copy()
     bad.obsm["bad"][:2] = 0.0  # no direction, which BRAS refuses
     found = benchmark(bad, "batch", "cell_type", ["model", "bad"], metrics=["cLISI", "BRAS"])
     assert math.isnan(found.loc["bad", "BRAS"])
-    assert "0" in found.attrs["reasons"]["bad"]["BRAS"]
+    assert "2 of 160 cells" in found.attrs["reasons"]["bad"]["BRAS"]
     assert found.loc["model", "BRAS"] > 0.5
+    assert 0 <= found.loc["bad", "cLISI"] <= 1
 
 
 def test_a_file_gives_the_table_of_the_data_in_memory(adata, tmp_path):

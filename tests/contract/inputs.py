@@ -122,7 +122,9 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     },
     MetricType.HVG_CONSERVATION: lambda: {name: _logged()[name] for name in ("expression", "corrected", "batch")},
     MetricType.TRAJECTORY_CONSERVATION: lambda: {
-        "X": np.arange(N)[:, None] ** [1.0, 2.0] / [1, N], "labels": THREE, "pseudotime": np.arange(N)
+        "X": np.arange(N)[:, None] ** [1.0, 2.0] / [1, N],
+        "labels": THREE,
+        "pseudotime": np.arange(N),
     },
     # 30 cells at each of three places.
     MetricType.CLISI: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 30},

@@ -222,12 +222,7 @@ def test_embedding_container_does_not_matter(metric, container):
 @pytest.mark.parametrize("container", LABELS)
 @pytest.mark.parametrize(
     ("metric", "name"),
-    [
-        (m, name)
-        for m in MetricType
-        for name in OF_LABELS
-        if name in ROWS[m].needs
-    ],
+    [(m, name) for m in MetricType for name in OF_LABELS if name in ROWS[m].needs],
     ids=lambda part: getattr(part, "name", part),
 )
 def test_label_container_does_not_matter(metric, name, container):

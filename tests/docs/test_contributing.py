@@ -10,7 +10,7 @@ import sys
 from pages import ROOT
 
 # One process: it changes the catalogue.
-PROGRAM = '''
+PROGRAM = """
 import json, sys
 import numpy as np, pandas as pd
 from click.testing import CliRunner
@@ -42,7 +42,7 @@ print(json.dumps({
     "listed": [row for row in listed if row["name"] == key],
     "info": CliRunner().invoke(cli, ["info", key]).stdout,
 }))
-'''
+"""
 
 
 def test_the_row_of_the_guide_is_a_metric():

@@ -35,7 +35,7 @@ def assert_within(rows):
     assert not out, "\n" + "\n".join(out)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] if n == "baron" else []) for n in FILES])
+@pytest.mark.parametrize("name", FILES)
 def test_values_of_both_peers(name, shared):
     rows = rows_of(shared, STORED, name, conservation=False)
     assert len(rows) > 100

@@ -60,8 +60,9 @@ def scale_and_dimension(
     --------
     >>> import numpy as np
     >>> cells = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0.0], [9.0]], 30, axis=0)
+    >>> cells[:, 0] *= 50  # one loud dimension drowns the others
     >>> scale_and_dimension(cells, np.repeat(["a", "b"], 30)).verdict
-    'ok'
+    'look'
     """
     embedding = represent(X, "X")
     groups = checked_labels(labels, "labels", embedding.n)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from czbenchmarks._progress import work
 
+from .arpack import restarts
 from .parallel import map_blocks, num_threads, one_blas_thread, ranges
 
 Block = tuple[int, int]
@@ -246,7 +247,7 @@ def decompose(X: Any, n_components: int, seed: int) -> NDArray[np.float32]:
         centred = linalg.LinearOperator(
             (n, m), matvec=times, matmat=times, rmatvec=times_transposed, rmatmat=times_transposed, dtype=X.dtype
         )
-        left, sizes, right = linalg.svds(centred, k=n_components, v0=start)
+        left, sizes, right = linalg.svds(centred, k=n_components, v0=start, **restarts(linalg.svds, seed))
     signs = np.sign(right[np.arange(n_components), np.argmax(np.abs(right), axis=1)])
     coordinates: NDArray[np.float32] = np.empty((n, n_components), dtype=np.float32)
     return np.multiply(left[:, ::-1], (sizes * signs)[::-1], out=coordinates, casting="same_kind")

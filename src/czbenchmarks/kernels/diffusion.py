@@ -7,12 +7,12 @@ doi:10.1038/nmeth.3971).
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arpack import restarts
 from .parallel import one_blas_thread
 
 # Up to so many cells all eigenvectors of the dense matrix take less time than the first hundred of the sparse one.
@@ -79,11 +79,8 @@ def _largest(walk: Any, wanted: int) -> tuple[NDArray[np.float64], NDArray[np.fl
             values, vectors = scipy.linalg.eigh(walk.toarray())
             chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
             return values[chosen], vectors[:, chosen]
-        random = np.random.default_rng(_SEED)
-        start = random.uniform(-1, 1, n)
-        # Where many cells are at one place, the iterations come to an end early and begin anew from a drawn vector.
-        # Before SciPy 1.17 ARPACK drew it from a stream of its own.
-        drawn = {"rng": random} if "rng" in inspect.signature(sparse.eigsh).parameters else {}
+        start = np.random.default_rng(_SEED).uniform(-1, 1, n)
+        again = restarts(sparse.eigsh, _SEED)
         found: tuple[NDArray[np.float64], NDArray[np.float64]]
-        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS, **drawn)
+        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS, **again)
     return found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from czbenchmarks._progress import work
 
+from .arpack import restarts
 from .parallel import one_blas_thread
 
 _FULL = 400  # cells up to which all eigenvectors are computed
@@ -73,7 +74,8 @@ def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArr
             values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(n - k - 1, n - 1))
         else:
             start = np.random.RandomState(_START).uniform(-1, 1, n)
-            values, vectors = scipy.sparse.linalg.eigsh(matrix, k=k + 1, which="LA", v0=start)
+            again = restarts(scipy.sparse.linalg.eigsh, _START)
+            values, vectors = scipy.sparse.linalg.eigsh(matrix, k=k + 1, which="LA", v0=start, **again)
     order = np.argsort(values)[::-1][1:]
     return np.append(1.0, values[order]), np.column_stack([stationary, vectors[:, order]])
 

@@ -459,8 +459,8 @@ class MetricType(Enum):
         range=(0, 1), best=1, about="Around most cells the batches are mixed as they are in the whole label.",
         reference="Büttner et al. 2019, doi:10.1038/s41592-018-0254-1; per label: Luecken et al. 2022, "
         "doi:10.1038/s41592-021-01336-8",
-        chance="about 0.95, one minus the level of the test, for a few labels; 0.1 to 0.5 seen for twenty, whose graphs "
-        "noise tears to pieces",
+        chance="about 0.95, one minus the level of the test, for a few labels; 0.1 to 0.5 seen for twenty, whose "
+        "graphs noise tears to pieces",
         pitfalls="The test grows stricter with the number of neighbours, so large labels score lower for the same "
         "mixing; a label of 11 cells or fewer always scores 1, and one whose graph falls into pieces 0.",
         part="batch", scib_name="KBET", neighbors=50, cost="a diffusion map of every label",

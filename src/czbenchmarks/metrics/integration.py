@@ -196,8 +196,8 @@ def _within_labels(
             reason, units=Units("cell", groups.ids, values, columns), counts=counts, breakdowns=table
         )
     points = embedding.array[cells] if skipped else embedding.array
-    if distance == "cosine":
-        _refuse_zeros(points, groups.ids[cells])
+    if distance == "cosine" and (reason := _without_direction(points, groups.ids[cells])):
+        return Measurement.undefined(reason, units=Units("cell", groups.ids, values, columns), counts=counts)
     details: dict[str, Any] = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
     # Every label weighs the same, every cell of a label too.
     weights = np.where(scored, 1 / (scored.sum() * sizes), 0.0)[groups.codes]
@@ -225,14 +225,15 @@ def _within_labels(
     return Measurement(float(means[scored].mean()), None, units, counts, details, table)
 
 
-def _refuse_zeros(points: NDArray[np.floating], ids: NDArray[Any]) -> None:
-    """Refuse cells that have no direction: no cosine is defined for them."""
+def _without_direction(points: NDArray[np.floating], ids: NDArray[Any]) -> str:
+    """Name the cells that have no direction, for which there is no cosine; nothing if all have one."""
     zero = ~points.any(axis=1)
-    if zero.any():
-        raise ValueError(
-            f"`X` must have a coordinate other than 0 for every cell, so that cosine distances exist; "
-            f"{int(zero.sum()):,} of {len(points):,} cells have none ({listing(ids[zero])}); remove those cells."
-        )
+    if not zero.any():
+        return ""
+    return (
+        f"{int(zero.sum()):,} of {len(points):,} cells have no coordinate other than 0, so no cosine distance "
+        f"({listing(ids[zero])}); remove those cells"
+    )
 
 
 def _means_by_label(

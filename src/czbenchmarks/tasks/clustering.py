@@ -89,7 +89,7 @@ class ClusteringTask(Task):
         if len(labels.names) == embedding.n:
             raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
         neighbors = embedding.neighbors(N_NEIGHBORS)
-        graph = connectivities(neighbors)
+        graph = embedding.once(("connectivities", neighbors.k), lambda: connectivities(neighbors))  # metrics share it
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         output = ClusteringOutput(predicted_labels=clusters.tolist()).with_representation(embedding)
         output._details = neighbors.facts()

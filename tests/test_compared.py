@@ -72,6 +72,49 @@ def test_without_expression_the_score_has_a_reason(adata):
     assert Cells(adata).has_expression
 
 
+BAD = {
+    "scaled": lambda counts: (counts - counts.mean(axis=0)) / counts.std(axis=0),
+    "negative counts": lambda counts: counts - 100,
+    "not finite": lambda counts: np.where(counts > 9, np.nan, counts),
+    "all alike": np.ones_like,
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_an_x_that_cannot_be_compared_with_leaves_the_other_scores(adata, kind):
+    """Nobody named it: what needs it is left out or has a reason, and the rest is worth having."""
+    adata.X = BAD[kind](adata.X)
+    record = evaluate("@obsm:X_model", adata, "batch_integration", metrics="all", checks=True)
+    scores = {score.metric_type: score for score in record.result_metrics}
+    assert scores["ilisi"].value > 0.5
+    assert scores["silhouette_score"].value > 0.5
+    assert not record.failures
+    scgraph = scores.get("scgraph_rank_pca")
+    assert scgraph is None or scgraph.reason
+    said = [line for line in record.warnings if "cannot be used" in line]
+    assert bool(said) == (kind != "scaled")
+    assert all("no `unintegrated` named, and X" in line or "no `expression` named, and X" in line for line in said)
+    [scale] = [check for check in record.checks if check.name == "scale_and_dimension"]
+    assert scale.verdict in ("ok", "look")
+
+
+def test_a_metric_asked_for_by_name_says_why_x_cannot_be_compared_with(adata):
+    adata.X = np.where(adata.X > 9, np.nan, adata.X)
+    with pytest.raises(ValueError, match="must be finite"):
+        pcr(adata)
+    with pytest.raises(ValueError, match="`expression` must be finite"):
+        evaluate("@obsm:X_model", adata, "batch_integration", metrics=["ilisi", "scgraph_rank_pca"])
+
+
+def test_the_components_of_the_counts_are_made_once_for_all_tasks_and_checks(adata, monkeypatch):
+    from czbenchmarks.tasks import utils
+
+    made, real = [], utils.pca_baseline
+    monkeypatch.setattr(utils, "pca_baseline", lambda *given: (made.append(1), real(*given))[1])
+    evaluate("@obsm:X_model", adata, ["embedding", "batch_integration"], metrics="all", checks=True)
+    assert made == [1]
+
+
 def test_nothing_is_read_that_no_metric_asks_for(adata, monkeypatch):
     monkeypatch.setattr(Cells, "has_expression", property(lambda _: pytest.fail("looked for expression")))
     evaluate("@obsm:X_model", adata, "batch_integration", metrics="ilisi")

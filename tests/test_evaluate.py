@@ -290,7 +290,7 @@ def test_one_task_may_fail(adata):
     record = evaluate("@obsm:X_model", data, THREE)
     assert [failure.task for failure in record.failures] == ["batch_integration"]
     assert record.failures[0].reason == (
-        "Column 'batch' (the default of `batch_labels`) is not in obs. Available: cell_type, organism, time."
+        "Column 'batch' (the default of `batch_labels`; name another with it) is not in obs. Available: cell_type, organism, time."
     )
     assert {score.task for score in record.result_metrics} == {"clustering", "embedding"}
     assert not record.complete
@@ -613,6 +613,51 @@ def test_the_callers_representation_is_as_before(adata):
     own = represent(adata.obsm["X_model"])
     evaluate(own, adata, THREE)
     assert own.max_neighbors == 0
+
+
+def test_the_callers_representation_keeps_what_it_had_and_no_more(adata):
+    own = represent(adata.obsm["X_model"])
+    mine = own.once("mine", object)
+    evaluate(own, adata, THREE, metrics="scib-fast")
+    assert own.kept == {"mine"}
+    assert own.once("mine", object) is mine
+
+
+def test_what_metrics_share_goes_when_the_last_task_has_it(adata, monkeypatch):
+    """Of several embeddings one graph is held at a time, not one each."""
+    a, b = represent(adata.obsm["X_model"]), represent(adata.obsm["X_model"] * 2)
+    at_start = []
+    run = ClusteringTask.run
+
+    def watched(self, cell_representation, task_input):
+        at_start.append((bool(a.kept), bool(b.kept)))
+        found = run(self, cell_representation, task_input)
+        assert cell_representation.kept
+        return found
+
+    monkeypatch.setattr(ClusteringTask, "run", watched)
+    evaluate({"a": a, "b": b}, adata, ["embedding", "clustering"], metrics="scib-fast", baseline=True)
+    assert at_start[-2:] == [(True, True), (False, True)]
+    assert not a.kept
+    assert not b.kept
+
+
+def test_equal_arrays_behind_scores_are_held_once(adata):
+    """Labels are those of every metric, and what draws nothing is the same under every seed."""
+    record = evaluate("@obsm:X_model", adata, "batch_integration", metrics="all", random_seed=[1, 2])
+    alone = evaluate("@obsm:X_model", adata, "batch_integration", metrics=["clisi", "ilisi"])
+    scores = {score.metric_type: score for score in record.result_metrics}
+    for score in alone.result_metrics:
+        for found in scores[score.metric_type].results:
+            np.testing.assert_array_equal(found.units.values, score.results[0].units.values)
+            for name, column in score.results[0].units.columns.items():
+                np.testing.assert_array_equal(found.units.columns[name], column)
+    one, two = (result.units for result in scores["clisi"].results)
+    assert one.values is two.values
+    assert one.ids is scores["ilisi"].results[0].units.ids
+    columns = [result.units.columns for score in record.result_metrics for result in score.results if result.units]
+    assert len({id(some["label"]) for some in columns if "label" in some}) == 1
+    assert len({id(some["batch"]) for some in columns if "batch" in some}) == 1
 
 
 def test_records_hold_no_secrets_and_the_name_in_the_catalogue():

@@ -45,6 +45,11 @@ class Baselines:
             self._made[key] = found
         return self._made[key]
 
+    @property
+    def made(self) -> list[Representation]:
+        """All that were made so far."""
+        return [one for several in self._made.values() for one in several]
+
     def _make(self, task: Task, asked: Any) -> list[Any]:
         """Return the baseline of every data set: made one by one, or of all together where genes must be matched."""
         from .tasks.single_cell._orthologs import Expression, OrthologBaselineInput

@@ -307,8 +307,9 @@ def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
         raise ValueError(f"`{name}` must be numbers that fit a float, got a larger one; rescale them.") from None
     except (ValueError, TypeError):
         wrong = next((v for v in array if not _is_number(v)), array[0])
+        what = "Labels" if name.endswith("labels") else "Values"
         raise ValueError(
-            f"Labels must be numeric or convertible to numeric, since their order is scored: `{name}` holds {wrong!r}; "
+            f"{what} must be numeric or convertible to numeric, since their order is scored: `{name}` holds {wrong!r}; "
             "pass time as numbers."
         ) from None
     if not np.isfinite(found).all():

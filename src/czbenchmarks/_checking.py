@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,9 @@ class _Inputs:
             if given is not None:
                 return given
             if not made:
-                made.append(before_integration(cells).value if cells.has_expression else None)
+                made.append(None)
+                with suppress(ValueError):  # nobody named X: what it is no good for is left out of the check
+                    made[0] = before_integration(cells).value if cells.has_expression else None
             return made[0]
 
         return cls(

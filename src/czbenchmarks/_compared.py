@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from .cells import Cells
 from .constants import RANDOM_SEED
+from .metrics._inputs import represent
+from .metrics.presets import find
+from .metrics.types import MetricType
 from .tasks._metrics import arguments_asked, metric_names
 
 _N_TOP_GENES, _N_PCS = 3000, 50
@@ -23,7 +26,9 @@ class Default:
     choice: str = ""
 
 
-def defaults(fields: Collection[str], metrics: Any, cells: Cells) -> dict[str, Default]:
+def defaults(
+    fields: Collection[str], metrics: Any, cells: Cells, lacks: Collection[str] = ()
+) -> dict[str, Default]:
     """Return what the data give for fields that the metrics asked for use; a field they have nothing for is left out.
 
     Parameters
@@ -34,15 +39,19 @@ def defaults(fields: Collection[str], metrics: Any, cells: Cells) -> dict[str, D
         Names of metrics and presets.
     cells
         The data.
+    lacks
+        Arguments of metrics that the task never has.
     """
-    needed, welcome = arguments_asked(metric_names(metrics))
+    names = metric_names(metrics)
+    needed, welcome = arguments_asked(names, lacks)
+    by_name, _ = arguments_asked(name for name in names if isinstance(find(name), MetricType))
     asked = (needed | welcome) & set(fields)
     found: dict[str, Default] = {}
     if asked & {"unintegrated", "expression"} and cells.has_expression:
         if "unintegrated" in asked:
-            found["unintegrated"] = before_integration(cells)
+            found["unintegrated"] = _usable("unintegrated", by_name, lambda: before_integration(cells))
         if "expression" in asked:
-            found["expression"] = Default(cells.look_up("@X"), "@X", "no `expression` named, so X was used")
+            found["expression"] = _usable("expression", by_name, lambda: _expression(cells))
             if "gene_names" in asked:
                 found["gene_names"] = Default(cells.look_up("@var_index"), "@var_index")
     if "organism" in asked:
@@ -51,22 +60,52 @@ def defaults(fields: Collection[str], metrics: Any, cells: Cells) -> dict[str, D
     return found
 
 
+def _usable(name: str, by_name: Collection[str], make: Callable[[], Default]) -> Default:
+    """Return a default, or none and why: what needs no such thing is scored all the same.
+
+    A metric that was asked for by its own name is refused with the sentence that says why.
+    """
+    try:
+        return make()
+    except ValueError as error:
+        if name in by_name:
+            raise
+        return Default(None, "", f"no `{name}` named, and X cannot be used: {str(error).rstrip('.')}")
+
+
+def _expression(cells: Cells) -> Default:
+    X = represent(cells.look_up("@X"), "expression", keep_sparse=True)
+    return Default(X, "@X", "no `expression` named, so X was used")
+
+
 def before_integration(cells: Cells) -> Default:
     """Return X, or the standard principal components of it if it holds counts: nobody compares with raw counts.
+
+    It is made once for all tasks and checks of a run.
 
     Parameters
     ----------
     cells
         Data with expression.
+
+    Raises
+    ------
+    ValueError
+        If X holds what cannot be compared with.
     """
+    return cells.once("before integration", lambda: _before_integration(cells))
+
+
+def _before_integration(cells: Cells) -> Default:
     from .tasks.utils import is_not_count_data, pca_baseline
 
     X = cells.look_up("@X")
     if is_not_count_data(X) or X.shape[1] <= _N_PCS:
+        X = represent(X, "unintegrated", keep_sparse=True)
         return Default(X, "@X", "no `unintegrated` named, so X was used")
     n_pcs = min(_N_PCS, X.shape[0] - 1, X.shape[1] - 1)
     components = pca_baseline(X, _N_TOP_GENES, n_pcs, RANDOM_SEED)
     said = (
         "no `unintegrated` named, so X was used: counts, of which the principal components were taken as the baseline's"
     )
-    return Default(components, "@X, principal components of the counts", said)
+    return Default(represent(components, "unintegrated"), "@X, principal components of the counts", said)

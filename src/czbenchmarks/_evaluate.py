@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._baselines import Baselines
 from ._checking import Checking
+from ._keeping import Units, asking_for
 from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
 from ._sources import (
@@ -166,8 +167,8 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     most = max(plan.max_neighbors(seeds[0]) for plan in plans)
     baselines = Baselines(cells, most, asked.expression, asked.neighbors) if asked.baseline else None
     run = _Run(seeds, found, embeddings, cells, baselines, clock)
-    with _asking_for([one for several in embeddings.values() for one in several], most):
-        scores = run.score(plans, failures, only_one=len(wanted) == 1)
+    with asking_for([one for several in embeddings.values() for one in several], most) as forget:
+        scores = run.score(plans, failures, forget, only_one=len(wanted) == 1)
         with clock.phase("checks") if asked.checking.wanted else nullcontext():
             checks = asked.checking.run(plans, embeddings, cells, seeds[0])
     with clock.phase("hashing"):
@@ -220,20 +221,6 @@ class _Clock:
             self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - begun
 
 
-@contextmanager
-def _asking_for(representations: list[Representation], most: int) -> Iterator[None]:
-    """Let one search of neighbours serve every task; a representation of the caller's is as before afterwards."""
-    before = [one.max_neighbors for one in representations]
-    for one in representations:
-        one.max_neighbors = max(one.max_neighbors, most)
-    try:
-        yield
-    finally:
-        for one, asked in zip(representations, before, strict=True):
-            one.max_neighbors = asked
-            one.forget()  # what metrics shared
-
-
 @dataclass(frozen=True)
 class _Run:
     """Every task on every embedding under every seed."""
@@ -244,8 +231,11 @@ class _Run:
     cells: list[Cells]
     baselines: Baselines | None
     clock: _Clock
+    units: Units = field(default_factory=Units)
 
-    def score(self, plans: list[Plan], failures: list[Failure], only_one: bool) -> list[Score]:
+    def score(
+        self, plans: list[Plan], failures: list[Failure], forget: Callable[[Representation], None], only_one: bool
+    ) -> list[Score]:
         """Return all scores; a failure is added to `failures`, or raised if nothing is left."""
         scores: list[Score] = []
         names = [*([BASELINE] if self.baselines else []), *self.embeddings]  # first what fails at once
@@ -261,6 +251,9 @@ class _Run:
                             raise
                         errors.append(error)
                         failures.append(Failure(task=plan.key, embedding=name, reason=str(error)))
+                    if plan is plans[-1]:  # no other task needs what this one's metrics shared
+                        for one in self.embeddings.get(name) or (self.baselines.made if self.baselines else ()):
+                            forget(one)
                 if only_one and not found:
                     raise errors[0]
                 scores += [score for name in [*self.embeddings, BASELINE] for score in found.get(name, [])]
@@ -315,7 +308,9 @@ class _Run:
             if name != BASELINE and "gene_index" in type(plan.task_input).model_fields:
                 several = [prediction(self.found[name][0], several[0], self.cells[0], plan.given)]
             given = several if task.requires_multiple_datasets else several[0]
-            return task.run(cell_representation=given, task_input=plan.task_input)
+            results = task.run(cell_representation=given, task_input=plan.task_input)
+        self.units.keep(results)
+        return results
 
 
 def _warnings(
@@ -356,11 +351,14 @@ def _labels_left_out(scores: list[Score]) -> list[str]:
     said = []
     for (task, labels, cells), metrics in of.items():
         if task.endswith("label_prediction"):
-            said.append(f"{task}: {labels:,} labels with too few cells were left out ({cells:,} cells)")
+            which = "1 label with too few cells was" if labels == 1 else f"{labels:,} labels with too few cells were"
+            said.append(f"{task}: {which} left out ({cells:,} cells)")
             continue
         names = list(dict.fromkeys(metrics))
-        why = "that hold a single batch" if set(names) <= {"batch_silhouette", "bras"} else "too small or in one batch"
-        said.append(f"{task} ({', '.join(names)}): {labels:,} labels {why} were left out ({cells:,} cells)")
+        which = "1 label" if labels == 1 else f"{labels:,} labels"
+        why = "with a single batch" if set(names) <= {"batch_silhouette", "bras"} else "too small or in one batch"
+        were = "was" if labels == 1 else "were"
+        said.append(f"{task} ({', '.join(names)}): {which} {why} {were} left out ({cells:,} cells)")
     return said
 
 

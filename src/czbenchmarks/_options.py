@@ -204,9 +204,10 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
     values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
     compared = {}
     if "metrics" in asked and not many:
-        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0])
+        lacks = () if "batch_labels" in info.task_params else ("batch",)
+        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks)
         values |= {name: default.value for name, default in compared.items()}
-        defaults |= {name: default.reference for name, default in compared.items()}
+        defaults |= {name: default.reference for name, default in compared.items() if default.value is not None}
     return Plan(
         info.name,
         cls,
@@ -256,7 +257,7 @@ def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) ->
         for one in cells:
             column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
             if column not in one.columns:
-                verdict = f"(the default of `{field.name}`) is not in obs"
+                verdict = f"(the default of `{field.name}`; name another with it) is not in obs"
                 raise ValueError(_check.unknown("Column", column, one.columns, verdict))
             found.append(f"@obs:{column}")
     else:
@@ -288,7 +289,14 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
         return Organism(value.partition(":")[0]) if isinstance(value, str) else value
     where = cells[position]
     if isinstance(value, str):
+        if kind == "matrix" and not value.startswith("@"):
+            raise ValueError(
+                f"`{name}` must be a reference into the data, such as @obsm:X_pca, @layers:counts or @X, got {value!r}; "
+                "put what is in a file of its own into obsm or layers of the data."
+            )
         where, reference = reference_for(value, cells, position)
+        if name == "gene_names" and not reference.startswith("@"):  # genes have no column in obs
+            reference = f"@var:{reference}"
         value = where.look_up(reference)
     elif kind in ("column", "table", "matrix"):
         value = where.taken(value, name)

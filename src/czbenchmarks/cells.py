@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from ._reading.stores import check_store, kind_of_store
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+T = TypeVar("T")
 
 _KEYED = ("obs", "var", "obsm", "layers")
 _PER_CELL = ("X", "obsm", "layers", "obsp")
@@ -45,6 +48,7 @@ class Cells:
         self.source = source
         self.name = name
         self._pieces: dict[tuple[str, str | None], Any] = {}
+        self._made: dict[str, Any] = {}
 
     @cached_property
     def path(self) -> Path | None:
@@ -161,6 +165,21 @@ class Cells:
             f"Reference {reference!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
             "@var:COLUMN, @obs_index, @var_index or @."
         )
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives of these cells; the second caller with the same key gets it without the work.
+
+        Parameters
+        ----------
+        key
+            Names what is made.
+        make
+            Makes it.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
 
     def subset(self, rows: NDArray[np.int64]) -> Cells:
         """Return the same data with only some cells.

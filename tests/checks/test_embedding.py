@@ -42,6 +42,40 @@ def test_a_pca_that_separates_better_is_said():
     assert swapped.table[0]["silhouette_score"] > swapped.table[-1]["silhouette_score"]
 
 
+def test_an_ordinary_pca_is_no_reason_to_doubt():
+    """Its components differ in variance and in what they know, so scores fall when they are made alike."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(["a", "b", "c"], 60)
+    X = rng.normal(size=(180, 20)) * np.linspace(2, 0.3, 20)
+    X[:, :2] += 6 * np.repeat([[0, 0], [0, 1], [1, 0]], 60, axis=0)
+    batch = np.tile(["x", "y"], 90)
+    check = scale_and_dimension(X, labels, batch, unintegrated=X)
+    scores = {row["embedding"]: row["silhouette_score"] for row in check.table}
+    assert scores["as it is"] - scores["every dimension to variance 1"] > 0.05
+    assert check.verdict == "ok"
+    assert "No other scale of its dimensions or cells raises a score of the labels" in check.sentence
+
+
+def test_lengths_of_cells_that_hide_the_labels():
+    """What was trained with cosines is scored by Euclidean distances: the scores say less than it knows."""
+    X, labels = groups(apart=9.0)
+    X[:, 0] -= 4.5
+    X *= np.random.default_rng(1).lognormal(sigma=1.5, size=(len(X), 1))
+    check = scale_and_dimension(X, labels)
+    assert check.verdict == "look"
+    assert check.sentence.startswith("Scaled with every cell to length 1, the embedding has a ")
+
+
+def test_mixing_of_batches_that_moves_is_in_the_table_only():
+    X, labels = groups(apart=9.0)
+    batch = np.tile(["x", "y"], len(X) // 2)
+    X[:, 1] += 15 * (batch == "x")
+    check = scale_and_dimension(X, labels, batch)
+    mixing = [row["ilisi"] for row in check.table[:3]]
+    assert max(mixing) - mixing[0] > 0.05
+    assert check.verdict == "ok"
+
+
 def test_half_of_the_components_is_in_the_table_and_batches_are_scored():
     X, labels = groups()
     batch = np.tile(["x", "y"], len(X) // 2)

@@ -1,8 +1,11 @@
 """How a score was computed stands beside it wherever it is printed."""
 
+import json
+
+import pandas as pd
 import pytest
 
-from czbenchmarks.cli.output import print_record
+from czbenchmarks.cli.output import print_frame, print_record, print_table
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.results import RunRecord, Score
 
@@ -41,3 +44,43 @@ def test_the_same_of_all_is_said_once(capsys):
 def test_another_of_each_is_said_of_each(capsys):
     printed = lines(capsys, "markdown", score("mine", DETAILS), score("other", {"neighbors": "given"}))
     assert printed[-1] == f"| silhouette\\_score | 0.5000 | 0.5000 | mine: {SAID}; other: neighbours given |"
+
+
+STRANGE = pd.DataFrame(
+    {
+        "embedding": ["m", "m"],
+        "label": ["---|x", "\x1b[31mred\n[bold]"],
+        "\x1b[1mcells": [3, 4],
+        "score": [0.5, float("nan")],
+    }
+)
+
+
+def test_markdown_shows_labels_as_they_are(capsys):
+    """A label that looks like the rule of a table, or steers a terminal, is text."""
+    print_frame(STRANGE, "markdown")
+    assert capsys.readouterr().out.splitlines() == [
+        r"| label | \\x1b\[1mcells | score |",
+        "| --- | ---: | ---: |",
+        r"| ---\|x | 3 | 0.5000 |",
+        r"| \\x1b\[31mred\\n\[bold\] | 4 | none |",
+    ]
+
+
+def test_a_table_shows_labels_as_they_are(capsys):
+    print_frame(STRANGE, "table")
+    printed = capsys.readouterr().out
+    assert r"\x1b[31mred\n[bold]" in printed
+    assert r"\x1b[1mcells" in printed
+    assert "\x1b" not in printed
+
+
+def test_headings_are_no_markup(capsys):
+    print_table(["[red]model", "[/]"], [["1", "2"]])
+    assert "[red]model   [/]" in capsys.readouterr().out
+
+
+def test_programs_get_labels_and_numbers_unchanged(capsys):
+    print_frame(STRANGE, "json")
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[1] == {"embedding": "m", "label": "\x1b[31mred\n[bold]", "\x1b[1mcells": 4, "score": None}

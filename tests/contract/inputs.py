@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from czbenchmarks.metrics.types import MetricType
+from czbenchmarks.metrics.types import MetricType, Units
 
 N = 90
 FOLDS = ("accuracy", "f1", "precision", "recall", "auroc", "balanced_accuracy", "mcc")
@@ -171,6 +171,18 @@ MEANS_OVER_LABELS = {
 
 # Metrics that are a mean over labels of means over the batches of a label of means over cells.
 MEANS_OVER_LABELS_AND_BATCHES = {MetricType.SBEE}
+
+
+def mean_of_units(metric: MetricType, units: Units) -> float:
+    """Return what the values of units average to, in the way of the metric."""
+    values = units.values
+    if metric in MEANS_OVER_LABELS_AND_BATCHES:
+        pairs = pd.DataFrame({**units.columns, "value": values}).groupby(["label", "batch"])["value"].mean()
+        return float(pairs.groupby("label").mean().mean())
+    if metric in MEANS_OVER_LABELS:
+        groups = units.columns["label"]
+        return float(np.mean([np.nanmean(values[groups == g]) for g in np.unique(groups[np.isfinite(values)])]))
+    return float({"mean": np.nanmean, "median": np.nanmedian}[units.summary](values))
 
 
 def perfect(metric: MetricType) -> dict[str, Any] | None:

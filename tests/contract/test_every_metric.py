@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from inputs import MEANS_OVER_LABELS, MEANS_OVER_LABELS_AND_BATCHES, ONLY_NEARLY_PERFECT, N, arguments, perfect
+from inputs import ONLY_NEARLY_PERFECT, N, arguments, mean_of_units, perfect
 
 from czbenchmarks._lazy import load
 from czbenchmarks.metrics.types import MetricType, metrics_registry
@@ -113,14 +113,7 @@ def test_units_average_to_the_value(metric):
         return
     values = measured.units.values
     assert len(values) == len(measured.units.ids)
-    if metric in MEANS_OVER_LABELS_AND_BATCHES:
-        pairs = pd.DataFrame({**measured.units.columns, "value": values}).groupby(["label", "batch"])["value"].mean()
-        mean = pairs.groupby("label").mean().mean()
-    elif metric in MEANS_OVER_LABELS:  # of means over cells
-        groups = measured.units.columns["label"]
-        mean = np.mean([np.nanmean(values[groups == g]) for g in np.unique(groups[np.isfinite(values)])])
-    else:
-        mean = {"mean": np.nanmean, "median": np.nanmedian}[measured.units.summary](values)
+    mean = mean_of_units(metric, measured.units)
     assert measured.value == pytest.approx(float(np.clip(mean, *ROWS[metric].range)), abs=1e-12)
 
 

@@ -118,3 +118,38 @@ def test_given_neighbours_of_other_cells_are_refused(cells):
 def test_an_unknown_search_is_refused(cells):
     with pytest.raises(ValueError, match="`search` must be 'auto', 'exact' or 'approximate', got 'fast'"):
         Representation(cells, search="fast")
+
+
+def test_what_is_shared_is_made_once_also_by_threads(cells):
+    embedding, made = Representation(cells), []
+
+    def make():
+        made.append(1)
+        return embedding.neighbors(5).indices.sum()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: embedding.once("sum", make), range(40)))
+    assert made == [1]
+    assert set(found) == {exact_neighbors(cells, 5).indices.sum()}
+
+
+def test_what_is_shared_is_forgotten_but_for_what_is_to_stay(cells):
+    embedding = Representation(cells)
+    embedding.once("mine", lambda: 1)
+    own = embedding.kept
+    embedding.once("theirs", lambda: 2)
+    assert embedding.kept == {"mine", "theirs"}
+    embedding.forget(but=own)
+    assert embedding.kept == {"mine"}
+    assert embedding.once("theirs", lambda: 3) == 3
+    embedding.forget()
+    assert not embedding.kept
+
+
+def test_what_is_shared_does_not_travel_to_other_processes(cells):
+    embedding = Representation(cells)
+    embedding.once("unpicklable", lambda: lambda: 1)
+    copy = pickle.loads(pickle.dumps(embedding))
+    assert not copy.kept
+    assert copy.once("again", lambda: 5) == 5
+    assert embedding.kept == {"unpicklable"}

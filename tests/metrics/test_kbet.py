@@ -90,10 +90,28 @@ def test_where_nothing_can_be_tested():
     assert kbet([[0.0], [1.0]], ["t", "t"], ["x", "y"]).reason == "no label has two batches and at least 10 cells (t)"
 
 
-def test_cells_at_one_place():
-    found = kbet(np.zeros((60, 3)), ["t"] * 60, ["x", "y"] * 30)
-    assert math.isfinite(found.value)
-    assert kbet_global(np.zeros((60, 3)), ["x", "y"] * 30).value == 1.0
+@pytest.mark.parametrize("batches", [["x", "y"] * 30, ["x"] * 30 + ["y"] * 30], ids=["in turn", "in blocks"])
+def test_cells_at_one_place(batches):
+    X = np.full((60, 3), 2.0)
+    for found in (kbet(X, ["t"] * 60, batches), kbet_global(X, batches), kbet(X[:30], ["t"] * 30, batches[15:45])):
+        assert found.reason == "all cells are at one place"
+        assert math.isnan(found.value)
+    every = kbet_global(X, batches, n_neighbors=60)  # all cells are neighbours: their order plays no part
+    assert every.value == 1.0
+
+
+def test_labels_at_one_place_are_left_out():
+    X = np.repeat(np.eye(3) * 5, 100, axis=0)
+    X[200:] += np.random.default_rng(0).normal(size=(100, 3))
+    labels = np.repeat(["A", "B", "C"], 100)
+    for batches in (np.arange(300) % 2, np.arange(300) // 50 % 2):  # in turn, in blocks
+        found = kbet(X, labels, batches)
+        assert [row["reason"] for row in found.breakdowns] == ["all its cells are at one place"] * 2 + [""]
+        assert found.value == found.breakdowns[2]["score"] > 0.9
+        assert found.counts["left_out"] == 200
+        assert kbet(X[:200], labels[:200], batches[:200]).reason == (
+            "no label has two batches and at least 10 cells, not all at one place (A, B)"
+        )
 
 
 def test_fewer_cells_than_neighbours():

@@ -136,6 +136,24 @@ def test_a_metric_asked_for_by_name_must_have_its_arguments(cells):
         integration(cells, "pcr_comparison", unintegrated=None)
 
 
+def test_what_is_bad_for_one_metric_of_a_set_is_its_reason(cells):
+    """A scaled matrix is no expression: scGraph cannot use it, all others are worth having."""
+    expression = np.random.default_rng(0).normal(size=(N, 30))
+    found = integration(cells, "all", expression=expression)
+    assert "`expression` must hold counts or their logarithms" in found["scgraph_rank_pca"].reason
+    assert math.isnan(found["scgraph_rank_pca"].value)
+    assert found["ilisi"].value == integration(cells, "ilisi")["ilisi"].value
+    with pytest.raises(ValueError, match="`expression` must hold counts or their logarithms"):
+        integration(cells, ["ilisi", "scgraph_rank_pca"], expression=expression)
+
+
+@pytest.mark.parametrize("name", ["unintegrated", "expression", "corrected", "pseudotime"])
+def test_what_an_embedding_is_compared_with_must_be_of_its_cells(cells, name):
+    other = np.ones(N - 1) if name == "pseudotime" else np.ones((N - 1, 3))
+    with pytest.raises(ValueError, match=f"`{name}` must have the same length as the data.* expected 240, got 239"):
+        integration(cells, "scib-fast", **{name: other})
+
+
 def test_what_names_ask_for():
     assert not draws(["published", "ilisi"])
     assert draws(["scib"])

@@ -20,7 +20,10 @@ from .types import Check
 
 MOST_CELLS = 20_000  # looked at; more would make a check longer than what it checks
 MOVED = 0.05  # a difference between scores worth a look
+BETTER = 0.01  # by which a PCA must separate the labels better; less is rounding and noise
 MUCH_EXPLAINED = 0.9  # share of the variance that labels explain in hardly any embedding made without them
+
+_OF_LABELS = ("silhouette_score", "knn_purity")
 
 Floats = NDArray[np.floating]
 
@@ -53,14 +56,15 @@ def scale_and_dimension(
 
     Returns
     -------
-    A table with one row per variant; ``"look"`` if a score moves by more than 0.05 with the scale, or if the PCA
-    separates the labels better.
+    A table with one row per variant; ``"look"`` if another scale raises a score of the labels by more than 0.05, or if
+    the silhouette of the PCA is greater by more than 0.01. Scores that fall with another scale are no reason to doubt:
+    the components of any PCA differ in variance, and lose when they are made alike.
 
     Examples
     --------
     >>> import numpy as np
     >>> cells = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0.0], [9.0]], 30, axis=0)
-    >>> cells[:, 0] *= 50  # one loud dimension drowns the others
+    >>> cells[:, 0] = 50 * (np.arange(60) % 7)  # one loud dimension drowns the others
     >>> scale_and_dimension(cells, np.repeat(["a", "b"], 30)).verdict
     'look'
     """
@@ -96,25 +100,34 @@ def scale_and_dimension(
 
 def _judged_scale(table: list[dict[str, Any]], pca: str, details: dict[str, Any]) -> Check:
     first, scaled = table[0], table[1:3]
-    names = [name for name in first if name != "embedding"]
-    moves = {
-        name: max((abs(row[name] - first[name]) for row in scaled if math.isfinite(row[name])), default=0.0)
-        for name in names
-        if math.isfinite(first[name])
+    of_labels = [name for name in _OF_LABELS if math.isfinite(first[name])]
+    rises = {
+        (name, row["embedding"]): row[name] - first[name]
+        for name in of_labels
+        for row in scaled
+        if math.isfinite(row[name])
     }
-    if not moves:
-        return Check(
-            "scale_and_dimension", "not checked", "No score of the embedding has a value.", tuple(table), details
+    if not rises:
+        sentence = "No score of the labels has a value for the embedding."
+        return Check("scale_and_dimension", "not checked", sentence, tuple(table), details)
+    name, how = max(rises, key=lambda place: rises[place])
+    look = rises[name, how] > MOVED
+    if look:
+        said = (
+            f"Scaled with {how}, the embedding has a {name} of {first[name] + rises[name, how]:.3f}, as it is "
+            f"{first[name]:.3f}, so its scale hides what it knows of the labels"
         )
-    most = max(moves, key=lambda name: moves[name])
-    said = f"Another scale of its dimensions or cells moves {most} by up to {moves[most]:.3f}"
-    look = moves[most] > MOVED
+    else:
+        least = min(0.0, *rises.values())
+        said = (
+            f"No other scale of its dimensions or cells raises a score of the labels by more than {MOVED:g} (they "
+            f"move by {least:+.3f} to {max(0.0, *rises.values()):+.3f})"
+        )
     if pca:
-        separation = "silhouette_score"
+        separation = MetricType.SILHOUETTE_SCORE.value
         own, other = first[separation], table[-1][separation]
-        better = other > own
+        look = look or other > own + BETTER
         said += f"; a PCA with as many dimensions has a {separation} of {other:.3f}, the embedding one of {own:.3f}"
-        look = look or better
     return Check("scale_and_dimension", "look" if look else "ok", f"{said}.", tuple(table), details)
 
 
@@ -128,7 +141,7 @@ def _scores(cells: Floats, groups: Labels, batches: Labels | None) -> dict[str, 
     embedding = Representation(np.ascontiguousarray(cells), 90)
     found = {
         metric.value: metrics_registry.measure(metric, X=embedding, labels=groups.codes).value
-        for metric in (MetricType.SILHOUETTE_SCORE, MetricType.KNN_PURITY)
+        for metric in map(MetricType, _OF_LABELS)
     }
     if batches is not None and len(batches.names) > 1:
         found["ilisi"] = metrics_registry.measure(MetricType.ILISI, X=embedding, batch=batches.codes).value

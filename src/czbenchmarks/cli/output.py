@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, number
     console = _console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
@@ -89,18 +88,28 @@ def print_record(record: RunRecord, output_format: str) -> None:
             click.echo(title)
         for part in _fitting(columns, rows, numbers):
             print_table([columns[i] for i in part], [[row[i] for i in part] for row in rows], numbers=numbers)
-    said = Counter(
-        f"{score.task} of {score.embedding}: {text}"
-        for score in record.result_metrics
-        if (text := (score.details or {}).get("note"))
-    )
-    for line in [*record.warnings, *(f"{text} ({count} scores)" for text, count in said.items())]:
+    for line in [*record.warnings, *_notes_of_scores(record)]:
         note(f"Note: {printable(line)}.")
     for check in record.checks:
         note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {printable(check.sentence)}")
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
         click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
+
+
+def _notes_of_scores(record: RunRecord) -> list[str]:
+    """Return what there is to know of scores: once for all metrics, and for all embeddings if it holds for all."""
+    scored: dict[str, set[str]] = {}
+    said: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for score in record.result_metrics:
+        scored.setdefault(score.task, set()).add(score.embedding)
+        if text := (score.details or {}).get("note"):
+            embeddings, metrics = said.setdefault((score.task, str(text)), ({}, {}))
+            embeddings[score.embedding] = metrics[score.metric_type] = None
+    return [
+        f"{task}{'' if set(embeddings) == scored[task] else ' of ' + ', '.join(embeddings)} ({', '.join(metrics)}): {text}"
+        for (task, text), (embeddings, metrics) in said.items()
+    ]
 
 
 def print_frame(frame: pd.DataFrame, output_format: str) -> None:
@@ -117,15 +126,16 @@ def print_frame(frame: pd.DataFrame, output_format: str) -> None:
         same = [name for name in ("task", "embedding", "of") if name in frame and frame[name].nunique() == 1]
         frame = frame.drop(columns=same)
     columns = [printable(name) for name in frame.columns]
-    numbers = [name for name in columns if frame[name].dtype.kind in "if"]
+    numbers = [name for name, kind in zip(columns, frame.dtypes, strict=True) if kind.kind in "if"]
     rows = [["" if value is None else _shown(value) for value in row] for row in frame.itertuples(index=False)]
     if output_format == "json":
         click.echo(frame.to_json(orient="records", indent=2, force_ascii=False))
     elif output_format == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
     elif output_format == "markdown":
-        for cells in (columns, ["---:" if name in numbers else "---" for name in columns], *rows):
-            click.echo(f"| {' | '.join(cells if cells[0].startswith('---') else map(_escaped, cells))} |")
+        rule = ["---:" if name in numbers else "---" for name in columns]
+        for cells in (columns, rule, *rows):
+            click.echo(f"| {' | '.join(cells if cells is rule else map(_escaped, cells))} |")
     else:
         print_table(columns, rows, numbers=numbers)
 
@@ -152,25 +162,22 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     compared = BASELINE in names and len(names) > 1
     values: dict[tuple[str, str, int], dict[str, str]] = {}
     heads: dict[tuple[str, str, int], list[str]] = {}
-    reasons: dict[tuple[str, str, int], list[str]] = {}
+    reasons: dict[tuple[str, str, int], dict[str, list[str]]] = {}
     ways: dict[tuple[str, str, int], dict[str, list[str]]] = {}
     for place, score, base in record.rows():
         params = ", ".join(f"{name}={value}" for name, value in score.params.items())
         heads[place] = [score.task, score.metric_type, params]
         values.setdefault(place, {})[score.embedding] = _cell(score, base if compared else None)
         if score.reason:
-            of = "" if len(names) == 1 else f"{score.embedding}: "
-            reasons.setdefault(place, []).append(of + score.reason)
+            reasons.setdefault(place, {}).setdefault(score.reason, []).append(score.embedding)
         if how := how_computed(score.details):
             ways.setdefault(place, {}).setdefault(how, []).append(score.embedding)
     rows = [
         [
             *heads[place],
             *(given.get(name, "") for name in names),
-            "; ".join(reasons.get(place, [])),
-            "; ".join(
-                how if len(of) == len(given) else f"{', '.join(of)}: {how}" for how, of in ways.get(place, {}).items()
-            ),
+            _once(reasons.get(place, {}), len(given)),
+            _once(ways.get(place, {}), len(given)),
         ]
         for place, given in values.items()
     ]
@@ -184,6 +191,11 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     shown = [i for i, name in enumerate(columns) if name in names or name == "Metric" or any(row[i] for row in rows)]
     grid = [[printable(row[i]) for i in shown] for row in rows]
     return printable(title), [printable(columns[i]) for i in shown], grid, [printable(name) for name in names]
+
+
+def _once(said: dict[str, list[str]], n: int) -> str:
+    """Write each text once, with the embeddings it is said of unless it is said of all `n`."""
+    return "; ".join(text if len(of) == n else f"{', '.join(of)}: {text}" for text, of in said.items())
 
 
 def _fitting(columns: list[str], rows: list[list[str]], numbers: list[str]) -> list[list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -128,7 +128,8 @@ class Representation:
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` gives; the second caller with the same key gets it without the work.
 
-        What several metrics share (a clustering, a graph, silhouettes) is kept so, until ``forget``.
+        What several metrics share (a clustering, a graph, silhouettes) is kept so, until ``forget``. A second thread
+        waits for the first one's.
 
         Parameters
         ----------
@@ -143,10 +144,22 @@ class Representation:
             found: T = self._kept[key]
             return found
 
-    def forget(self) -> None:
-        """Drop what ``once`` has kept; the neighbours stay."""
+    @property
+    def kept(self) -> frozenset[Hashable]:
+        """The keys of what ``once`` has kept."""
         with self._lock:
-            self._kept.clear()
+            return frozenset(self._kept)
+
+    def forget(self, but: Collection[Hashable] = ()) -> None:
+        """Drop what ``once`` has kept; the neighbours stay.
+
+        Parameters
+        ----------
+        but
+            Keys of what stays.
+        """
+        with self._lock:
+            self._kept = {key: found for key, found in self._kept.items() if key in but}
 
     def _found(self, k: int) -> Neighbors:
         if self.search == "approximate" or (self.search == "auto" and self.n > EXACT_UP_TO):

@@ -133,7 +133,7 @@ def _phases(gene_names: Any, organism: Any, genes: int) -> tuple[NDArray[np.int6
         found.append(np.unique(np.array([one[0] for one in known if one], dtype=np.int64)))
     total = sum(map(len, listed.values()))
     if not any(map(len, found)):
-        return f"none of the {total} cell-cycle genes is among the gene names; pass gene symbols"
+        return f"none of the {total} cell-cycle genes is among the gene names; pass gene symbols as `gene_names`"
     for (phase, symbols), own in zip(listed.items(), found, strict=True):
         if not len(own):
             return f"none of the {len(symbols)} genes of {phase} phase is among the gene names"
@@ -299,6 +299,9 @@ def trajectory_conservation(
     groups = _labels(labels, "labels", embedding.n)
     before = numbers(pseudotime, "pseudotime", embedding.n)
     batches = None if batch is None else _labels(batch, "batch", embedding.n)
+    if embedding.n < 4:
+        counts = {"used": embedding.n, "left_out": 0}
+        return Measurement.undefined(f"{embedding.n} connected cells are too few for a trajectory", counts=counts)
     graph = embedding.once(
         ("connectivities", GRAPH_NEIGHBORS), lambda: connectivities(embedding.neighbors(GRAPH_NEIGHBORS))
     )
@@ -308,7 +311,9 @@ def trajectory_conservation(
     if np.ptp(before) == 0:
         return Measurement.undefined("the pseudotime before integration is constant", counts=counts)
     if not embedding.neighbors(GRAPH_NEIGHBORS).distances.any():
-        return Measurement.undefined("all cells have one place in the embedding", counts=counts)
+        one = bool((embedding.array == embedding.array[0]).all())
+        where = "have one place in the embedding" if one else "are at the place of their nearest cells"
+        return Measurement.undefined(f"all cells {where}", counts=counts)
     if len(inside) < 4:
         return Measurement.undefined(f"{len(inside)} connected cells are too few for a trajectory", counts=counts)
     if root is None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
-from ._inputs import represent
+from ._inputs import all_at_one_place, represent
 from .types import Measurement, Units
 
 GRAPH_NEIGHBORS = 50
 GLOBAL_NEIGHBORS = 25
+_ONE_PLACE = "all its cells are at one place"
 
 
 def kbet(
@@ -26,8 +30,8 @@ def kbet(
     the k = n / (4 B) nearest (10 to 70) are found by diffusion on it. A cell is accepted where the batches among them
     and itself do not differ from those of the label (p at least `alpha`). Where the graph falls into pieces, those of
     at least 3 k cells are tested if they hold three quarters of the cells; else the label scores 0. Labels with one
-    batch or fewer than 10 cells are left out. Best 1, least 0; where batches do not matter about 1 - `alpha`. Not
-    defined where no label is left.
+    batch, fewer than 10 cells or all cells at one place are left out. Best 1, least 0; where batches do not matter about 1 - `alpha`. Not
+    defined where no label is left, nor where all cells are at one place.
 
     The breakdown has a row for every label: its cells, batches, cells tested, k, score and, where it has no test, why.
 
@@ -66,6 +70,9 @@ def kbet(
     if len(batches.names) < 2:
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     neighbors = embedding.neighbors(k)
+    # Among cells that are all equally near, the order of the rows would decide, whatever their number.
+    if not neighbors.distances.any() and _coincide(embedding.array, np.arange(embedding.n)):
+        return Measurement.undefined("all cells are at one place")
 
     def make() -> Any:
         from czbenchmarks.kernels.graph import connectivities
@@ -74,7 +81,19 @@ def kbet(
 
     graph = embedding.once(("connectivities", k), make)
     found = kbet_by_label(graph, groups.codes, batches.codes, alpha, n_components)
+    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
+    found = [
+        replace(test, score=math.nan, reason=_ONE_PLACE, tested=0, neighbors=0, search="")
+        if math.isfinite(test.score) and _coincide(embedding.array, cells)
+        else test
+        for test, cells in zip(found, cells_of, strict=True)
+    ]
     return _mean_over_labels(found, groups, {"n_neighbors": k, **neighbors.facts()})
+
+
+def _coincide(X: NDArray[np.floating], cells: NDArray[np.int64]) -> bool:
+    """Tell whether cells have the same coordinates; two are looked at first, which suffices nearly always."""
+    return all(bool((X[some] == X[cells[0]]).all()) for some in (cells[:2], cells))
 
 
 def _mean_over_labels(found: list[LabelTest], groups: Labels, details: dict[str, Any]) -> Measurement:
@@ -102,7 +121,8 @@ def _mean_over_labels(found: list[LabelTest], groups: Labels, details: dict[str,
         for name, test in zip(groups.names, found, strict=True)
     ]  # fmt: skip
     if not scored.any():
-        reason = f"no label has two batches and at least 10 cells ({listing(skipped)})"
+        places = ", not all at one place" if any(test.reason == _ONE_PLACE for test in found) else ""
+        reason = f"no label has two batches and at least 10 cells{places} ({listing(skipped)})"
         return Measurement.undefined(reason, units=units, counts=counts, details=details, breakdowns=rows)
     return Measurement(float(scores[scored].mean()), None, units, counts, details, rows)
 
@@ -111,7 +131,8 @@ def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: 
     """Share of cells around which the batches are those of the whole data set, by a chi-square test per cell.
 
     Labels play no part: cell types that are commoner in one batch are held against the embedding. Best 1, least 0;
-    where batches do not matter about 1 - `alpha`. Not defined for a single batch.
+    where batches do not matter about 1 - `alpha`. Not defined for a single batch, nor for more cells than neighbours
+    that are all at one place.
 
     Parameters
     ----------
@@ -141,6 +162,8 @@ def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: 
     if len(batches.names) < 2:
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     neighbors = embedding.neighbors(k)
+    if all_at_one_place(embedding, neighbors):
+        return Measurement.undefined("all cells are at one place")
     details: dict[str, Any] = {"n_neighbors": k, **neighbors.facts()}
     if k == embedding.n:
         details["note"] = "every cell is a neighbour of every other, so none can be rejected"

@@ -56,9 +56,12 @@ PRESETS: dict[str, Preset] = {
 }  # fmt: skip
 """Presets by name."""
 
+_FUNCTIONS = {"ilisi_knn": "ilisi", "clisi_knn": "clisi", "kbet_per_label": "kbet"}
+"""What scib-metrics calls the functions of which neither the key nor the column of its table is the name."""
+
 
 def find(name: str) -> Preset | MetricType:
-    """Return the preset or metric of a name: its key, or what scib-metrics calls it, in any case.
+    """Return the preset or metric of a name: its key, or what scib-metrics calls it or its function, in any case.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ def find(name: str) -> Preset | MetricType:
     >>> find("cLISI")
     <MetricType.CLISI: 'clisi'>
     """
-    wanted = _loose(name)
+    wanted = _FUNCTIONS.get(_loose(name), _loose(name))
     for key, preset in PRESETS.items():
         if _loose(key) == wanted:
             return preset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from czbenchmarks import __version__
 from czbenchmarks._check import unknown
+from czbenchmarks.metrics.presets import find
 
 from . import _files
 from ._notes import how_computed
@@ -143,7 +145,7 @@ class RunRecord(Part):
         Parameters
         ----------
         metric
-            The metric's key.
+            The metric's key, or another name that ``metrics`` takes for it.
 
         Returns
         -------
@@ -157,6 +159,9 @@ class RunRecord(Part):
         import pandas as pd
 
         tables = {score.metric_type: score for score in self.result_metrics if score.breakdowns}
+        if metric not in tables:
+            with suppress(ValueError):
+                metric = getattr(find(metric), "value", metric)
         if metric not in tables:
             raise ValueError(unknown("Breakdown", metric, tables, "is not in the run"))
         return pd.DataFrame(
@@ -184,6 +189,8 @@ class RunRecord(Part):
         import pandas as pd
 
         tables = [check for check in self.checks if check.table]
+        if not self.checks:
+            raise ValueError(f"Checks must be asked for when scoring, got none for {name!r}; run with checks (--checks).")
         if name not in {check.name for check in tables}:
             raise ValueError(unknown("Table of a check", name, {check.name for check in tables}, "is not in the run"))
         return pd.DataFrame(

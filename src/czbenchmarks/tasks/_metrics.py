@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, List
 
 from pydantic import BeforeValidator, Field
 
-from czbenchmarks._check import kind_of
+from czbenchmarks._check import kind_of, same_length
 from czbenchmarks._lazy import load
+from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
@@ -43,6 +44,22 @@ MetricsField = Annotated[
     BeforeValidator(metric_names),
     Field(description=f"Metrics or presets to compute ({', '.join(PRESETS)}; see `czbenchmarks list metrics`)."),
 ]
+
+
+def check_compared(task_input: Any, n: int) -> None:
+    """Refuse what an embedding is compared with if it is of another number of cells.
+
+    Parameters
+    ----------
+    task_input
+        The task's input.
+    n
+        Number of cells of the embedding.
+    """
+    for name in ("unintegrated", "expression", "corrected", "pseudotime"):
+        value = getattr(task_input, name, None)
+        if value is not None:
+            same_length(value.n if isinstance(value, Representation) else len(value), n, name)
 
 
 def draws(names: Iterable[str]) -> bool:
@@ -97,19 +114,24 @@ def wants(names: Iterable[str], metric: MetricType) -> bool:
     return any(find(name) is PRESETS[ALL] for name in names) or metric in listed(names)
 
 
-def arguments_asked(names: Iterable[str]) -> tuple[set[str], set[str]]:
+def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[set[str], set[str]]:
     """Return the arguments that metrics cannot do without, and those that would add metrics.
 
     Parameters
     ----------
     names
         The task input's `metrics`.
+    lacks
+        Arguments that the task never has; what a metric with one of them asks for beside it is of no use.
     """
     names = list(names)
-    needed = {argument for metric in listed(names) for argument in metrics_registry.declaration(metric).asks}
-    welcome = set()
-    if any(find(name) is PRESETS[ALL] for name in names):
-        welcome = {argument for metric in MetricType for argument in metrics_registry.declaration(metric).asks}
+
+    def asked(metrics: Iterable[MetricType]) -> set[str]:
+        several = [metrics_registry.declaration(metric).asks for metric in metrics]
+        return {argument for asks in several if not set(asks) & set(lacks) for argument in asks}
+
+    needed = asked(listed(names))
+    welcome = asked(MetricType) if any(find(name) is PRESETS[ALL] for name in names) else set()
     return needed, welcome - needed
 
 
@@ -135,7 +157,9 @@ def score_all(
         preset = find(name)
         for metric in _members(task, name, preset, published, arguments):
             if metric not in scores:
-                scores[metric] = _score(task, metric, arguments)
+                # What is asked for by name is refused if its input is bad; of a set the others are worth having.
+                refuses = isinstance(preset, MetricType) or preset is PRESETS[PUBLISHED]
+                scores[metric] = _score(task, metric, arguments, refuses)
         for label in PRESETS if preset is PRESETS[ALL] else [name]:
             one = find(label)
             # What knows no batches (or no labels) has no total.
@@ -165,6 +189,12 @@ def _members(
     possible, given = set(arguments), {key for key, value in arguments.items() if value is not None}
     if isinstance(found, MetricType):
         asks = set(metrics_registry.declaration(found).asks)
+        if found in (*_OVERALL.values(), MetricType.SCIB_TOTAL):
+            sets = [name for name, preset in PRESETS.items() if preset.overall]
+            raise ValueError(
+                f"Metric {found.value!r} must come with the scores of a preset, got its name alone; ask for a preset "
+                f"that has it: {' or '.join(sets)}."
+            )
         if not asks <= possible:
             raise ValueError(
                 f"Metric {found.value!r} must have {_listed(asks - possible)}, which the task {task.display_name!r} "
@@ -189,8 +219,8 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"`{name}`" for name in sorted(names))
 
 
-def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any]) -> MetricResult:
-    """Compute one metric; what it lacks is the reason that it has no value."""
+def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any], refuses: bool) -> MetricResult:
+    """Compute one metric; what it lacks, or what is bad of its input, is the reason that it has no value."""
     row = metrics_registry.declaration(metric)
     missing = [name for name in row.asks if arguments[name] is None]
     if missing:
@@ -207,7 +237,12 @@ def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any]) -> Metr
     for name in ("max_cells", "random_seed"):
         if name in takes and name not in given:
             given[name] = arguments.get(name) if name == "max_cells" else task.random_seed
-    return task.score(metric, **given)
+    try:
+        return task.score(metric, **given)
+    except ValueError as error:
+        if refuses:
+            raise
+        return MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))
 
 
 def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, MetricResult]) -> List[MetricResult]:

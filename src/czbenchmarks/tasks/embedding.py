@@ -12,7 +12,7 @@ from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
-from ._metrics import MetricsField, most_neighbors
+from ._metrics import MetricsField, check_compared, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -56,6 +56,7 @@ class EmbeddingTask(Task):
         embedding = represent(cell_representation)
         labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
         _check.at_least_two(labels, "input_labels")
+        check_compared(task_input, embedding.n)
         output = EmbeddingOutput(cell_representation=embedding.array)
         output.with_representation(embedding)
         return output

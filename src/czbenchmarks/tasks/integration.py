@@ -16,7 +16,7 @@ from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from ._fields import MAX_CELLS, ONE_PER_CELL, ONE_PER_CELL_IF_ANY, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
-from ._metrics import MetricsField, most_neighbors
+from ._metrics import MetricsField, check_compared, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -97,6 +97,7 @@ class BatchIntegrationTask(Task):
         batches = _check.labels(task_input.batch_labels, "batch_labels", embedding.n)
         if task_input.metrics == [PUBLISHED]:  # others may have a value with a single batch
             _check.at_least_two(batches, "batch_labels", "batches")
+        check_compared(task_input, embedding.n)
         output = BatchIntegrationOutput(cell_representation=embedding.array)
         output.with_representation(embedding)
         return output

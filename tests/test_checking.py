@@ -9,6 +9,9 @@ from czbenchmarks import evaluate
 from czbenchmarks.results import RunRecord
 
 
+TIME = np.repeat([1.0, 2.0, 3.0], 40)
+
+
 @pytest.fixture
 def adata():
     rng = np.random.default_rng(5)
@@ -51,6 +54,26 @@ def test_checks_suit_the_tasks(adata, tmp_path):
     assert "resolution_curve" in names(evaluate("@obsm:X_model", adata, "clustering", checks=True))
 
 
+def test_the_checks_of_a_task_look_at_its_own_labels(adata):
+    adata.obs["half"] = np.repeat(["x", "y"], 60)
+    record = evaluate(
+        "@obsm:X_model",
+        adata,
+        {"embedding": {}, "clustering": {"input_labels": "half"}, "label_prediction": {"labels": "donor"}},
+        checks=True,
+    )
+    alone = {
+        **of_check(evaluate("@obsm:X_model", adata, "clustering", input_labels="half", checks=True)),
+        **of_check(evaluate("@obsm:X_model", adata, "label_prediction", labels="donor", checks=True)),
+        **of_check(evaluate("@obsm:X_model", adata, "embedding", checks=True)),
+    }
+    assert of_check(record) == alone
+
+
+def of_check(record):
+    return {check.name: check for check in record.checks}
+
+
 def test_grouped_folds_keep_donors_apart(adata):
     record = evaluate("@obsm:X_model", adata, "label_prediction", checks=True, groups="donor")
     assert {check.name: check.verdict for check in record.checks}["donors_across_folds"] == "ok"
@@ -62,6 +85,14 @@ def test_a_declared_embedding_is_always_flagged(adata):
     [check] = record.checks
     assert (check.name, check.embedding, check.verdict) == ("supervised_embedding", "mine", "look")
     assert record.run_specification.supervised == ["mine"]
+
+
+@pytest.mark.parametrize("options", [{"checks": True}, {"supervised": "mine"}, {"checks": True, "supervised": "mine"}])
+def test_a_task_without_labels_of_groups_says_so(adata, options):
+    record = evaluate({"mine": "@obsm:X_model"}, adata.copy(), "sequential_organization", input_labels=TIME, **options)
+    [check] = record.checks
+    assert (check.name, check.embedding, check.verdict) == ("supervised_embedding", "mine", "not checked")
+    assert check.sentence == "No task of the run has labels of groups of cells, which every check needs."
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,23 @@ def test_the_components_of_the_counts_are_made_once_for_all_tasks_and_checks(ada
     assert made == [1]
 
 
+@pytest.mark.parametrize("form", ["reference", "array"])
+def test_genes_of_expression_that_is_named_are_those_of_the_data(adata, form):
+    """Only if there are as many; names of genes that are given are used."""
+    genes = ["MCM5", "PCNA", "MCM2", "RRM1", "TOP2A", "CDK1", "MKI67", "CENPF"]
+    adata.var_names = [*genes, *(f"g{i}" for i in range(G - len(genes)))]
+    adata.layers["counts"] = adata.X.copy()
+    given = {"expression": "@layers:counts" if form == "reference" else adata.X}
+    run = {"embedding": "@obsm:X_model", "data": adata, "tasks": "batch_integration"}
+    record = evaluate(**run, metrics="cell_cycle_conservation", **given)
+    named = evaluate(**run, metrics="cell_cycle_conservation", gene_names="@var_index", **given)
+    assert record.result_metrics[0].value == named.result_metrics[0].value
+    assert any("names of the data's genes" in line for line in record.warnings)
+    assert not any("names of the data's genes" in line for line in named.warnings)
+    with pytest.raises(ValueError, match="must have `gene_names`, got none; pass it"):
+        evaluate(**run, metrics="cell_cycle_conservation", expression=adata.X[:, 1:])
+
+
 def test_nothing_is_read_that_no_metric_asks_for(adata, monkeypatch):
     monkeypatch.setattr(Cells, "has_expression", property(lambda _: pytest.fail("looked for expression")))
     evaluate("@obsm:X_model", adata, "batch_integration", metrics="ilisi")
@@ -161,3 +178,31 @@ def test_several_embeddings_share_what_they_are_compared_with(adata, monkeypatch
     record = evaluate(models, adata, "batch_integration", metrics=["pcr_comparison", "trustworthiness"])
     assert len(record.result_metrics) == 4
     assert calls == [1]
+
+
+def test_a_task_without_batches_does_not_compare_for_metrics_of_batches(adata):
+    record = evaluate("@obsm:X_model", adata, "embedding", metrics="scib")
+    assert "unintegrated" not in record.run_specification.tasks["embedding"].defaulted
+    assert not any("unintegrated" in line for line in record.warnings)
+    record = evaluate("@obsm:X_model", adata, "embedding", metrics="continuity")
+    assert any("no `unintegrated` named" in line for line in record.warnings)
+
+
+@pytest.mark.parametrize("field", ["unintegrated", "expression", "corrected"])
+def test_a_matrix_is_no_column_and_no_file(adata, field):
+    with pytest.raises(ValueError, match=rf"`{field}` must be a reference .* got 'pca.npy'; put what is in a file"):
+        pcr(adata, **{field: "pca.npy"})
+
+
+def test_names_of_genes_are_a_column_of_var(adata):
+    adata.var["symbol"] = [f"g{i}" for i in range(G)]
+    for given in ("symbol", "@var:symbol"):
+        with pytest.raises(ValueError, match=r"none of the 97 cell-cycle genes .* pass gene symbols as `gene_names`"):
+            evaluate("@obsm:X_model", adata, "batch_integration", metrics="cell_cycle_conservation", gene_names=given)
+    with pytest.raises(ValueError, match=r"Column 'symbl' is not in var\. Did you mean 'symbol'"):
+        evaluate("@obsm:X_model", adata, "batch_integration", metrics="cell_cycle_conservation", gene_names="symbl")
+
+
+def test_pseudotime_that_is_no_number_is_not_called_a_label(adata):
+    with pytest.raises(ValueError, match=r"^Values must be numeric .* `pseudotime` holds 'B'"):
+        evaluate("@obsm:X_model", adata, "batch_integration", metrics="trajectory_conservation", pseudotime="cell_type")

@@ -290,7 +290,8 @@ def test_one_task_may_fail(adata):
     record = evaluate("@obsm:X_model", data, THREE)
     assert [failure.task for failure in record.failures] == ["batch_integration"]
     assert record.failures[0].reason == (
-        "Column 'batch' (the default of `batch_labels`; name another with it) is not in obs. Available: cell_type, organism, time."
+        "Column 'batch' (the default of `batch_labels`; name another with it) is not in obs. "
+        "Available: cell_type, organism, time."
     )
     assert {score.task for score in record.result_metrics} == {"clustering", "embedding"}
     assert not record.complete

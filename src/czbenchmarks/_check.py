@@ -370,6 +370,21 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
     return int(value)
 
 
+def seed(value: Any, name: str = "random_seed") -> int:
+    """Return a seed that every generator takes."""
+    return whole(value, name, 0, 2**32 - 1)
+
+
+def share(value: Any, name: str, *, least: bool = False, most: bool = False) -> float:
+    """Return a number between 0 and 1; with `least` 0 itself is allowed too, with `most` 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"`{name}` must be a number between 0 and 1, got {value!r}.")
+    if not (0 < value < 1 or (least and value == 0) or (most and value == 1)):
+        low, high = "at least 0" if least else "above 0", "at most 1" if most else "less than 1"
+        raise ValueError(f"`{name}` must be {low} and {high}, got {value:g}.")
+    return float(value)
+
+
 def at_least_two(found: Labels, name: str, what: str = "labels") -> None:
     """Refuse labels that hold a single value where at least two are compared."""
     if len(found.names) < 2:

@@ -70,6 +70,10 @@ class Checking:
 
         wanted: dict[str, Callable[[], Check]] = {}
         declared = name in self.supervised
+        if inputs.labels is None and (self.wanted or declared):
+            said = "No task of the run has labels of groups of cells, which every check needs."
+            wanted["supervised_embedding"] = lambda: checks.Check("supervised_embedding", "not checked", said)
+            return wanted
         if inputs.labels is not None and (self.wanted or declared):
             wanted["supervised_embedding"] = lambda: checks.supervised_embedding(X, inputs.labels, declared)
         if not self.wanted:
@@ -78,16 +82,18 @@ class Checking:
             wanted["scale_and_dimension"] = lambda: checks.scale_and_dimension(
                 X, inputs.labels, inputs.batch, inputs.unintegrated(), seed
             )
-        if any(plan.key == "clustering" for plan in plans):
-            wanted["resolution_curve"] = lambda: checks.resolution_curve_spread(X, inputs.labels)
+        clusters = next((plan.task_input for plan in plans if plan.key == "clustering"), None)
+        if clusters is not None:  # tasks may have labels of their own
+            of_clusters = getattr(clusters, "input_labels", None)
+            wanted["resolution_curve"] = lambda: checks.resolution_curve_spread(X, of_clusters)
         folds = next((plan.task_input for plan in plans if plan.key == "label_prediction"), None)
         if folds is not None:
-            same = {key: getattr(folds, key) for key in ("n_folds", "min_class_size", "groups")}
+            same = {key: getattr(folds, key) for key in ("labels", "n_folds", "min_class_size", "groups")}
             wanted["near_duplicates_across_folds"] = lambda: checks.near_duplicates_across_folds(
-                X, inputs.labels, **same, random_seed=seed
+                X, **same, random_seed=seed
             )
             wanted["donors_across_folds"] = lambda: checks.donors_across_folds(
-                inputs.labels, inputs.donors, **same, random_seed=seed
+                donors=inputs.donors, **same, random_seed=seed
             )
         return wanted
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from .cells import Cells
@@ -27,7 +28,11 @@ class Default:
 
 
 def defaults(
-    fields: Collection[str], metrics: Any, cells: Cells, lacks: Collection[str] = ()
+    fields: Collection[str],
+    metrics: Any,
+    cells: Cells,
+    lacks: Collection[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Default]:
     """Return what the data give for fields that the metrics asked for use; a field they have nothing for is left out.
 
@@ -41,6 +46,8 @@ def defaults(
         The data.
     lacks
         Arguments of metrics that the task never has.
+    given
+        Values of the fields that were named.
     """
     names = metric_names(metrics)
     needed, welcome = arguments_asked(names, lacks)
@@ -52,12 +59,26 @@ def defaults(
             found["unintegrated"] = _usable("unintegrated", by_name, lambda: before_integration(cells))
         if "expression" in asked:
             found["expression"] = _usable("expression", by_name, lambda: _expression(cells))
-            if "gene_names" in asked:
-                found["gene_names"] = Default(cells.look_up("@var_index"), "@var_index")
+    if "gene_names" in asked:
+        found |= _gene_names(cells, given.get("expression"), "expression" in found)
     if "organism" in asked:
         with suppress(ValueError):  # the metric that needs it says so
             found["organism"] = Default(organism := cells.organism, str(organism))
     return found
+
+
+def _gene_names(cells: Cells, expression: Any, is_x: bool) -> dict[str, Default]:
+    """Return the names of the data's genes for X, and for expression that was given if it has as many."""
+    if not is_x and expression is None:
+        return {}
+    with suppress(ValueError):  # data without genes
+        names = cells.look_up("@var_index")
+        if is_x:
+            return {"gene_names": Default(names, "@var_index")}
+        if len(names) == expression.shape[1]:
+            said = "no `gene_names` named, so the names of the data's genes were used"
+            return {"gene_names": Default(names, "@var_index", said)}
+    return {}
 
 
 def _usable(name: str, by_name: Collection[str], make: Callable[[], Default]) -> Default:

@@ -57,7 +57,7 @@ def _leaves(annotation: Any) -> list[Any]:
 def seeds_of(given: Any) -> list[int]:
     """Return the seeds asked for: one, or several that differ."""
     several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    seeds = [_check.whole(seed, "random_seed", 0, 2**32 - 1) for seed in several]
+    seeds = [_check.seed(seed) for seed in several]
     if not seeds:
         raise ValueError("`random_seed` must be at least one seed, got an empty list.")
     if len(set(seeds)) < len(seeds):
@@ -205,7 +205,7 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
     compared = {}
     if "metrics" in asked and not many:
         lacks = () if "batch_labels" in info.task_params else ("batch",)
-        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks)
+        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks, values)
         values |= {name: default.value for name, default in compared.items()}
         defaults |= {name: default.reference for name, default in compared.items() if default.value is not None}
     return Plan(
@@ -291,7 +291,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     if isinstance(value, str):
         if kind == "matrix" and not value.startswith("@"):
             raise ValueError(
-                f"`{name}` must be a reference into the data, such as @obsm:X_pca, @layers:counts or @X, got {value!r}; "
+                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {value!r}; "
                 "put what is in a file of its own into obsm or layers of the data."
             )
         where, reference = reference_for(value, cells, position)

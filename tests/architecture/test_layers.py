@@ -32,6 +32,7 @@ BELOW_RUN = {
     "_compared",
     "checks",
     "_checking",
+    "_keeping",
 }
 # Layer -> the layers it may import, its own aside. A layer is a module or folder directly in the package.
 ALLOWED: dict[str, set[str]] = {
@@ -52,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "_sources": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options"},
     "_baselines": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options", "_sources"},
     "_checking": {*CORE, "tasks", "results", "cells", "_options", "_compared", "checks"},
+    "_keeping": CORE,
     "_evaluate": BELOW_RUN,
     "suite": {*BELOW_RUN, "_evaluate"},
     "scib": {*CORE, "cells", "results", "_evaluate"},

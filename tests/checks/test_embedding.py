@@ -36,7 +36,8 @@ def test_a_pca_that_separates_better_is_said():
     before, _ = groups(apart=9.0)
     check = scale_and_dimension(X, labels, unintegrated=before)
     assert check.verdict == "look"
-    assert "a PCA with as many dimensions has a silhouette_score of" in check.sentence
+    assert check.sentence.startswith("A PCA with as many dimensions has a silhouette_score of")
+    assert "; no other scale of its dimensions or cells raises a score of the labels" in check.sentence
     assert check.table[-1]["embedding"] == "PCA of the data before integration, 6 dimensions"
     swapped = scale_and_dimension(before, labels, unintegrated=X)
     assert swapped.table[0]["silhouette_score"] > swapped.table[-1]["silhouette_score"]
@@ -123,6 +124,15 @@ def test_explained_variance_is_the_share_between_labels():
     within = sum(((X[labels == g] - X[labels == g].mean(axis=0)) ** 2).sum() for g in "ab")
     found = supervised_embedding(X, labels).details["variance_explained_by_labels"]
     assert found == pytest.approx(1 - within / total, abs=1e-4)
+
+
+def test_explained_variance_is_the_same_in_blocks(monkeypatch):
+    from czbenchmarks.checks import embedding
+
+    X, labels = groups()
+    whole = supervised_embedding(X.astype("f4"), labels).details
+    monkeypatch.setattr(embedding, "_BLOCK", 40)
+    assert supervised_embedding(X.astype("f4"), labels).details == whole
 
 
 def test_an_embedding_without_differences():

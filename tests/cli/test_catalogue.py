@@ -77,6 +77,8 @@ def test_list_datasets(cache):
         (["lst"], "No such command 'lst'"),
         (["--colour"], "No such option"),
         (["list", "tasks", "-f", "xml"], "'xml' is not one of"),
+        (["list", "tasks", "--details"], "--details is for metrics, got tasks; see czbenchmarks info NAME."),
+        (["list", "datasets", "--details", "-f", "json"], "--details is for metrics, got datasets"),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(words, sentence):

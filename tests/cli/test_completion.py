@@ -49,6 +49,11 @@ def complete(line, code=START):
         ("czbenchmarks run clustering --input", ["--input-labels"]),
         ("czbenchmarks run -q clustering --input", ["--input-labels"]),
         ("czbenchmarks run clustering --flavor i", ["igraph"]),
+        ("czbenchmarks run clustering --metrics scib-", ["scib-fast"]),
+        (
+            "czbenchmarks run clustering --metrics all,published,kmeans",
+            ["all,published,kmeans_nmi", "all,published,kmeans_ari"],
+        ),
         ("czbenchmarks completion ", ["bash", "zsh", "fish"]),
         ("czbenchmarks run clusterng --i", []),
     ],

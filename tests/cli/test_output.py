@@ -84,3 +84,41 @@ def test_programs_get_labels_and_numbers_unchanged(capsys):
     print_frame(STRANGE, "json")
     rows = json.loads(capsys.readouterr().out)
     assert rows[1] == {"embedding": "m", "label": "\x1b[31mred\n[bold]", "\x1b[1mcells": 4, "score": None}
+
+
+def test_a_reason_that_all_share_is_said_once(capsys):
+    def undefined(name, reason):
+        one = MetricResult(metric_type=MetricType.ILISI, value=float("nan"), reason=reason)
+        return Score.of("batch_integration", name, [one])
+
+    printed = lines(capsys, "markdown", undefined("mine", "one batch"), undefined("other", "one batch"))
+    assert printed[-1].endswith("| none | none | one batch |")
+    printed = lines(capsys, "markdown", undefined("mine", "one batch"), undefined("other", "two cells"))
+    assert printed[-1].endswith("| mine: one batch; other: two cells |")
+    printed = lines(capsys, "markdown", undefined("mine", "one batch"))
+    assert printed[-1].endswith("| none | one batch |")
+
+
+def test_a_note_of_scores_is_said_once_and_says_of_which(capsys):
+    def noted(name, metric, text):
+        one = MetricResult(metric_type=metric, value=0.5, details={"note": text} if text else None)
+        return Score.of("batch_integration", name, [one])
+
+    pcr, bio, kbet = MetricType.PCR_COMPARISON, MetricType.BIO_CONSERVATION, MetricType.KBET
+    scores = [
+        *(noted("mine", pcr, "0 by rule"), noted("other", pcr, "")),
+        *(noted(name, metric, "the mean lacks bras") for name in ("mine", "other") for metric in (bio, kbet)),
+    ]
+    print_record(RunRecord(result_metrics=scores), "csv")
+    assert capsys.readouterr().err.splitlines() == [
+        "Note: batch_integration of mine (pcr_comparison): 0 by rule.",
+        "Note: batch_integration (bio_conservation, kbet): the mean lacks bras.",
+    ]
+
+
+def test_names_are_not_broken_while_sentences_can_give_way(capsys):
+    name = "mean_fold_balanced_accuracy"
+    print_table(["Metric", "Range", "What it says"], [[name, "0 to 1", "word " * 40], ["f1", "0 to 1", ""]])
+    assert name in capsys.readouterr().out
+    print_table(["Metric", "What it says"], [["x" * 150, "word"]])  # what cannot fit is folded, not cut
+    assert capsys.readouterr().out.count("x") == 150

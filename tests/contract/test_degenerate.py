@@ -113,13 +113,15 @@ CASES: dict[str, dict[str, Any]] = {
     "zero embedding": matrices(np.zeros_like, ["X"]),
     "zero before": matrices(np.zeros_like, ["unintegrated", "expression"]),
     "zero correction": matrices(np.zeros_like, ["corrected"]),
-    "some cells zero": matrices(lambda values: np.where((EVERY % 5 == 0)[:, None], 0, values)),
+    "some cells zero": matrices(lambda values: np.where((EVERY % 5 == 0)[:, None], 0, values), MATRICES[::2]),
     "one dimension": {**matrices(lambda values: values[:, :1]), "gene_names": GENES[:1]},
     "more dimensions than cells": matrices(lambda values: np.tile(values, (1, 12)), ["X", "unintegrated"]),
     "constant dimensions": matrices(lambda values: np.where(np.arange(values.shape[1]) % 2 == 0, values, 7.0)),
-    "far from the origin": matrices(lambda values: values + 1e9),
-    "far outlier": matrices(lambda values: np.where(EVERY[:, None] == 5, 1e12, values)),
-    "opposite outliers": matrices(lambda values: np.where(EVERY[:, None] < 2, 1e140 * (-1.0) ** EVERY[:, None], values)),
+    "far from the origin": matrices(lambda values: values + 1e9, MATRICES[:2]),
+    "far outlier": matrices(lambda values: np.where(EVERY[:, None] == 5, 1e12, values), MATRICES[:3]),
+    "opposite outliers": matrices(
+        lambda values: np.where(EVERY[:, None] < 2, 1e140 * (-1.0) ** EVERY[:, None], values)
+    ),
     "tiny": scaled(1e-139),
     "huge": scaled(9e149),
     "tiny in float32": scaled(1e-30, MATRICES[:2], np.float32),
@@ -311,6 +313,18 @@ def test_scale_does_not_matter(case):
     for metric in of_distances:
         expected = on_plain_input()[metric].value
         assert outcomes(case)[metric].value == pytest.approx(expected, abs=tolerance), metric.value
+
+
+def test_order_of_rows_decides_nothing_where_all_cells_are_at_one_place():
+    order = np.argsort(LABELS * 2 + BATCH, kind="stable")
+    moved = {name: value[order] for name, value in plain().items() if np.shape(value)[:1] == (N,)}
+    place = represent(np.full((N, 4), 2.0))
+    # As published, the first ten rows are everybody's neighbours; and a cell without a distance counts 0, whatever the
+    # labels and batches are, but the cells of a label in one batch nearly 1.
+    for metric in {*touched({"X": None})} - {MetricType.SEQUENTIAL_ALIGNMENT, MetricType.SBEE}:
+        before, after = (outcome(metric, {**changed, "X": place}) for changed in ({}, moved))
+        assert after.value == pytest.approx(before.value, abs=1e-12, nan_ok=True), metric.value
+        assert after.reason == before.reason
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ def sampling(metric: MetricType) -> dict[str, int]:
 def variants(metric: MetricType) -> list[dict[str, Any]]:
     """Return changes to the arguments, one at a time, and first none."""
     n = COPIES * N
-    found: list[dict[str, Any]] = [{}, *({name: OTHER[name]} for name in optional(metric))]
+    found: list[dict[str, Any]] = [{}, *({name: OTHER[name]} | BESIDE.get(name, {}) for name in optional(metric))]
+    if "random_seed" in optional(metric):
+        found += [{**sampling(metric), "random_seed": seed} for seed in range(2)]
     for name in ("labels", "batch", "pseudotime"):
         if name in ROWS[metric].needs:
             found.append({name: np.random.default_rng(3).permutation(cells(metric)[name])})
@@ -162,11 +164,20 @@ def test_the_row_says_whether_a_seed_matters(metric):
 
 
 @metrics_of_cells
-def test_the_global_seed_does_not_matter(metric):
+def test_the_global_generator_does_not_matter(metric):
     found = set()
     for seed in range(2):
-        np.random.seed(seed)
-        before = np.random.get_state()[1].copy()
+        np.random.seed(seed)  # noqa: NPY002, TID251
+        before = np.random.get_state()[1].tolist()  # noqa: NPY002
         found.add(told(metric, cells(metric) | sampling(metric)))
-        assert (np.random.get_state()[1] == before).all(), "the global generator was used"
+        assert np.random.get_state()[1].tolist() == before, "it was used"  # noqa: NPY002
     assert len(found) == 1
+
+
+@metrics_of_cells
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", True, None])
+def test_a_seed_is_a_whole_number(metric, seed):
+    if "random_seed" not in optional(metric) or (metric, "random_seed") in IGNORED:
+        return
+    with pytest.raises((ValueError, TypeError), match=r"^`random_seed` must be (a whole number|between 0 and 4,294)"):
+        metrics_registry.measure(metric, **cells(metric), random_seed=seed)

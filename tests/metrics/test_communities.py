@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+from czbenchmarks.kernels import graph
 from czbenchmarks.kernels.graph import connectivities, leiden
 from czbenchmarks.kernels.kmeans import kmeans
 from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors
@@ -145,17 +146,17 @@ def test_the_curve_has_every_seed_at_every_resolution():
 def test_clusterings_are_made_once(monkeypatch):
     made = []
 
-    def counted(name):
-        original = getattr(communities, name)
-        monkeypatch.setattr(communities, name, lambda *given, **more: (made.append(name), original(*given, **more))[1])
+    def counted(module, name):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, **more: (made.append(name), original(*given, **more))[1])
 
     class Counted(communities.CommunityGraph):
         def leiden(self, *given, **more):
             made.append("leiden")
             return super().leiden(*given, **more)
 
-    counted("kmeans")
-    counted("connectivities")
+    counted(communities, "kmeans")
+    counted(graph, "connectivities")
     monkeypatch.setattr(communities, "CommunityGraph", Counted)
     X, labels = cells()
     shared = represent(X)

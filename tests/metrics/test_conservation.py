@@ -319,9 +319,7 @@ def test_trajectory_that_is_not_defined_has_a_reason():
         trajectory_conservation(np.zeros((300, 2)), labels, time).reason == "all cells have one place in the embedding"
     )
     places = np.repeat(X[::20], 20, axis=0)  # twenty cells at each: no list leads elsewhere
-    assert (
-        trajectory_conservation(places, labels, time).reason == "all cells are at the place of their nearest cells"
-    )
+    assert trajectory_conservation(places, labels, time).reason == "all cells are at the place of their nearest cells"
     assert trajectory_conservation(X[:1], labels[:1], time[:1]).reason == (
         "1 connected cells are too few for a trajectory"
     )

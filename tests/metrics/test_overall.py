@@ -36,7 +36,7 @@ def test_total_weighs_biology_more():
     found = weighted_total(0.5, math.nan)
     assert math.isnan(found.value)
     assert found.reason == "no value of batch_correction"
-    with pytest.raises(ValueError, match=r"`bio_share` must be from 0 to 1, got 1\.5"):
+    with pytest.raises(ValueError, match=r"`bio_share` must be at least 0 and at most 1, got 1\.5"):
         weighted_total(0.5, 0.5, bio_share=1.5)
 
 

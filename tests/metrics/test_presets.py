@@ -29,6 +29,10 @@ def test_scib_is_five_scores_of_biology_and_five_of_batches():
         ("silhouette-batch", "BATCH_SILHOUETTE"),
         ("cLISI", "CLISI"),
         ("KMeans NMI", "KMEANS_NMI"),
+        ("silhouette_label", "SILHOUETTE_SCORE"),
+        ("ilisi_knn", "ILISI"),
+        ("clisi_knn", "CLISI"),
+        ("kbet_per_label", "KBET"),
         ("PEARSON_CORRELATION", "PEARSON_CORRELATION"),
     ],
 )

@@ -32,6 +32,16 @@ def test_the_share_and_what_each_batch_adds():
     assert found.details == {"dimensions": 6}
 
 
+def test_what_batches_explain_wholly_is_not_more_than_all():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        batches = np.arange(21) % rng.integers(2, 9)
+        places = rng.normal(size=(9, 4))[batches]
+        assert 1 - 1e-14 < pcr(places, batches).value <= 1
+        assert pcr_comparison(places, batches, rng.normal() * places).value == pytest.approx(0, abs=1e-15)
+        assert explained_by_number(rng.normal() * np.outer(batches, [1, 3]), batches * 0.1) <= 1
+
+
 def test_numbers_are_regressed_on_where_they_are_called_so():
     X, batches = cells()
     found = pcr(X, pd.Series(batches.astype(str)), categorical=False)

@@ -194,6 +194,14 @@ def test_a_function_that_returns_no_number_is_measured_with_a_reason(value):
     assert metrics_registry.measure(metric, X=0).reason == f"the function returned {value}"
 
 
+@pytest.mark.parametrize("value", ["a", None, [1.0, 2.0]])
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_a_function_that_returns_something_else_is_named(value):
+    metric = register_metric("wordy", lambda X: value, needs="X", about="Words.")
+    with pytest.raises(TypeError, match=f"Metric 'wordy' must return a number, got {type(value).__name__}; change"):
+        metrics_registry.measure(metric, X=0)
+
+
 def test_undefined_measurements():
     found = Measurement.undefined("why", counts={"used": 0})
     assert math.isnan(found.value)

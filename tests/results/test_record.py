@@ -254,3 +254,20 @@ def test_the_frame_says_how_a_score_was_computed(details, said):
     one.details = details
     frame = RunRecord(result_metrics=[Score.of("t", "e", [one])]).to_frame()
     assert frame["note"].to_list() == [said]
+
+
+def test_a_breakdown_goes_by_every_name_of_its_metric():
+    row = {"label": "B", "score": 0.5}
+    kbet = MetricResult(metric_type=MetricType.KBET, value=0.5)
+    kbet._breakdowns = [row]
+    record = RunRecord(result_metrics=[Score.of("batch_integration", "ours", [kbet])])
+    for name in ("kbet", "KBET", "kbet_per_label"):
+        assert record.breakdown(name)["score"].tolist() == [0.5]
+    for name in ("kbbet", "scib", "ilisi"):
+        with pytest.raises(ValueError, match=f"Breakdown '{name}' is not in the run.*Available: kbet"):
+            record.breakdown(name)
+
+
+def test_the_table_of_a_check_that_nobody_asked_for():
+    with pytest.raises(ValueError, match="Check 'resolution_curve' must be asked for when scoring"):
+        make_record().check_table("resolution_curve")

@@ -179,3 +179,17 @@ def test_a_metric_from_outside_is_scored_on_plain_arrays(cells):
     found = integration(cells, "spread_of_labels")
     assert found["spread_of_labels"].value == pytest.approx(cells[0].std())
     assert "spread_of_labels" in integration(cells, "all")
+
+
+@pytest.mark.parametrize("name", OVERALL)
+def test_a_mean_without_its_scores_names_the_presets(cells, name):
+    with pytest.raises(ValueError, match=r"must come with the scores of a preset.*: scib or scib-fast\.$"):
+        integration(cells, name)
+
+
+def test_what_only_impossible_metrics_ask_for_is_not_asked_for():
+    assert "unintegrated" in arguments_asked(["scib"])[0]
+    assert "unintegrated" not in arguments_asked(["scib"], ("batch",))[0]
+    assert "unintegrated" in arguments_asked(["trustworthiness"], ("batch",))[0]
+    assert "unintegrated" in arguments_asked(["all"], ("batch",))[1]
+    assert "expression" not in arguments_asked(["all"], ("batch",))[1]

@@ -23,7 +23,8 @@ MOVED = 0.05  # a difference between scores worth a look
 BETTER = 0.01  # by which a PCA must separate the labels better; less is rounding and noise
 MUCH_EXPLAINED = 0.9  # share of the variance that labels explain in hardly any embedding made without them
 
-_OF_LABELS = ("silhouette_score", "knn_purity")
+_BLOCK = 1 << 22  # numbers at a time; in double precision, whatever the embedding has
+_OF_LABELS = (MetricType.SILHOUETTE_SCORE, MetricType.KNN_PURITY)
 
 Floats = NDArray[np.floating]
 
@@ -73,7 +74,7 @@ def scale_and_dimension(
     at_least_two(groups, "labels")
     batches = None if batch is None else checked_labels(batch, "batch", embedding.n)
     rows = _sample(embedding.n, random_seed)
-    cells = np.asarray(embedding.array, dtype=np.float64)[rows]
+    cells = _taken(embedding.array, rows)
     variants: dict[str, Callable[[], Floats]] = {
         "as it is": lambda: cells,
         "every dimension to variance 1": lambda: _unit_variance(cells),
@@ -89,7 +90,7 @@ def scale_and_dimension(
             raise ValueError(f"`unintegrated` must have one row per cell: expected {embedding.n:,}, got {before.n:,}.")
         width = min(embedding.d, before.d)
         pca = f"PCA of the data before integration, {width} dimensions"
-        variants[pca] = lambda: _components(np.asarray(before.array, dtype=np.float64)[rows], width)
+        variants[pca] = lambda: _components(_taken(before.array, rows), width)
     table = [
         {"embedding": name, **_scores(make(), groups.take(rows), None if batches is None else batches.take(rows))}
         for name, make in variants.items()
@@ -100,7 +101,7 @@ def scale_and_dimension(
 
 def _judged_scale(table: list[dict[str, Any]], pca: str, details: dict[str, Any]) -> Check:
     first, scaled = table[0], table[1:3]
-    of_labels = [name for name in _OF_LABELS if math.isfinite(first[name])]
+    of_labels = [metric.value for metric in _OF_LABELS if math.isfinite(first[metric.value])]
     rises = {
         (name, row["embedding"]): row[name] - first[name]
         for name in of_labels
@@ -126,9 +127,16 @@ def _judged_scale(table: list[dict[str, Any]], pca: str, details: dict[str, Any]
     if pca:
         separation = MetricType.SILHOUETTE_SCORE.value
         own, other = first[separation], table[-1][separation]
-        look = look or other > own + BETTER
-        said += f"; a PCA with as many dimensions has a {separation} of {other:.3f}, the embedding one of {own:.3f}"
+        compared = f"a PCA with as many dimensions has a {separation} of {other:.3f}, the embedding one of {own:.3f}"
+        if look or not other > own + BETTER:
+            said += f"; {compared}"
+        else:  # the reason to look comes first
+            look, said = True, f"{_first_letter(compared, str.upper)}; {_first_letter(said, str.lower)}"
     return Check("scale_and_dimension", "look" if look else "ok", f"{said}.", tuple(table), details)
+
+
+def _first_letter(text: str, change: Callable[[str], str]) -> str:
+    return change(text[0]) + text[1:]
 
 
 def _sample(n: int, seed: int) -> NDArray[np.int64]:
@@ -137,11 +145,15 @@ def _sample(n: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(n, MOST_CELLS, replace=False))
 
 
+def _taken(cells: Floats, rows: NDArray[np.int64]) -> Floats:
+    return np.asarray(cells[rows], dtype=np.float64)  # in this order: a million cells are not copied for a sample
+
+
 def _scores(cells: Floats, groups: Labels, batches: Labels | None) -> dict[str, float]:
     embedding = Representation(np.ascontiguousarray(cells), 90)
     found = {
         metric.value: metrics_registry.measure(metric, X=embedding, labels=groups.codes).value
-        for metric in map(MetricType, _OF_LABELS)
+        for metric in _OF_LABELS
     }
     if batches is not None and len(batches.names) > 1:
         found["ilisi"] = metrics_registry.measure(MetricType.ILISI, X=embedding, batch=batches.codes).value
@@ -248,7 +260,7 @@ def supervised_embedding(X: Any, labels: Any, declared: bool = False) -> Check:
     embedding = represent(X, "X")
     groups = checked_labels(labels, "labels", embedding.n)
     at_least_two(groups, "labels")
-    share = _explained(np.asarray(embedding.array, dtype=np.float64), groups)
+    share = _explained(embedding.array, groups)
     details = {"variance_explained_by_labels": None if math.isnan(share) else round(share, 4), "declared": declared}
     explained = "has no variance" if math.isnan(share) else f"has {share:.2f} of its variance between labels"
     if declared:
@@ -268,12 +280,17 @@ def supervised_embedding(X: Any, labels: Any, declared: bool = False) -> Check:
 
 def _explained(cells: Floats, groups: Labels) -> float:
     """Return the share of the variance that lies between labels."""
-    centred = cells - cells.mean(axis=0)
-    total = float((centred**2).sum())
+    n, d = cells.shape
+    step = max(1, _BLOCK // d)
+    blocks = [slice(start, start + step) for start in range(0, n, step)]
+    mean = sum(cells[block].sum(axis=0, dtype=np.float64) for block in blocks) / n
+    total, sums = 0.0, np.zeros((len(groups.names), d))
+    for block in blocks:
+        centred = cells[block].astype(np.float64) - mean
+        total += float((centred**2).sum())
+        np.add.at(sums, groups.codes[block], centred)
     if total == 0:
         return math.nan
-    sums = np.zeros((len(groups.names), cells.shape[1]))
-    np.add.at(sums, groups.codes, centred)
     return float((sums**2 / groups.counts[:, None]).sum() / total)
 
 

@@ -46,6 +46,8 @@ def list_command(what: str, output_format: str, details: bool) -> None:
     "tasks" are the questions that a model can be asked, "metrics" the numbers that answer them, and "datasets" the
     cells that can be had by name: some come with this program, the others are downloaded when they are first used.
     """
+    if details and what != "metrics":
+        raise click.UsageError(f"--details is for metrics, got {what}; see czbenchmarks info NAME.")
     rows = {"tasks": _tasks, "metrics": _metrics, "datasets": _datasets}[what]()
     if output_format == "json":
         import json
@@ -53,8 +55,6 @@ def list_command(what: str, output_format: str, details: bool) -> None:
         click.echo(json.dumps(rows, indent=2, allow_nan=False))
         return
     if details:
-        if what != "metrics":
-            raise click.UsageError(f"--details is for metrics, got {what}; see czbenchmarks info NAME.")
         from .info import print_metric
 
         for row in rows:

@@ -93,7 +93,7 @@ def complete_data_sets(context: click.Context, parameter: click.Parameter, incom
 
 
 def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete presets and metrics; for ``--metrics``.
+    """Complete presets and metrics, also the last of several with commas between; for ``--metrics``.
 
     Parameters
     ----------
@@ -104,8 +104,10 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, incompl
     """
     from czbenchmarks.metrics.presets import PRESETS
 
-    presets = [CompletionItem(key, help=preset.about) for key, preset in PRESETS.items() if key.startswith(incomplete)]
-    return presets + metric_items(incomplete)
+    before, comma, last = incomplete.rpartition(",")
+    presets = [CompletionItem(key, help=preset.about) for key, preset in PRESETS.items() if key.startswith(last)]
+    found = presets + metric_items(last)
+    return [CompletionItem(before + comma + item.value, help=item.help) for item in found]
 
 
 def complete_anything(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

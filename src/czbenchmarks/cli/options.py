@@ -21,6 +21,8 @@ _PLAINLY = {
     "See czbenchmarks list metrics.",
     "unintegrated": "The data before integration, such as @obsm:X_pca. [default, if a metric needs it: @X]",
     "expression": "Expression before integration, such as @layers:counts. [default, if a metric needs it: @X]",
+    "gene_names": "Symbols of the genes of the expression, such as @var:symbol. [default, if a metric needs them: the "
+    "names of the genes]",
     "corrected": "Corrected expression, if the model makes it: a reference such as @layers:corrected.",
     "normalize": "Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best.",
     "adata": "The data set that holds the controls and target genes.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -41,11 +41,22 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, number
 
     console = _console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(Text(column), justify="right" if column in numbers else "left", overflow="fold")
+    names = _unbroken(rows, console.width)
+    for i, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=i in names)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
+
+
+def _unbroken(rows: Sequence[Sequence[Any]], width: int) -> Collection[int]:
+    """Return the columns of names, which would break within a word, if there is room for sentences beside them."""
+    texts = [[str(cell) for cell in column if cell is not None] for column in zip(*rows, strict=True)]
+    names = {
+        i: max(map(len, column), default=0) for i, column in enumerate(texts) if not any(" " in text for text in column)
+    }
+    return names if sum(names.values()) + 3 * len(texts) <= 3 * width // 4 else ()
 
 
 def table_width() -> int:
@@ -106,10 +117,11 @@ def _notes_of_scores(record: RunRecord) -> list[str]:
         if text := (score.details or {}).get("note"):
             embeddings, metrics = said.setdefault((score.task, str(text)), ({}, {}))
             embeddings[score.embedding] = metrics[score.metric_type] = None
-    return [
-        f"{task}{'' if set(embeddings) == scored[task] else ' of ' + ', '.join(embeddings)} ({', '.join(metrics)}): {text}"
-        for (task, text), (embeddings, metrics) in said.items()
-    ]
+    lines = []
+    for (task, text), (embeddings, metrics) in said.items():
+        of = "" if set(embeddings) == scored[task] else f" of {', '.join(embeddings)}"
+        lines.append(f"{task}{of} ({', '.join(metrics)}): {text}")
+    return lines
 
 
 def print_frame(frame: pd.DataFrame, output_format: str) -> None:

@@ -104,7 +104,8 @@ def show_result(which: str, store: str | None, output_format: str, breakdown: st
     if breakdown is not None and check is not None:
         raise click.UsageError("--breakdown and --check show one table each; pass one of them.")
     if breakdown is not None or check is not None:
-        print_frame(record.breakdown(breakdown) if breakdown is not None else record.check_table(str(check)), output_format)
+        frame = record.breakdown(breakdown) if breakdown is not None else record.check_table(str(check))
+        print_frame(frame, output_format)
         return 0
     print_record(record, output_format)
     return 0 if record.complete else 1

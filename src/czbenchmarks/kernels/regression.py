@@ -31,7 +31,7 @@ def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float
 
     Returns
     -------
-    One share per group, which sum to that explained by all of them, 0 to 1; None where nothing varies.
+    One share per group, which sum to that explained by all of them, 0 to 1 but for rounding; None where nothing varies.
     """
     import scipy.sparse as sp
 
@@ -46,7 +46,7 @@ def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float
     total, found = _centred_sums(X, sums)
     if total == 0:
         return None
-    return _at_most_one((found**2).sum(axis=1) / np.bincount(codes) / total)
+    return np.asarray((found**2).sum(axis=1) / np.bincount(codes) / total)
 
 
 def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None:
@@ -68,7 +68,7 @@ def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None
     total, found = _centred_sums(X, lambda centred, rows: offset[rows] @ centred)
     if total == 0:
         return None
-    return float(_at_most_one(np.array([(found**2).sum() / (offset @ offset) / total]))[0])
+    return min(1.0, float((found**2).sum() / (offset @ offset) / total))  # rounding may add to a whole
 
 
 def _centred_sums(X: Floats, sums: Callable[[NDArray[np.float64], slice], NDArray[np.float64]]) -> tuple[float, Any]:
@@ -89,8 +89,3 @@ def _centred_sums(X: Floats, sums: Callable[[NDArray[np.float64], slice], NDArra
 
     squares, found = zip(*map_blocks(visit, blocks, "variance of the dimensions"), strict=True)
     return float(sum(squares)), sum(found)
-
-
-def _at_most_one(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take back what rounding has added to a whole."""
-    return shares / max(1.0, float(shares.sum()))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import matrix, whole
+from czbenchmarks._check import Labels, matrix, seed, whole
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
@@ -76,6 +76,49 @@ def reference_components(unintegrated: Any) -> Representation:
     return given.once(("reference components", REFERENCE_COMPONENTS), make)
 
 
+def neighbor_graph(embedding: Representation, k: int) -> Any:
+    """Return the fuzzy graph of the `k` nearest cells, made once per embedding.
+
+    Parameters
+    ----------
+    embedding
+        n cells.
+    k
+        Cells per list, the cell itself included; n where there are fewer.
+    """
+    from czbenchmarks.kernels.graph import connectivities
+
+    neighbors = embedding.neighbors(k)
+    return embedding.once(("connectivities", neighbors.k), lambda: connectivities(neighbors))
+
+
+def not_grouped(groups: Labels) -> str | None:
+    """Say why labels put no two cells together and others apart; None if they do.
+
+    Parameters
+    ----------
+    groups
+        Labels of all cells.
+    """
+    if len(groups.names) < 2:
+        return f"all cells have one label, {groups.names[0]!r}"
+    if len(groups.names) == len(groups):
+        return "every cell has a label of its own"
+    return None
+
+
+def batches_of(groups: Labels, batches: Labels) -> NDArray[np.int64]:
+    """Return in how many batches each label occurs.
+
+    Parameters
+    ----------
+    groups, batches
+        Labels and batches of all cells.
+    """
+    pairs = np.unique(groups.codes * len(batches.names) + batches.codes) // len(batches.names)
+    return np.bincount(pairs, minlength=len(groups.names))
+
+
 def all_at_one_place(embedding: Representation, neighbors: Neighbors) -> bool:
     """Tell whether the lists hold the first few rows only: all cells have the same coordinates, and there are more.
 
@@ -116,6 +159,7 @@ def sampled(
     ValueError
         If the cells asked for are fewer than two per stratum.
     """
+    checked = seed(random_seed)
     if max_cells is None:
         return None
     size = whole(max_cells, "max_cells", 2)
@@ -128,4 +172,4 @@ def sampled(
             f"`max_cells` must allow two cells of each of {groups:,} groups (of one label, or of one label and batch), "
             f"at least {2 * groups:,}, got {size:,}; sample more cells or leave it out."
         )
-    return StratifiedSample(strata, weights, size, random_seed)
+    return StratifiedSample(strata, weights, size, checked)

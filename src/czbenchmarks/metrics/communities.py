@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, numbers, whole
 from czbenchmarks._check import labels as _labels
+from czbenchmarks._check import seed as checked_seed
 from czbenchmarks._progress import track
 from czbenchmarks.constants import RANDOM_SEED
-from czbenchmarks.kernels.graph import CommunityGraph, connectivities
+from czbenchmarks.kernels.graph import CommunityGraph
 from czbenchmarks.kernels.kmeans import MOST_ITERATIONS, kmeans
-from czbenchmarks.kernels.representation import Representation
+from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import represent
+from ._inputs import neighbor_graph, not_grouped, represent
 from .clustering import adjusted_rand_index, normalized_mutual_info
 from .types import Measurement, Units
 
 N_NEIGHBORS = 15  # the cell itself included
 RESOLUTIONS = tuple(round(0.2 * step, 1) for step in range(1, 11))
 STARTS = 10
-_MOST_SEED = 2**32 - 1
 
 
 def kmeans_nmi(X: Any, labels: Any, n_starts: int = STARTS, random_seed: int = RANDOM_SEED) -> Measurement:
@@ -246,11 +246,11 @@ def resolution_curve(
     """
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
-    tried = [whole(seed, "seeds", 0, _MOST_SEED) for seed in seeds]
+    tried = [checked_seed(one, "seeds") for one in seeds]
     wanted = checked_resolutions(resolutions)
     if not_grouped(groups) or no_communities(embedding):
         return []
-    by_seed = [_curve(groups, wanted, communities(embedding, wanted, seed)) for seed in tried]
+    by_seed = [_curve(embedding, groups, wanted, communities(embedding, wanted, seed)) for seed in tried]
     return [
         {"resolution": row["resolution"], "seed": seed, **row}
         for rows in zip(*by_seed, strict=True)
@@ -270,10 +270,8 @@ def communities(embedding: Representation, resolutions: Sequence[float], seed: i
     seed
         Seed of Python's generator, begun anew at every resolution: the stream of scib-metrics.
     """
-    matrix = embedding.once(
-        ("connectivities", N_NEIGHBORS), lambda: connectivities(embedding.neighbors(N_NEIGHBORS))
-    )  # fmt: skip
-    graph = CommunityGraph(matrix)  # which igraph makes when the first of them is missing
+    # igraph makes its own when the first of them is missing.
+    graph = CommunityGraph(neighbor_graph(embedding, N_NEIGHBORS))
 
     def at(resolution: float) -> NDArray[np.int64]:
         return embedding.once(
@@ -281,15 +279,6 @@ def communities(embedding: Representation, resolutions: Sequence[float], seed: i
         )
 
     return [at(resolution) for resolution in track(resolutions, "communities at each resolution")]
-
-
-def not_grouped(groups: Labels) -> str | None:
-    """Say why clusters cannot be compared with these labels; None if they can."""
-    if len(groups.names) < 2:
-        return f"all cells have one label, {groups.names[0]!r}"
-    if len(groups.names) == len(groups):
-        return "every cell has a label of its own"
-    return None
 
 
 def no_communities(embedding: Representation) -> str | None:
@@ -310,19 +299,26 @@ def checked_resolutions(resolutions: Any) -> list[float]:
     return found
 
 
-def _curve(groups: Labels, resolutions: Sequence[float], found: Sequence[NDArray[np.int64]]) -> list[dict[str, Any]]:
+def _curve(
+    embedding: Representation, groups: Labels, resolutions: Sequence[float], found: Sequence[NDArray[np.int64]]
+) -> list[dict[str, Any]]:
     return [
-        {"resolution": resolution, **_agreement(groups, codes)}
+        {"resolution": resolution, **_agreement(embedding, groups, codes)}
         for resolution, codes in zip(resolutions, found, strict=True)
     ]
 
 
-def _agreement(groups: Labels, codes: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        "clusters": len(np.unique(codes)),
-        "nmi": normalized_mutual_info(groups, codes).value,
-        "ari": adjusted_rand_index(groups, codes).value,
-    }
+def _agreement(embedding: Representation, groups: Labels, codes: NDArray[np.int64]) -> dict[str, Any]:
+    """Compare labels with clusters of the embedding: once for both scores."""
+
+    def make() -> dict[str, Any]:
+        return {
+            "clusters": len(np.unique(codes)),
+            "nmi": normalized_mutual_info(groups, codes).value,
+            "ari": adjusted_rand_index(groups, codes).value,
+        }
+
+    return embedding.once(("agreement", digest(groups.codes, codes)), make)
 
 
 def _of_leiden(
@@ -330,13 +326,13 @@ def _of_leiden(
 ) -> Measurement:  # fmt: skip
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
-    seed = whole(random_seed, "random_seed", 0, _MOST_SEED)
+    seed = checked_seed(random_seed)
     wanted = checked_resolutions(resolutions)
     reason = not_grouped(groups) or no_communities(embedding)
     if reason:
         return _undefined(reason, groups)
     found = communities(embedding, wanted, seed)
-    curve = _curve(groups, wanted, found)
+    curve = _curve(embedding, groups, wanted, found)
     best = max(range(len(curve)), key=lambda i: (curve[i]["nmi"], -curve[i]["resolution"]))
     neighbors = embedding.neighbors(N_NEIGHBORS)
     details = {"resolution": wanted[best], "n_neighbors": neighbors.k, **neighbors.facts()}
@@ -347,14 +343,19 @@ def _of_kmeans(score: Literal["nmi", "ari"], X: Any, labels: Any, n_starts: int,
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     starts = whole(n_starts, "n_starts", 1)
-    seed = whole(random_seed, "random_seed", 0, _MOST_SEED)
+    seed = checked_seed(random_seed)
     reason = not_grouped(groups)
     if reason:
         return _undefined(reason, groups)
     k = len(groups.names)
     found = embedding.once(("kmeans", k, seed, starts), lambda: kmeans(embedding.array, k, seed, starts))
     table = [
-        {"start": i, "variance_within": one.within, "iterations": one.iterations, **_agreement(groups, one.codes)}
+        {
+            "start": i,
+            "variance_within": one.within,
+            "iterations": one.iterations,
+            **_agreement(embedding, groups, one.codes),
+        }
         for i, one in enumerate(found, 1)
     ]
     best = min(range(starts), key=lambda i: found[i].within)

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, kind_of, numbers, one_dimensional, printable, same_length, whole
 from czbenchmarks._check import labels as _labels
+from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.expression import Expression, dispersed_genes, moments, taken
 from czbenchmarks.kernels.gene_sets import control_genes, explained_jointly, set_scores
-from czbenchmarks.kernels.graph import connectivities
 from czbenchmarks.kernels.projection import project
 from czbenchmarks.kernels.ranks import rank_correlations
 from czbenchmarks.kernels.representation import digest
 from czbenchmarks.kernels.trajectory import diffusion_components, diffusion_pseudotime, largest_component, root_cell
 
 from ._expression import logged, state
-from ._inputs import represent
+from ._inputs import neighbor_graph, represent
 from .types import Measurement, Units
 
 N_COMPONENTS = 50
@@ -89,12 +89,12 @@ def cell_cycle_conservation(
     embedding = represent(X, "X")
     batches = _labels(batch, "batch", embedding.n)
     given, values = logged(expression, "expression", embedding.n)
-    n_components = whole(n_components, "n_components", 1)
+    n_components, seed = whole(n_components, "n_components", 1), checked_seed(random_seed)
     sets = _phases(gene_names, organism, values.genes)
     if isinstance(sets, str):
         return Measurement.undefined(sets)
-    key = ("cell cycle", digest(*sets), digest(batches.codes), n_components, whole(random_seed, "random_seed", 0))
-    before = given.once(key, lambda: _before(values, sets, batches, n_components, int(random_seed)))
+    key = ("cell cycle", digest(*sets), digest(batches.codes), n_components, seed)
+    before = given.once(key, lambda: _before(values, sets, batches, n_components, seed))
     rows: list[dict[str, Any]] = []
     for one, (name, (scores, share, reason)) in enumerate(zip(batches.names, before, strict=True)):
         cells = np.flatnonzero(batches.codes == one)
@@ -302,9 +302,7 @@ def trajectory_conservation(
     if embedding.n < 4:
         counts = {"used": embedding.n, "left_out": 0}
         return Measurement.undefined(f"{embedding.n} connected cells are too few for a trajectory", counts=counts)
-    graph = embedding.once(
-        ("connectivities", GRAPH_NEIGHBORS), lambda: connectivities(embedding.neighbors(GRAPH_NEIGHBORS))
-    )
+    graph = neighbor_graph(embedding, GRAPH_NEIGHBORS)
     inside = embedding.once(("largest component", GRAPH_NEIGHBORS), lambda: largest_component(graph))
     counts = {"used": embedding.n, "left_out": 0, "outside": embedding.n - len(inside)}
     details: dict[str, Any] = dict(embedding.neighbors(GRAPH_NEIGHBORS).facts())

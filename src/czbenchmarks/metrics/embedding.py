@@ -13,7 +13,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
-from ._inputs import represent, sampled
+from ._inputs import not_grouped, represent, sampled
 from .types import Measurement, Units
 
 
@@ -51,10 +51,8 @@ def silhouette_label(
     """
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
-    if len(groups.names) < 2:
-        return Measurement.undefined(f"all cells have one label, {groups.names[0]!r}")
-    if len(groups.names) == embedding.n:
-        return Measurement.undefined("every cell has a label of its own")
+    if reason := not_grouped(groups):
+        return Measurement.undefined(reason)
     counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
     weights = np.full(embedding.n, 1 / embedding.n)
     sample = sampled(embedding, groups.codes, weights, max_cells, random_seed)
@@ -95,8 +93,10 @@ def label_silhouettes(embedding: Representation, codes: NDArray[np.int64]) -> ND
     return embedding.once(("silhouette", digest(codes)), make)
 
 
-def by_label(groups: Labels, codes: NDArray[np.int64], values: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Return the table of mean values by label: ``label``, ``cells`` (all of them) and ``mean``.
+def by_label(
+    groups: Labels, codes: NDArray[np.int64], values: NDArray[np.float64], column: str = "mean"
+) -> list[dict[str, Any]]:
+    """Return the table of mean values by label: ``label``, ``cells`` (all of them) and the mean.
 
     Parameters
     ----------
@@ -104,10 +104,12 @@ def by_label(groups: Labels, codes: NDArray[np.int64], values: NDArray[np.float6
         Labels of all cells.
     codes, values
         Label and value of some or all cells; values that are NaN do not count.
+    column
+        Name of the mean.
     """
     known = np.isfinite(values)
     total = np.bincount(codes[known], weights=values[known], minlength=len(groups.names))
     counted = np.bincount(codes[known], minlength=len(groups.names))
     means = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
     rows = zip(groups.names, groups.counts, means, strict=True)
-    return [{"label": str(name), "cells": int(cells), "mean": float(mean)} for name, cells, mean in rows]
+    return [{"label": str(name), "cells": int(cells), column: float(mean)} for name, cells, mean in rows]

@@ -13,7 +13,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.entropy import neighbor_entropy
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
-from ._inputs import represent, sampled
+from ._inputs import batches_of, represent, sampled
 from .types import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200
@@ -177,8 +177,8 @@ def _within_labels(
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
-    batches_of, sizes = _batches_of(groups, batches)
-    scored = (batches_of > 1) & (batches_of < sizes)
+    n_batches, sizes = batches_of(groups, batches), groups.counts
+    scored = (n_batches > 1) & (n_batches < sizes)
     skipped = [name for name, used in zip(groups.names, scored, strict=True) if not used]
     cells = np.flatnonzero(scored[groups.codes])
     counts = {
@@ -191,7 +191,7 @@ def _within_labels(
     columns = {"label": groups.codes, "batch": batches.codes}
     if not len(cells):
         reason = f"no label has two batches and more cells than batches ({listing(skipped)})"
-        table = _table(groups, batches_of, np.full(len(groups.names), np.nan))
+        table = _table(groups, n_batches, np.full(len(groups.names), np.nan))
         return Measurement.undefined(
             reason, units=Units("cell", groups.ids, values, columns), counts=counts, breakdowns=table
         )
@@ -217,7 +217,7 @@ def _within_labels(
     values[rows] = found
     units = Units("cell", groups.ids, values, columns)
     means = _means_by_label(groups, strata, rows, found)
-    table = _table(groups, batches_of, means)
+    table = _table(groups, n_batches, means)
     if sample is not None:
         mean, error = sample.mean(found)
         details |= {"estimated_from": len(rows), "standard_error": error}
@@ -248,19 +248,13 @@ def _means_by_label(
     return np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
-def _table(groups: Labels, batches_of: NDArray[np.int64], means: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _table(groups: Labels, n_batches: NDArray[np.int64], means: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Return a row for each label; NaN where it is left out."""
-    rows = zip(groups.names, groups.counts, batches_of, means, strict=True)
+    rows = zip(groups.names, groups.counts, n_batches, means, strict=True)
     return [
         {"label": str(name), "cells": int(cells), "batches": int(batches), "mean": float(mean)}
         for name, cells, batches, mean in rows
     ]
-
-
-def _batches_of(groups: Labels, batches: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return for every label how many batches and how many cells it has."""
-    pairs = np.unique(groups.codes * len(batches.names) + batches.codes) // len(batches.names)
-    return np.bincount(pairs, minlength=len(groups.names)), groups.counts
 
 
 def _from_zero(codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, whole
 from czbenchmarks._check import labels as _labels
+from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 
-from ._inputs import represent
-from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities, not_grouped
+from ._inputs import batches_of, not_grouped, represent
+from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities
 from .embedding import label_silhouettes
 from .types import Measurement, Units
 
@@ -121,7 +122,7 @@ def isolated_labels_f1(
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
-    seed = whole(random_seed, "random_seed", 0, 2**32 - 1)
+    seed = checked_seed(random_seed)
     wanted = checked_resolutions(resolutions)
     chosen = _Isolated(groups, batches, iso_threshold, every_label_if_none)
     reason = not_grouped(groups) or chosen.none or no_communities(embedding)
@@ -152,8 +153,7 @@ class _Isolated:
     """Which labels are isolated, and what is to be told of it."""
 
     def __init__(self, groups: Labels, batches: Labels, threshold: int | None, every_label_if_none: bool) -> None:
-        pairs = np.unique(groups.codes * len(batches.names) + batches.codes) // len(batches.names)
-        self.groups, self.batches = groups, np.bincount(pairs, minlength=len(groups.names))
+        self.groups, self.batches = groups, batches_of(groups, batches)
         most = len(batches.names)
         least = int(self.batches.min())
         self.threshold = least if threshold is None else whole(threshold, "iso_threshold", 1)

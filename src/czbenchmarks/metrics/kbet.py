@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import Labels, listing, whole
+from czbenchmarks._check import Labels, listing, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
-from ._inputs import all_at_one_place, represent
+from ._inputs import all_at_one_place, neighbor_graph, represent
 from .types import Measurement, Units
 
 GRAPH_NEIGHBORS = 50
@@ -30,8 +30,8 @@ def kbet(
     the k = n / (4 B) nearest (10 to 70) are found by diffusion on it. A cell is accepted where the batches among them
     and itself do not differ from those of the label (p at least `alpha`). Where the graph falls into pieces, those of
     at least 3 k cells are tested if they hold three quarters of the cells; else the label scores 0. Labels with one
-    batch, fewer than 10 cells or all cells at one place are left out. Best 1, least 0; where batches do not matter about 1 - `alpha`. Not
-    defined where no label is left, nor where all cells are at one place.
+    batch, fewer than 10 cells or all cells at one place are left out. Best 1, least 0; where batches do not matter
+    about 1 - `alpha`. Not defined where no label is left, nor where all cells are at one place.
 
     The breakdown has a row for every label: its cells, batches, cells tested, k, score and, where it has no test, why.
 
@@ -64,7 +64,7 @@ def kbet(
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
-    alpha = _probability(alpha, "alpha")
+    alpha = share(alpha, "alpha")
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     n_components = whole(n_components, "n_components", 1)
     if len(batches.names) < 2:
@@ -74,12 +74,7 @@ def kbet(
     if not neighbors.distances.any() and _coincide(embedding.array, np.arange(embedding.n)):
         return Measurement.undefined("all cells are at one place")
 
-    def make() -> Any:
-        from czbenchmarks.kernels.graph import connectivities
-
-        return connectivities(neighbors)
-
-    graph = embedding.once(("connectivities", k), make)
+    graph = neighbor_graph(embedding, k)
     found = kbet_by_label(graph, groups.codes, batches.codes, alpha, n_components)
     cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
     found = [
@@ -157,7 +152,7 @@ def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: 
     """
     embedding = represent(X, "X")
     batches = _labels(batch, "batch", embedding.n)
-    alpha = _probability(alpha, "alpha")
+    alpha = share(alpha, "alpha")
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     if len(batches.names) < 2:
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
@@ -178,13 +173,3 @@ def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: 
         )
     ]
     return Measurement(float(accepted.mean()), None, units, counts, details, rows)
-
-
-def _probability(value: Any, name: str) -> float:
-    """Return a number between 0 and 1, neither included."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number:
-        raise TypeError(f"`{name}` must be a number between 0 and 1, got {value!r}.")
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must lie between 0 and 1, neither included, got {value:g}; 0.05 is usual.")
-    return float(value)

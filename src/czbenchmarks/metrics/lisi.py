@@ -14,6 +14,7 @@ from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation, digest
 
 from ._inputs import all_at_one_place, represent
+from .embedding import by_label
 from .types import Measurement, Units
 
 NEIGHBORS = 90
@@ -190,10 +191,8 @@ def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bo
         "labels_left_out": len(skipped),
     }
     units = Units("cell", types.ids, values, {"label": types.codes, "batch": batches.codes})
-    rows = []
-    for code, (name, reason) in enumerate(zip(types.names, reasons, strict=True)):
-        own = values[(types.codes == code)]
-        rows.append({"label": str(name), "cells": len(own), "value": _mean(own[np.isfinite(own)]), "note": reason})
+    table = by_label(types, types.codes, values, "value")
+    rows = [{**row, "note": reason} for row, reason in zip(table, reasons, strict=True)]
     if not used.any():
         reason = f"no label has {LEAST_CELLS} cells, two batches and more than one place ({listing(skipped)})"
         return Measurement.undefined(reason, units=units, counts=counts, breakdowns=rows)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from czbenchmarks._check import Labels, whole
+from czbenchmarks._check import Labels, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.connectivity import largest_components
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 
 from ._inputs import all_at_one_place, represent
+from .embedding import by_label
 from .types import Measurement, Units
 
 KSIM_NEIGHBORS = 25
@@ -74,11 +74,7 @@ def ksim_acceptance(X: Any, labels: Any, n_neighbors: int = KSIM_NEIGHBORS, min_
     >>> ksim_acceptance([[0.0], [1.0], [2.0], [9.0], [10.0]], ["a", "a", "a", "b", "b"], n_neighbors=3).value
     0.6
     """
-    if isinstance(min_share, bool) or not isinstance(min_share, (int, float)):
-        raise TypeError(f"`min_share` must be a number, got {min_share!r}.")
-    if not 0 < min_share <= 1:
-        raise ValueError(f"`min_share` must be above 0 and at most 1, got {min_share}.")
-    return _own_label(X, labels, n_neighbors, float(min_share))
+    return _own_label(X, labels, n_neighbors, share(min_share, "min_share", most=True))
 
 
 def _own_label(X: Any, labels: Any, n_neighbors: int, min_share: float | None) -> Measurement:
@@ -95,7 +91,7 @@ def _own_label(X: Any, labels: Any, n_neighbors: int, min_share: float | None) -
         details["min_share"] = min_share
     counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
     units = Units("cell", groups.ids, values, {"label": groups.codes})
-    rows = _by_label(groups, values)
+    rows = by_label(groups, groups.codes, values, "value")
     return Measurement(float(values.mean()), None, units, counts, details | neighbors.facts(), rows)
 
 
@@ -144,7 +140,7 @@ def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Meas
     units = Units("cell", groups.ids, values, {"label": groups.codes})
     if not cells:
         return Measurement.undefined("every cell has a label of its own", units=units, counts=counts)
-    rows = _by_label(groups, values)
+    rows = by_label(groups, groups.codes, values, "value")
     details: dict[str, Any] = {"n_neighbors": neighbors.k - 1}
     if not scored.all():
         details["labels_left_out"] = [str(name) for name in groups.names[~scored]]
@@ -158,14 +154,6 @@ def _lists(embedding: Representation, groups: Labels, k: int) -> Neighbors | str
         return f"all cells have one label, {groups.names[0]!r}"
     neighbors = embedding.neighbors(k)
     return "all cells are at one place" if all_at_one_place(embedding, neighbors) else neighbors
-
-
-def _by_label(groups: Labels, values: NDArray[np.float64]) -> list[dict[str, Any]]:
-    means = np.bincount(groups.codes, weights=values, minlength=len(groups.names)) / groups.counts
-    return [
-        {"label": str(name), "cells": int(cells), "value": float(mean)}
-        for name, cells, mean in zip(groups.names, groups.counts, means, strict=True)
-    ]
 
 
 def graph_connectivity(X: Any, labels: Any, n_neighbors: int = GRAPH_NEIGHBORS) -> Measurement:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from czbenchmarks._check import share
+
 from .types import Measurement
 
 BIO_SHARE = 0.6
@@ -60,8 +62,7 @@ def weighted_total(bio_conservation: float, batch_correction: float, bio_share: 
     >>> weighted_total(0.5, 1.0).value
     0.7
     """
-    if not 0 <= bio_share <= 1:
-        raise ValueError(f"`bio_share` must be from 0 to 1, got {bio_share!r}.")
+    bio_share = share(bio_share, "bio_share", least=True, most=True)
     missing = [
         name
         for name, value in (("bio_conservation", bio_conservation), ("batch_correction", batch_correction))

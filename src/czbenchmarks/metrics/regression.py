@@ -55,7 +55,7 @@ def pcr(X: Any, batch: Any, categorical: bool = True) -> Measurement:
     if shares is None:
         return Measurement.undefined("the embedding does not vary: all cells are at one place", counts=counts)
     rows = covariate.rows(explained=shares)
-    return Measurement(float(shares.sum()), counts=counts, details={"dimensions": embedding.d}, breakdowns=rows)
+    return Measurement(_total(shares), counts=counts, details={"dimensions": embedding.d}, breakdowns=rows)
 
 
 def pcr_comparison(X: Any, batch: Any, unintegrated: Any, categorical: bool = True, scale: bool = True) -> Measurement:
@@ -103,7 +103,7 @@ def pcr_comparison(X: Any, batch: Any, unintegrated: Any, categorical: bool = Tr
     if earlier is None or later is None:
         which = "embedding does" if later is None else "data before integration do"
         return Measurement.undefined(f"the {which} not vary: all cells are at one place", counts=counts)
-    before, after = float(earlier.sum()), float(later.sum())
+    before, after = _total(earlier), _total(later)
     details: dict[str, Any] = {"before": before, "after": after, "dimensions_before": reference.d}
     rows = covariate.rows(before=earlier, after=later)
     if not scale:
@@ -115,6 +115,10 @@ def pcr_comparison(X: Any, batch: Any, unintegrated: Any, categorical: bool = Tr
     if value < 0:
         details |= {"unclipped": value, "note": "the batch explains more after integration than before; 0 by rule"}
     return Measurement(max(0.0, value), None, None, counts, details, rows)
+
+
+def _total(shares: NDArray[np.float64]) -> float:
+    return min(1.0, float(shares.sum()))  # shares of a whole may add up to a last digit more
 
 
 @dataclass(frozen=True)

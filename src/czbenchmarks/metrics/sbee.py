@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, whole
 from czbenchmarks._check import labels as _labels
+from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.sbee import distance_ratios, neighbor_mixing
@@ -72,7 +73,7 @@ def sbee(
     batches = _labels(batch, "batch", embedding.n)
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     most = whole(max_reference, "max_reference", 1)
-    seed = whole(random_seed, "random_seed", 0)
+    seed = checked_seed(random_seed)
     if len(batches.names) < 2:
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     pairs, of_cell = np.unique(groups.codes * len(batches.names) + batches.codes, return_inverse=True)

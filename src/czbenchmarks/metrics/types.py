@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PrivateAttr, field_serializer, field_validator
 
 from czbenchmarks import _lazy
-from czbenchmarks._check import unknown
+from czbenchmarks._check import kind_of, unknown
 
 from .catalogue import Declaration as Declaration
 from .catalogue import MetricType as MetricType
@@ -258,7 +258,11 @@ class MetricRegistry:
         found = self._call(metric_type, kwargs)
         if isinstance(found, Measurement):
             return found
-        value = float(getattr(found, "statistic", found))
+        try:
+            value = float(getattr(found, "statistic", found))
+        except (TypeError, ValueError):
+            name = getattr(metric_type, "value", metric_type)
+            raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; change its function.") from None
         return Measurement(value, None if math.isfinite(value) else f"the function returned {value}")
 
     def _call(self, metric_type: MetricType, kwargs: Dict[str, Any]) -> Any:

@@ -190,7 +190,9 @@ class RunRecord(Part):
 
         tables = [check for check in self.checks if check.table]
         if not self.checks:
-            raise ValueError(f"Checks must be asked for when scoring, got none for {name!r}; run with checks (--checks).")
+            raise ValueError(
+                f"Check {name!r} must be asked for when scoring, got a run without; add checks (--checks)."
+            )
         if name not in {check.name for check in tables}:
             raise ValueError(unknown("Table of a check", name, {check.name for check in tables}, "is not in the run"))
         return pd.DataFrame(

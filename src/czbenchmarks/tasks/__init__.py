@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from czbenchmarks.metrics._inputs import represent as represent
     from czbenchmarks.metrics.types import MetricResult as MetricResult
 
+    from ._metrics import MetricsField as MetricsField
     from .clustering import ClusteringOutput, ClusteringTask, ClusteringTaskInput
     from .embedding import EmbeddingOutput, EmbeddingTask, EmbeddingTaskInput
     from .integration import BatchIntegrationOutput, BatchIntegrationTask, BatchIntegrationTaskInput
@@ -29,6 +30,7 @@ _MODULES = {
     f"{_HERE}.task": ["Task", "TaskInput", "TaskOutput", "TASK_REGISTRY"],
     "czbenchmarks.metrics.types": ["MetricResult"],
     "czbenchmarks.metrics._inputs": ["represent"],
+    f"{_HERE}._metrics": ["MetricsField"],
     f"{_HERE}.clustering": ["ClusteringTaskInput", "ClusteringOutput", "ClusteringTask"],
     f"{_HERE}.embedding": ["EmbeddingTaskInput", "EmbeddingOutput", "EmbeddingTask"],
     f"{_HERE}.label_prediction": [

@@ -8,7 +8,8 @@ import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
-from czbenchmarks.kernels.graph import connectivities, leiden
+from czbenchmarks.kernels.graph import leiden
+from czbenchmarks.metrics._inputs import neighbor_graph
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
@@ -89,7 +90,7 @@ class ClusteringTask(Task):
         if len(labels.names) == embedding.n:
             raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
         neighbors = embedding.neighbors(N_NEIGHBORS)
-        graph = embedding.once(("connectivities", neighbors.k), lambda: connectivities(neighbors))  # metrics share it
+        graph = neighbor_graph(embedding, N_NEIGHBORS)  # which the metrics share
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         output = ClusteringOutput(predicted_labels=clusters.tolist()).with_representation(embedding)
         output._details = neighbors.facts()

@@ -8,7 +8,6 @@ import pytest
 from czbenchmarks import evaluate
 from czbenchmarks.results import RunRecord
 
-
 TIME = np.repeat([1.0, 2.0, 3.0], 40)
 
 

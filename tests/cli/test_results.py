@@ -81,3 +81,27 @@ def test_a_bad_store_is_refused_before_the_work(kept, monkeypatch):
     result = run("run", "embedding", "-u", "cells.h5ad", "-c", "@X", "--store", folder / "noise.npy")
     assert result.exit_code == 2
     assert "must be an SQLite file" in result.stderr
+
+
+def test_tables_behind_scores_and_checks(kept):
+    """By label and by check; an unknown one is told from those there are; without a value the status is 1."""
+    folder, _ = kept
+    cells = open_dataset("baron_pancreas_human").path
+    words = ["-u", cells, "-c", folder / "noise.npy", "--batch-labels", "donor", "--metrics", "clisi,isolated_labels"]
+    scored = run("run", "batch_integration", *words, "--checks", "-o", folder / "parts.json")
+    record = json.loads((folder / "parts.json").read_text())
+    assert scored.exit_code == int(any(score["reason"] for score in record["result_metrics"]))
+    parts = json.loads(run("results", "show", folder / "parts.json", "--breakdown", "clisi", "-f", "json").stdout)
+    [clisi] = [score for score in record["result_metrics"] if score["metric_type"] == "clisi"]
+    assert [{key: row[key] for key in clisi["breakdowns"][0]} for row in parts] == clisi["breakdowns"]
+    by_check = run("results", "show", folder / "parts.json", "--check", "scale_and_dimension")
+    assert "every dimension to variance 1" in by_check.stdout
+    for words, says in (
+        (["--breakdown", "clisj"], "Did you mean 'clisi'?"),
+        (["--breakdown", ""], "Breakdown '' is not in the run."),
+        (["--check", "scale_and_dimensions"], "Did you mean 'scale_and_dimension'?"),
+        (["--check", "scale_and_dimension", "--breakdown", "clisi"], "pass one of them"),
+    ):
+        refused = run("results", "show", folder / "parts.json", *words)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert says in refused.stderr

@@ -103,3 +103,11 @@ def test_same_bits(same_bits):
         return found, agreement(found, relative_distances(centroids(values.values.toarray(), codes, 6, 0.05)))
 
     same_bits(compute)
+
+
+def test_rounding_breaks_no_tie_of_ranks():
+    reference = np.array([[0, 0.5, 0.5, 1.0]] * 4).T
+    distances = np.array([[0, 0.3, 0.1 + 0.2, 1.0]] * 4).T  # the second and third differ in the last digit
+    assert distances[1, 0] != distances[2, 0]
+    assert agreement(reference, distances)[0, 0] == pytest.approx(1.0, abs=1e-12)
+    assert agreement(distances, reference)[0, 0] == pytest.approx(1.0, abs=1e-12)

@@ -158,7 +158,7 @@ def test_cell_cycle_breakdown_and_reasons():
 
     assert reason(batch=np.arange(240)) == "no batch has a value; 0: 1 cells are too few, 10 are needed"
     assert reason(gene_names=[f"g{i}" for i in range(120)]) == (
-        "none of the 97 cell-cycle genes is among the gene names; pass gene symbols"
+        "none of the 97 cell-cycle genes is among the gene names; pass gene symbols as `gene_names`"
     )
     assert reason(gene_names=[*S, *NAMES[6:6], *(f"g{i}" for i in range(114))]) == (
         "none of the 54 genes of G2M phase is among the gene names"

@@ -100,6 +100,16 @@ def test_cells_at_one_place(batches):
     assert every.value == 1.0
 
 
+@pytest.mark.parametrize(("small", "tested"), [(30, 80), (29, 0)])
+def test_a_piece_of_three_times_the_neighbours_is_large_enough(small, tested):
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    X[:small] += 1000
+    graph = connectivities(Representation(X).neighbors(8))
+    found = kbet_of_label(graph, np.arange(80) % 2, 0.05, 100)
+    assert (found.neighbors, found.tested) == (10, tested)
+    assert (found.score > 0.5) == (tested > 0)
+
+
 def test_labels_at_one_place_are_left_out():
     X = np.repeat(np.eye(3) * 5, 100, axis=0)
     X[200:] += np.random.default_rng(0).normal(size=(100, 3))

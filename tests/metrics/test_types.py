@@ -198,7 +198,7 @@ def test_a_function_that_returns_no_number_is_measured_with_a_reason(value):
 @pytest.mark.usefixtures("shipped_catalogue")
 def test_a_function_that_returns_something_else_is_named(value):
     metric = register_metric("wordy", lambda X: value, needs="X", about="Words.")
-    with pytest.raises(TypeError, match=f"Metric 'wordy' must return a number, got {type(value).__name__}; change"):
+    with pytest.raises(TypeError, match=f"Metric 'wordy' must return a number, got {type(value).__name__}; correct it"):
         metrics_registry.measure(metric, X=0)
 
 

@@ -152,8 +152,7 @@ def _taken(cells: Floats, rows: NDArray[np.int64]) -> Floats:
 def _scores(cells: Floats, groups: Labels, batches: Labels | None) -> dict[str, float]:
     embedding = Representation(np.ascontiguousarray(cells), 90)
     found = {
-        metric.value: metrics_registry.measure(metric, X=embedding, labels=groups.codes).value
-        for metric in _OF_LABELS
+        metric.value: metrics_registry.measure(metric, X=embedding, labels=groups.codes).value for metric in _OF_LABELS
     }
     if batches is not None and len(batches.names) > 1:
         found["ilisi"] = metrics_registry.measure(MetricType.ILISI, X=embedding, batch=batches.codes).value

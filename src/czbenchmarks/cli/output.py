@@ -141,7 +141,10 @@ def print_frame(frame: pd.DataFrame, output_format: str) -> None:
     numbers = [name for name, kind in zip(columns, frame.dtypes, strict=True) if kind.kind in "if"]
     rows = [["" if value is None else _shown(value) for value in row] for row in frame.itertuples(index=False)]
     if output_format == "json":
-        click.echo(frame.to_json(orient="records", indent=2, force_ascii=False))
+        from czbenchmarks.results.parts import plain
+
+        rows_as_given = plain(frame.to_dict("records"))  # to_json rounds numbers
+        click.echo(json.dumps(rows_as_given, indent=2, allow_nan=False))
     elif output_format == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
     elif output_format == "markdown":

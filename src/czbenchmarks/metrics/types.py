@@ -262,7 +262,7 @@ class MetricRegistry:
             value = float(getattr(found, "statistic", found))
         except (TypeError, ValueError):
             name = getattr(metric_type, "value", metric_type)
-            raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; change its function.") from None
+            raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; correct it.") from None
         return Measurement(value, None if math.isfinite(value) else f"the function returned {value}")
 
     def _call(self, metric_type: MetricType, kwargs: Dict[str, Any]) -> Any:

@@ -130,7 +130,7 @@ def benchmark(
     )  # fmt: skip
     table, reasons = _scores(record, keys)
     if every_label_if_none and "isolated_labels" in table:
-        _score_every_label(table, reasons, cells, label_key, batch_key)
+        _score_every_label(table, reasons, record)
     if min_max_scale:
         table = {column: _scaled(values) for column, values in table.items()}
     return _frame(table, reasons, keys, clean_names)
@@ -184,18 +184,15 @@ def _part(column: str) -> str:
     return metrics_registry.declaration(find_key(column)).part
 
 
-def _score_every_label(table: Table, reasons: Reasons, cells: Cells, label_key: str, batch_key: str) -> None:
+def _score_every_label(table: Table, reasons: Reasons, record: RunRecord) -> None:
     """Fill in isolated labels where there are none, as the mean over all labels."""
-    from .metrics.isolated import isolated_labels
-
     column = "isolated_labels"
-    labels, batch = cells.piece("obs", label_key), cells.piece("obs", batch_key)
-    for key, value in table[column].items():
-        if math.isnan(value) and column in reasons[key]:
-            found = isolated_labels(cells.piece("obsm", key), labels, batch, every_label_if_none=True)
-            table[column][key] = found.value
-            if found.reason is None:
-                del reasons[key][column]
+    for score in record.result_metrics:
+        if score.metric_type == column and math.isnan(score.value):
+            means = [row["score"] for row in score.breakdowns or () if "score" in row]
+            if means:
+                table[column][score.embedding] = math.fsum(means) / len(means)
+                del reasons[score.embedding][column]
 
 
 def _scaled(values: Mapping[str, float]) -> dict[str, float]:

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arpack import restarts
+from .lanczos import SPARE, largest_eigenpairs
 from .parallel import one_blas_thread
 
 # Up to so many cells all eigenvectors of the dense matrix take less time than the first hundred of the sparse one.
 _DENSE = 500
-_LANCZOS = 60  # vectors more than asked for that Lanczos iterations keep
 _IS_ONE = 3e-8  # single precision does not tell such an eigenvalue from 1
 _SEED = 0
 
@@ -71,16 +70,10 @@ def _walk(graph: Any) -> Any:
 def _largest(walk: Any, wanted: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the eigenvalues of largest magnitude, at most `wanted`, and their vectors as columns."""
     import scipy.linalg
-    import scipy.sparse.linalg as sparse
 
-    n = walk.shape[0]
     with one_blas_thread():
-        if n <= max(_DENSE, wanted + _LANCZOS):
-            values, vectors = scipy.linalg.eigh(walk.toarray())
-            chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
-            return values[chosen], vectors[:, chosen]
-        start = np.random.default_rng(_SEED).uniform(-1, 1, n)
-        again = restarts(sparse.eigsh, _SEED)
-        found: tuple[NDArray[np.float64], NDArray[np.float64]]
-        found = sparse.eigsh(walk, k=wanted, which="LM", v0=start, ncv=wanted + _LANCZOS, **again)
-    return found
+        if walk.shape[0] > max(_DENSE, wanted + SPARE):
+            return largest_eigenpairs(walk, wanted, _SEED)
+        values, vectors = scipy.linalg.eigh(walk.toarray())
+        chosen = np.argsort(-np.abs(values), kind="stable")[:wanted]
+        return values[chosen], vectors[:, chosen]

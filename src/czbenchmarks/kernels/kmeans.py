@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .distances import Floats
+from .distances import Floats, in_working_precision
 from .parallel import map_blocks
 
 MOST_ITERATIONS = 300
@@ -43,7 +43,8 @@ def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
     Parameters
     ----------
     X
-        n x d, finite. The result depends on neither its unit nor its origin.
+        n x d, finite. The result depends on neither its unit nor its origin, but for rounding: where single precision
+        holds the coordinates, it is what is worked in.
     k
         Number of clusters, 1 to n.
     seed
@@ -54,7 +55,9 @@ def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    # Sums are taken in the precision of the points, and in an order that follows their layout: both are made one.
+    # Sums are taken in the precision of the points, and in an order that follows their layout: neither is left to the
+    # container, and single precision is nearly twice as fast.
+    precision = in_working_precision(X)[0].dtype
     points = np.array(X, dtype=np.float64, order="C")
     points -= points.mean(axis=0)
     largest = max(float(points.max()), -float(points.min()))
@@ -62,6 +65,7 @@ def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
         return [KMeansStart(np.zeros(len(X), dtype=np.int64), 1, 0.0, 0) for _ in range(starts)]
     points /= 2.0 ** np.ceil(np.log2(largest))  # a power of two: dividing rounds nothing
     total = float(np.einsum("ij,ij->", points, points))
+    points = points.astype(precision, copy=False)
 
     def run(seed: int) -> KMeansStart:
         model = KMeans(k, init="k-means++", n_init=1, max_iter=MOST_ITERATIONS, random_state=seed).fit(points)

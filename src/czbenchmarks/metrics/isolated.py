@@ -30,8 +30,8 @@ def isolated_labels(
     """Mean over isolated labels of their cells' mean silhouette, rescaled to (s + 1) / 2.
 
     A label is isolated if it occurs in at most `iso_threshold` batches and does not occur in all; the silhouettes are
-    those of all labels. Best 1, no separation 0.5, least 0. Not defined where no label is isolated, for a single label,
-    nor where every cell has its own.
+    those of all labels. The breakdown has a row for every label, isolated or not. Best 1, no separation 0.5, least 0.
+    Not defined where no label is isolated, for a single label, nor where every cell has its own.
 
     Parameters
     ----------
@@ -62,12 +62,14 @@ def isolated_labels(
     groups = _labels(labels, "labels", embedding.n)
     batches = _labels(batch, "batch", embedding.n)
     chosen = _Isolated(groups, batches, iso_threshold, every_label_if_none)
-    reason = not_grouped(groups) or chosen.none
+    reason = not_grouped(groups)
     if reason:
         return chosen.undefined(reason)
     silhouettes = label_silhouettes(embedding, groups.codes)
     silhouettes = (silhouettes + 1) / 2 if rescale else silhouettes
     means = np.bincount(groups.codes, weights=silhouettes) / groups.counts
+    if chosen.none:
+        return chosen.undefined(chosen.none, score=means)
     inside = chosen.labels[groups.codes]
     columns = {"label": groups.codes, "batch": batches.codes}
     units = Units("cell", groups.ids, np.where(inside, silhouettes, np.nan), columns)
@@ -191,5 +193,6 @@ class _Isolated:
             for i, (name, cells, batches, isolated) in enumerate(facts)
         ]
 
-    def undefined(self, reason: str) -> Measurement:
-        return Measurement.undefined(reason, counts=self.counts(0), details=self.details, breakdowns=self.table())
+    def undefined(self, reason: str, **columns: NDArray[np.float64]) -> Measurement:
+        table = self.table(**columns)
+        return Measurement.undefined(reason, counts=self.counts(0), details=self.details, breakdowns=table)

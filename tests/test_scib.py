@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from czbenchmarks import evaluate
+from czbenchmarks.metrics.isolated import isolated_labels
 from czbenchmarks.scib import _scores, benchmark
 
 N = 160
@@ -101,6 +102,11 @@ def test_labels_in_every_batch_are_all_scored_unless_refused(adata):
     # Both labels have nearly the same number of cells, so the mean over labels is nearly that over cells.
     row = as_there.loc["model"]
     assert row["Isolated labels"] == pytest.approx(row["Silhouette label"], abs=0.02)
+    obs = everywhere.obs
+    own = isolated_labels(everywhere.obsm["model"], obs["cell_type"], obs["batch"], every_label_if_none=True)
+    assert row["Isolated labels"] == pytest.approx(own.value, abs=1e-15)
+    over_seeds = benchmark(everywhere, "batch", "cell_type", KEYS, **given, random_seed=[1, 2])
+    pd.testing.assert_frame_equal(over_seeds, as_there)
 
 
 def test_what_has_no_value_says_why_and_stays_out_of_the_means(adata):

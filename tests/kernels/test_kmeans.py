@@ -44,6 +44,15 @@ def test_every_start_ends_where_the_twin_would_stay(seed):
         assert 1 <= start.iterations < MOST_ITERATIONS
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-30, 1e30])
+def test_single_precision_ends_where_the_twin_would_stay(unit):
+    X = (clouds() * unit + 100 * unit).astype(np.float32)
+    for start in kmeans(X, 4, 0, 5):
+        exact = X.astype(np.float64) / unit
+        np.testing.assert_array_equal(lloyd(exact, start.codes), start.codes)
+        assert start.within == pytest.approx(spread_within(exact, start.codes), rel=1e-5)
+
+
 @pytest.mark.parametrize("k", [2, 3])
 def test_the_best_start_is_the_best_of_all_partitions(k):
     X = np.random.default_rng(k).normal(size=(9, 2))

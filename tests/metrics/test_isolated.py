@@ -128,8 +128,12 @@ def test_all_labels_are_scored_if_that_is_asked_for(metric):
 
 def test_scoring_all_labels_is_the_mean_silhouette_by_label():
     X, labels, _ = cells()
-    found = isolated_labels(X, labels, np.arange(240) % 3, every_label_if_none=True)
+    mixed = np.arange(240) % 3
+    found = isolated_labels(X, labels, mixed, every_label_if_none=True)
     assert found.value == pytest.approx(slow_asw(X, labels, np.zeros(240)), abs=1e-8)
+    without = isolated_labels(X, labels, mixed)
+    assert math.isnan(without.value)
+    assert [row["score"] for row in without.breakdowns] == [row["score"] for row in found.breakdowns]
 
 
 @pytest.mark.parametrize("metric", BOTH)

@@ -138,7 +138,9 @@ def kbet_of_label(graph: Any, batches: NDArray[np.int64], alpha: float, n_compon
         batches = np.unique(batches[kept], return_inverse=True)[1]
         if not batches.any():
             return LabelTest(0.0, "the pieces that are large enough hold one batch", n, kinds, len(kept), k)
-    near = Representation(diffusion_coordinates(graph, pieces, n_components)).neighbors(k + 1)
+    # Single precision, in which all embeddings are searched: or the search would have to be compiled once more for this.
+    coordinates = diffusion_coordinates(graph, pieces, n_components).astype(np.float32)
+    near = Representation(coordinates).neighbors(k + 1)
     accepted = neighbor_p_values(near.indices, batches) >= alpha
     return LabelTest(float(accepted.mean()), "", n, kinds, len(batches), near.k - 1, near.search)
 
@@ -147,4 +149,4 @@ def _prepare() -> None:
     """Compile what the search calls here, where it is announced, not in a worker."""
     from .neighbors import exact_neighbors
 
-    exact_neighbors(np.random.default_rng(0).normal(size=(2, 1)), 1)
+    exact_neighbors(np.zeros((2, 1), dtype=np.float32), 1)

@@ -40,8 +40,11 @@ def test_any_unit(unit):
     check(sparse() * unit, 30)
 
 
-def test_eigenvalues_that_occur_more_often_than_vectors_are_added():
-    check(with_spectrum(np.repeat([3.0, -3.0, 2.0, -1.0, 0.5], 60)), 130)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("several", "times"), [((3.0, -3.0, 2.0), 60), ((0.9, 0.8), 40), ((0.7,), 12)])
+def test_eigenvalues_that_occur_more_often_than_vectors_are_added(several, times, seed):
+    others = np.random.default_rng(seed).uniform(-0.5, 0.5, 300)
+    check(with_spectrum(np.r_[np.repeat(several, times), others], seed), 100)
 
 
 def test_fewer_eigenvalues_than_wanted_differ_from_zero():

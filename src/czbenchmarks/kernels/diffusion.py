@@ -38,7 +38,7 @@ def diffusion_coordinates(graph: Any, pieces: NDArray[np.integer], n_components:
     n = graph.shape[0]
     wanted = min(n_components, n - 1)
     walk = _walk(graph)
-    # Each piece by itself: iterations that begin with four vectors see an eigenvalue that all pieces share four times.
+    # Each piece by itself: iterations from eight vectors see an eigenvalue that all pieces share eight times at most.
     parts = [np.flatnonzero(pieces == piece) for piece in range(int(pieces.max()) + 1)]
     found = [_largest(walk[part][:, part] if len(parts) > 1 else walk, wanted) for part in parts]
     values = np.concatenate([eigenvalues for eigenvalues, _ in found])

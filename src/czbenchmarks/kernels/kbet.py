@@ -138,7 +138,7 @@ def kbet_of_label(graph: Any, batches: NDArray[np.int64], alpha: float, n_compon
         batches = np.unique(batches[kept], return_inverse=True)[1]
         if not batches.any():
             return LabelTest(0.0, "the pieces that are large enough hold one batch", n, kinds, len(kept), k)
-    # Single precision, in which all embeddings are searched: or the search would have to be compiled once more for this.
+    # Single precision, as embeddings are: or the search would be compiled once more, for this alone.
     coordinates = diffusion_coordinates(graph, pieces, n_components).astype(np.float32)
     near = Representation(coordinates).neighbors(k + 1)
     accepted = neighbor_p_values(near.indices, batches) >= alpha

@@ -81,7 +81,7 @@ def test_pseudotime_is_that_of_scanpy():
 
 
 def test_largest_component_is_found_and_of_two_the_first():
-    blocks = [np.ones((2, 2)), np.ones((4, 4)), np.ones((4, 4))]
+    blocks = [sp.csr_array(np.ones((n, n))) for n in (2, 4, 4)]
     graph = sp.csr_matrix(sp.block_diag(blocks))
     assert largest_component(graph).tolist() == [2, 3, 4, 5]
 

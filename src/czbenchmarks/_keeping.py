@@ -19,6 +19,7 @@ class Units:
 
     def __init__(self) -> None:
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._names: list[NDArray[Any]] = []
 
     def keep(self, results: Iterable[MetricResult]) -> None:
         """Let results share the arrays that are equal to those of results before them.
@@ -38,10 +39,17 @@ class Units:
                 )
 
     def _one(self, array: Any) -> Any:
+        import numpy as np
+
         from .kernels.representation import digest
 
-        if getattr(array, "dtype", None) is None or array.dtype.hasobject:
+        if getattr(array, "dtype", None) is None:
             return array
+        if array.dtype.hasobject:  # names of cells: a table may make them anew for every metric
+            same = next((known for known in self._names if np.array_equal(known, array)), None)
+            if same is None:
+                self._names.append(array)
+            return array if same is None else same
         return self._arrays.setdefault(digest(array), array)
 
 

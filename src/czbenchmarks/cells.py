@@ -343,7 +343,7 @@ def _entry(store: Any, group: str, key: str | None) -> Any:
     if key is None:
         return store
     if key not in store:
-        raise ValueError(no_entry(group, key, list(store.keys())))
+        raise ValueError(no_entry(group, key, [known for known in store if known is not None]))
     return store[key]
 
 

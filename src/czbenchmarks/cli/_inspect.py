@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from czbenchmarks._reading.annotated import named_layers
 from czbenchmarks._reading.stores import child, guard, is_array, opened
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _in_memory(adata: Any) -> dict[str, Any]:
         if x is None or sample is None
         else {"shape": shape, "sparse": hasattr(x, "tocsr"), "looks_like": looks_like(sample)},
         "obsm": [{"key": key, "shape": [int(n) for n in adata.obsm[key].shape]} for key in adata.obsm],
-        "layers": [{"key": key, "shape": [int(n) for n in adata.layers[key].shape]} for key in adata.layers],
+        "layers": [{"key": key, "shape": [int(n) for n in layer.shape]} for key, layer in named_layers(adata).items()],
         "uns": sorted(map(str, adata.uns)),
     }
 

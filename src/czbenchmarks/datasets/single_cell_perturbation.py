@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._reading.annotated import named_layers
 from czbenchmarks.constants import RANDOM_SEED
 
 from . import control_cells
@@ -320,7 +321,8 @@ class SingleCellPerturbationDataset(SingleCellDataset):
             adata.obs,
             adata.var,
             uns,
-            **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "layers", "obsp", "varp")},
+            layers=named_layers(adata),
+            **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "obsp", "varp")},
         )
         if adata.raw is not None:
             stored.raw = adata.raw.to_adata()

@@ -89,7 +89,7 @@ def test_equals_a_plain_loop(seed):
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_what_names_two_genes_is_left_out_and_said(caplog):
     given = both()
-    names = given[0].var_names.to_numpy(dtype=object)
+    names = given[0].var_names.to_numpy(dtype=object, copy=True)
     names[names == "OTHER1"] = "GENE7"
     given[0].var_names = names
     given[1].var_names = [name.replace("Other3", "Gene8") for name in given[1].var_names]

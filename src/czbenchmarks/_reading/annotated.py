@@ -167,17 +167,6 @@ class Stored:
         return value
 
 
-def named_layers(adata: AnnData) -> dict[str, Any]:
-    """Return the layers of an AnnData, without X, which anndata 0.13 counts among them.
-
-    Parameters
-    ----------
-    adata
-        Annotated cells.
-    """
-    return {key: layer for key, layer in adata.layers.items() if key is not None}
-
-
 def no_entry(group: str, key: str, keys: list[str]) -> str:
     """Build the sentence for a key that a group lacks."""
     return _check.unknown("Key", key, keys, f"is not in {group}")

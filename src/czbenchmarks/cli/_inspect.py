@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from czbenchmarks._reading.annotated import named_layers
 from czbenchmarks._reading.stores import child, guard, is_array, opened
 
 if TYPE_CHECKING:
@@ -180,7 +179,11 @@ def _in_memory(adata: Any) -> dict[str, Any]:
         if x is None or sample is None
         else {"shape": shape, "sparse": hasattr(x, "tocsr"), "looks_like": looks_like(sample)},
         "obsm": [{"key": key, "shape": [int(n) for n in adata.obsm[key].shape]} for key in adata.obsm],
-        "layers": [{"key": key, "shape": [int(n) for n in layer.shape]} for key, layer in named_layers(adata).items()],
+        "layers": [
+            {"key": key, "shape": [int(n) for n in layer.shape]}
+            for key, layer in adata.layers.items()
+            if key is not None  # X, for anndata from 0.13
+        ],
         "uns": sorted(map(str, adata.uns)),
     }
 

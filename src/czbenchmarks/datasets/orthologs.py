@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks._reading.annotated import named_layers
 
 from .ortholog_tables import Names, once, plain_names, positions_of, read_all
 from .types import Organism
@@ -186,6 +185,7 @@ def _restricted(adata: AnnData, columns: NDArray[np.int64], names: Names) -> Ann
     import anndata
     import pandas as pd
 
+    layers = {key: layer for key, layer in adata.layers.items() if key is not None}  # X, for anndata from 0.13
     var = adata.var.iloc[columns].copy()
     var["original_name"] = adata.var_names[columns].astype(str)
     var.index = pd.Index(names)
@@ -195,7 +195,7 @@ def _restricted(adata: AnnData, columns: NDArray[np.int64], names: Names) -> Ann
             X=None if adata.X is None else adata.X[:, columns],
             obs=adata.obs.copy(),
             var=var,
-            layers={key: layer[:, columns] for key, layer in named_layers(adata).items()},
+            layers={key: layer[:, columns] for key, layer in layers.items()},
             obsm={key: value.copy() for key, value in adata.obsm.items()},
             obsp={key: value.copy() for key, value in adata.obsp.items()},
             uns=copy.deepcopy(dict(adata.uns)),

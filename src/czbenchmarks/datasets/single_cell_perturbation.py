@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks._reading.annotated import named_layers
 from czbenchmarks.constants import RANDOM_SEED
 
 from . import control_cells
@@ -321,8 +320,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
             adata.obs,
             adata.var,
             uns,
-            layers=named_layers(adata),
-            **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "obsp", "varp")},
+            **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "layers", "obsp", "varp")},
         )
         if adata.raw is not None:
             stored.raw = adata.raw.to_adata()

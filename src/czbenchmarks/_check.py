@@ -81,6 +81,11 @@ def kind_of(value: object) -> str:
     return f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
 
 
+def is_given(value: object) -> bool:
+    """Tell whether an option was given: None and an empty list or tuple are what a client passes for one left out."""
+    return value is not None and not (isinstance(value, (list, tuple)) and len(value) == 0)
+
+
 def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Any:
     """Return `value` as a finite n x d floating array; float32 and float64 keep their precision.
 

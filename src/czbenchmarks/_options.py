@@ -120,7 +120,7 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
                 raise ValueError(_check.unknown(f"Option of {info.name}", option, names))
         known |= names
         given = {**options, **(more or {})}
-        if any(value is not None and key.startswith("baseline_") for key, value in given.items()) and not baseline:
+        if any(key.startswith("baseline_") and _check.is_given(value) for key, value in given.items()) and not baseline:
             raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
         if info.name in found:
             raise ValueError(f"`tasks` must name a task once, got {info.name!r} under two spellings; merge them.")
@@ -130,7 +130,7 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
             {
                 name: given[f"baseline_{name}"]
                 for name in info.baseline_params
-                if given.get(f"baseline_{name}") is not None
+                if _check.is_given(given.get(f"baseline_{name}"))
             },
         )
     for option in options:
@@ -148,7 +148,7 @@ def _option_names(info: TaskInfo) -> set[str]:
 def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name in fields:
-        names = [n for n in (name, ALIASES.get(name, name)) if given.get(n) is not None]
+        names = [n for n in (name, ALIASES.get(name, name)) if _check.is_given(given.get(n))]
         if len(set(names)) > 1:
             raise ValueError(f"`{name}` and `{ALIASES[name]}` are one option under two names; pass one of them.")
         if names:

@@ -219,7 +219,7 @@ for task, field in FIELDS:
         )  # fmt: skip
     case(f"{task}: {field} left out", ValueError, (field, "required"), lambda t=task, f=field: run(t, **{f: DROP}))
 for name, make, words, also in LABEL_VALUES:
-    if name != "None":  # no groups are fine
+    if name not in ("None", "empty"):  # no groups are fine
         case(
             f"{LABELS}: groups {name}", EITHER, ("groups", *([words] if isinstance(words, str) else words)),
             lambda make=make: run(LABELS, groups=make()), also,
@@ -329,11 +329,11 @@ for task, wrong, right in NEAR:
 
 # Whole numbers and choices ------------------------------------------------------------
 for task, field, values in (
-    (CLUSTERING, "n_iterations", (0, -1, 2.5, True, "x", None, np.nan, [2])),
-    (LABELS, "n_folds", (1, 0, -1, 2.5, True, "x", None, np.inf)),
-    (LABELS, "min_class_size", (0, -1, 2.5, True, "x", None)),
-    (SEQUENTIAL, "k", (0, -1, 2.5, True, "x", None, np.nan, [3])),
-    (TRANSFER, "n_folds", (1, 0, -1, 2.5, True, "x", None)),
+    (CLUSTERING, "n_iterations", (0, -1, 2.5, True, "x", np.nan, [2])),
+    (LABELS, "n_folds", (1, 0, -1, 2.5, True, "x", np.inf)),
+    (LABELS, "min_class_size", (0, -1, 2.5, True, "x")),
+    (SEQUENTIAL, "k", (0, -1, 2.5, True, "x", np.nan, [3])),
+    (TRANSFER, "n_folds", (1, 0, -1, 2.5, True, "x")),
 ):
     for value in values:
         case(
@@ -341,13 +341,13 @@ for task, field, values in (
             lambda task=task, field=field, value=value: run(task, **{field: value}),
         )  # fmt: skip
 for task, field, values in (
-    (CLUSTERING, "flavor", ("louvain", None, 1, "")),
-    (CLUSTERING, "use_rep", ("X_pca", None, 1, "")),
-    (CLUSTERING, "key_added", (None, 3)),
-    (SEQUENTIAL, "normalize", ("maybe", None, 7)),
-    (SEQUENTIAL, "adaptive_k", ("maybe", None, 7)),
-    (TRANSFER, "aggregation_method", ("sum", None, 3)),
-    (PERTURBATION, "pred_effect_operation", ("log", None, 3)),
+    (CLUSTERING, "flavor", ("louvain", 1, "")),
+    (CLUSTERING, "use_rep", ("X_pca", 1, "")),
+    (CLUSTERING, "key_added", (3,)),
+    (SEQUENTIAL, "normalize", ("maybe", 7)),
+    (SEQUENTIAL, "adaptive_k", ("maybe", 7)),
+    (TRANSFER, "aggregation_method", ("sum", 3)),
+    (PERTURBATION, "pred_effect_operation", ("log", 3)),
 ):
     for value in values:
         case(
@@ -539,7 +539,7 @@ case("perturbation: transposed", ValueError, "_index", lambda: run(PERTURBATION,
 for field, names in (("cell_index", perturbed().obs_names), ("gene_index", perturbed().var_names)):
     for name, value in (
         ("unknown", ["nobody", *names[1:]]), ("twice", [names[1], *names[1:]]), ("too short", names[:-1]),
-        ("too long", [*names, "one more"]), ("text", "p1_0"), ("empty", []), ("dict", {"a": 1}), ("number", 3),
+        ("too long", [*names, "one more"]), ("text", "p1_0"), ("empty", names[:0]), ("dict", {"a": 1}), ("number", 3),
         ("2-d", np.array([names, names])), ("missing", pd.Index([None, *names[1:]])), ("positions", range(len(names))),
         ("levels", pd.MultiIndex.from_arrays([names, names])),
     ):  # fmt: skip
@@ -569,8 +569,8 @@ def baseline(task: str, expression: Any = COUNTS, baseline_input: Any = None) ->
 
 
 for field, values in (
-    ("n_top_genes", (99, 20_001, 0, -1, 2.5, True, "x", None)),
-    ("n_pcs", (0, 1001, -1, 2.5, True, "x", None)),
+    ("n_top_genes", (99, 20_001, 0, -1, 2.5, True, "x")),
+    ("n_pcs", (0, 1001, -1, 2.5, True, "x")),
 ):
     for value in values:
         case(

@@ -118,7 +118,7 @@ def test_one_batch_leaves_the_scores_of_the_biology(cells):
     ("metrics", "error", "sentence"),
     [
         ("scibb", ValueError, "Metric 'scibb' is not known. Did you mean 'scib'?"),
-        ([], ValueError, "`metrics` must name at least one metric or preset, got none"),
+        ([" , "], ValueError, "`metrics` must name at least one metric or preset, got none"),
         (3, TypeError, "`metrics` must be names of metrics or presets"),
         ([3], TypeError, "`metrics` must be names of metrics or presets"),
         ("jaccard", ValueError, "Metric 'jaccard' must have `y_pred` and `y_true`, which the task 'Batch Integration'"),

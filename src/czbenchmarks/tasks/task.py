@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
 from czbenchmarks import _check
-from czbenchmarks._check import kind_of, unknown, whole
+from czbenchmarks._check import is_given, kind_of, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics._inputs import represent as represent
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 
 class _Input(BaseModel):
-    """A model whose bad input is one sentence."""
+    """A model whose bad input is one sentence; an optional field given as None, ``()`` or ``[]`` has its default."""
 
     model_config = {"arbitrary_types_allowed": True, "extra": "forbid"}
 
     def __init__(self, /, **data: Any) -> None:
+        optional = {name for name, field in type(self).model_fields.items() if not field.is_required()}
         try:
-            super().__init__(**data)
+            super().__init__(**{k: value for k, value in data.items() if k not in optional or is_given(value)})
         except ValidationError as error:
             _refuse(error, type(self))
 

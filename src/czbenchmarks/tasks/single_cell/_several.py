@@ -17,7 +17,9 @@ def rename(data: Any, alias: str, field: str) -> Any:
         return data
     renamed: Dict[str, Any] = dict(data)
     value = renamed.pop(alias)
-    if field in renamed:
+    if not _check.is_given(value):
+        return renamed
+    if _check.is_given(renamed.get(field)):
         raise ValueError(f"`{field}` and `{alias}` are one option under two names; pass one of them.")
     return {**renamed, field: value}
 

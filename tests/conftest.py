@@ -1,4 +1,4 @@
-"""Servers on loopback that misbehave as asked, and a cache folder of one's own."""
+"""Servers on loopback that misbehave as asked, processes that end with their test, a cache folder of one's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import hashlib
 import http.server
 import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +19,11 @@ from typing import Any
 import pytest
 
 PIECE = 1 << 16
+
+# Begun in the background of a script, or under nohup, a process ignores these and so would all that tests start.
+for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name != "nt" else [])):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @dataclass
@@ -159,6 +166,23 @@ def web():
 def served_file():
     """Return the class of served files."""
     return Served
+
+
+@pytest.fixture
+def start():
+    """Return a function that starts a process; one that still runs when the test ends is killed."""
+    processes = []
+
+    def begin(words, **options):
+        processes.append(subprocess.Popen(words, **options))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
+            stream.close()
 
 
 @pytest.fixture

@@ -342,14 +342,14 @@ with demo.claimed(Path("demo"), [demo.MANIFEST, "a.txt", "human.h5ad"]):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("earlier", [True, False])
-def test_ctrl_c_that_a_library_does_not_hear(tmp_path, earlier):
+def test_ctrl_c_that_a_library_does_not_hear(tmp_path, start, earlier):
     folder = tmp_path / "demo"
     if earlier:
         write_all(folder, "first")
-    with subprocess.Popen([sys.executable, "-c", DEAF], cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+    process = start([sys.executable, "-c", DEAF], cwd=tmp_path, stdout=-1, stderr=-1, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
     assert process.returncode == 130
     assert folder.exists() == earlier
     if earlier:

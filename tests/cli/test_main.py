@@ -196,15 +196,13 @@ def test_the_log_tells_our_decisions_and_others_warnings(command, level, shown):
         (signal.SIGTERM, ["--deaf"], 143, 0.9),
     ],
 )
-def test_a_signal_stops_at_once(tmp_path, number, words, status, least):
-    with subprocess.Popen(
-        [sys.executable, SLOW, "wait", *words], cwd=tmp_path, stdout=-1, stderr=-1, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        assert len(list(tmp_path.iterdir())) == 1
-        sent = time.monotonic()
-        process.send_signal(number)
-        out, error = process.communicate(timeout=10)
+def test_a_signal_stops_at_once(tmp_path, start, number, words, status, least):
+    process = start([sys.executable, SLOW, "wait", *words], cwd=tmp_path, stdout=-1, stderr=-1, text=True)
+    assert process.stdout.readline() == "ready\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    sent = time.monotonic()
+    process.send_signal(number)
+    out, error = process.communicate(timeout=10)
     took = time.monotonic() - sent
     assert (process.returncode, out) == (status, "")
     assert error.splitlines()[-1] == "Stopped."
@@ -215,21 +213,19 @@ def test_a_signal_stops_at_once(tmp_path, number, words, status, least):
 
 
 @posix
-def test_an_ignored_interruption_stays_ignored(tmp_path):
+def test_an_ignored_interruption_stays_ignored(tmp_path, start):
     """As under nohup."""
     code = "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.argv = sys.argv[1:]; "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, SLOW, "count"], cwd=tmp_path, stdout=-1, stderr=-1, text=True
-    ) as process:
-        assert process.stderr.readline().startswith("run 1 of 2")
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+    process = start([sys.executable, "-c", code, SLOW, "count"], cwd=tmp_path, stdout=-1, stderr=-1, text=True)
+    assert process.stderr.readline().startswith("run 1 of 2")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
     assert (process.returncode, out) == (0, "the table\n")
 
 
 @posix
-def test_ctrl_c_in_a_long_run_leaves_nothing_behind(tmp_path):
+def test_ctrl_c_in_a_long_run_leaves_nothing_behind(tmp_path, start):
     import anndata as ad
 
     rng = np.random.default_rng(0)
@@ -240,11 +236,11 @@ def test_ctrl_c_in_a_long_run_leaves_nothing_behind(tmp_path):
     out.mkdir()
     words = ["run", "label_prediction", "-u", "../cells.h5ad", "-c", "@obsm:X_m", "-o", "record.json"]
     environment = {**os.environ, "TMPDIR": str(out)}
-    with subprocess.Popen([*START, *words], cwd=out, stdout=-1, stderr=-1, text=True, env=environment) as process:
-        assert "label_prediction of @obsm:X_m" in process.stderr.readline()  # after two seconds of work
-        process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
-        printed, error = process.communicate(timeout=10)
+    process = start([*START, *words], cwd=out, stdout=-1, stderr=-1, text=True, env=environment)
+    assert "label_prediction of @obsm:X_m" in process.stderr.readline()  # after two seconds of work
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    printed, error = process.communicate(timeout=10)
     assert time.monotonic() - sent < 2
     assert (process.returncode, printed) == (130, "")
     assert error.splitlines()[-1] == "Stopped."

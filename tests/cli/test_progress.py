@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pathlib
@@ -9,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -30,14 +30,21 @@ def run(*words, **variables):
     )
 
 
-def on_terminal(*words, interrupt=False, **variables):
-    """Run with stderr on a terminal and stdout in a pipe; return status, stdout and what the terminal got."""
+@pytest.fixture
+def on_terminal(start, tmp_path):
+    """Return a function that runs with stderr on a terminal and stdout in a pipe.
+
+    It returns status, stdout and what the terminal got.
+    """
+    return functools.partial(_on_terminal, start, tmp_path)
+
+
+def _on_terminal(start, folder, *words, interrupt=False, **variables):
     import pty
 
     mine, its = pty.openpty()
     environment = {**PLAIN, "TERM": "xterm-256color", "COLUMNS": "100", **variables}
-    folder = tempfile.TemporaryDirectory()  # what a process that is ended leaves behind goes with it
-    process = subprocess.Popen([sys.executable, SLOW, *words], stdout=-1, stderr=its, env=environment, cwd=folder.name)
+    process = start([sys.executable, SLOW, *words], stdout=-1, stderr=its, env=environment, cwd=folder)
     os.close(its)
     shown = bytearray()
 
@@ -57,7 +64,6 @@ def on_terminal(*words, interrupt=False, **variables):
     out += process.communicate(timeout=20)[0]
     reader.join()
     os.close(mine)
-    folder.cleanup()
     return process.returncode, out.decode(), shown.decode()
 
 
@@ -184,7 +190,7 @@ def plain(shown):
 
 @posix
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])
-def test_bars_on_a_terminal_that_vanish(variables):
+def test_bars_on_a_terminal_that_vanish(variables, on_terminal):
     status, out, shown = on_terminal("count", **variables)
     assert (status, out) == (0, "the table\n")
     assert re.search(r"run +\S* +0%", plain(shown))
@@ -203,7 +209,7 @@ def test_bars_on_a_terminal_that_vanish(variables):
 
 @posix
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "dumb", "FORCE_COLOR": "1"}])
-def test_lines_on_a_terminal_that_cannot_do_more(variables):
+def test_lines_on_a_terminal_that_cannot_do_more(variables, on_terminal):
     status, out, shown = on_terminal("count", **variables)
     assert (status, out) == (0, "the table\n")
     assert shown.startswith("run 1 of 2: task of a: blocks, ")
@@ -211,13 +217,13 @@ def test_lines_on_a_terminal_that_cannot_do_more(variables):
 
 
 @posix
-def test_quiet_on_a_terminal():
+def test_quiet_on_a_terminal(on_terminal):
     assert on_terminal("count", "-q") == (0, "the table\n", "WARNING czbenchmarks: half of it\r\n")
 
 
 @posix
 @pytest.mark.parametrize("words", [["wait"], ["wait", "--deaf"]])
-def test_ctrl_c_gives_the_terminal_back(words):
+def test_ctrl_c_gives_the_terminal_back(words, on_terminal):
     status, out, shown = on_terminal(*words, interrupt=True)
     assert (status, out) == (130, "ready\n")
     assert "waiting" in shown

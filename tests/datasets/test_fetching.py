@@ -525,13 +525,21 @@ print(hashlib.sha256(path.read_bytes()).hexdigest(), flush=True)
 """
 
 
-def client(address, moment=0):
-    """Start a process that fetches an address; with a moment, it kills itself at that of its file operations."""
-    words = [sys.executable, "-c", CLIENT, address, str(moment)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def client(start):
+    """Return a function that starts a process which fetches an address.
+
+    With a moment, it kills itself at that of its file operations.
+    """
+
+    def begin(address, moment=0):
+        words = [sys.executable, "-c", CLIENT, address, str(moment)]
+        return start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return begin
 
 
-def killed_at(web, served_file, moment):
+def killed_at(web, served_file, client, moment):
     """Let a process be killed at one of its file operations; the next call completes."""
     served = served_file(CONTENT)
     address = web.serve("/cells.h5ad", served)
@@ -551,20 +559,20 @@ def killed_at(web, served_file, moment):
     return True
 
 
-def test_a_process_killed_before_its_file_is_in_place(web, served_file, cache):
-    assert killed_at(web, served_file, 5)
+def test_a_process_killed_before_its_file_is_in_place(web, served_file, cache, client):
+    assert killed_at(web, served_file, client, 5)
 
 
 @pytest.mark.long
-def test_a_process_killed_at_every_one_of_its_file_operations(web, served_file, cache):
+def test_a_process_killed_at_every_one_of_its_file_operations(web, served_file, cache, client):
     moment = 1
-    while killed_at(web, served_file, moment):
+    while killed_at(web, served_file, client, moment):
         shutil.rmtree(cache)
         moment += 1
     assert moment > 10
 
 
-def killed_while_downloading(web, served_file, offset):
+def killed_while_downloading(web, served_file, client, offset):
     """Kill a process that has received `offset` bytes; the next call completes."""
     served = served_file(CONTENT, hold_at=offset)
     address = web.serve("/cells.h5ad", served)
@@ -588,18 +596,18 @@ def until(condition, seconds=30):
         time.sleep(0.01)
 
 
-def test_a_process_killed_while_it_downloads(web, served_file, cache):
-    served = killed_while_downloading(web, served_file, 1_200_000)
+def test_a_process_killed_while_it_downloads(web, served_file, cache, client):
+    served = killed_while_downloading(web, served_file, client, 1_200_000)
     assert served.requests[1]["Range"] == f"bytes={4 * PIECE}-"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("offset", study(10))
-def test_a_process_killed_at_ten_moments_of_the_download(web, served_file, cache, offset):
-    killed_while_downloading(web, served_file, offset)
+def test_a_process_killed_at_ten_moments_of_the_download(web, served_file, cache, offset, client):
+    killed_while_downloading(web, served_file, client, offset)
 
 
-def fetched_by_several(web, served_file, count, **how):
+def fetched_by_several(web, served_file, client, count, **how):
     served = served_file(CONTENT, pause=0.005, **how)
     address = web.serve("/cells.h5ad", served)
     processes = [client(address) for _ in range(count)]
@@ -610,19 +618,19 @@ def fetched_by_several(web, served_file, count, **how):
     return served
 
 
-def test_two_processes_at_once(web, served_file, cache):
-    assert len(fetched_by_several(web, served_file, 2).requests) in (1, 2)
+def test_two_processes_at_once(web, served_file, cache, client):
+    assert len(fetched_by_several(web, served_file, client, 2).requests) in (1, 2)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("repeat", range(5))
 @pytest.mark.parametrize("how", [{}, {"etag": None}, {"cuts": [1_200_000]}, {"ranges": False, "cuts": [1_200_000]}])
-def test_four_processes_at_once(web, served_file, cache, how, repeat):
-    served = fetched_by_several(web, served_file, 4, **how)
+def test_four_processes_at_once(web, served_file, cache, how, repeat, client):
+    served = fetched_by_several(web, served_file, client, 4, **how)
     assert len(served.requests) <= 2 + len(how.get("cuts", ()))
 
 
-def test_who_waits_for_a_killed_process_goes_on(web, served_file, cache):
+def test_who_waits_for_a_killed_process_goes_on(web, served_file, cache, client):
     served = served_file(CONTENT, hold_at=1_200_000)
     address = web.serve("/cells.h5ad", served)
     first = client(address)
@@ -641,7 +649,7 @@ def test_who_waits_for_a_killed_process_goes_on(web, served_file, cache):
     assert "Range" in served.requests[1]
 
 
-def test_a_process_that_stands_still_is_not_waited_for(web, served_file, cache, monkeypatch):
+def test_a_process_that_stands_still_is_not_waited_for(web, served_file, cache, monkeypatch, client):
     monkeypatch.setattr(cache_module, "PATIENCE", 0.1)
     served = served_file(CONTENT, hold_at=1_200_000)
     address = web.serve("/cells.h5ad", served)
@@ -669,7 +677,7 @@ def test_without_locks_every_process_has_a_part_of_its_own(web, served_file, cac
     assert {entry.complete for entry in entries() if entry.size} == {True}
 
 
-def test_a_process_that_is_interrupted_leaves_what_the_next_call_completes(web, served_file, cache):
+def test_a_process_that_is_interrupted_leaves_what_the_next_call_completes(web, served_file, cache, client):
     served = served_file(CONTENT, hold_at=1_200_000)
     address = web.serve("/cells.h5ad", served)
     process = client(address)
@@ -692,7 +700,7 @@ def test_checking_is_a_sign_of_life(web, served_file, cache, monkeypatch):
     assert touched == [f"{name_of(address)}.part"]
 
 
-def test_who_waits_says_so(web, served_file, cache):
+def test_who_waits_says_so(web, served_file, cache, client):
     heard = []
 
     class Listener:

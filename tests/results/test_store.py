@@ -1,7 +1,6 @@
 """The store: many runs in one file, whole or not at all, whoever else writes."""
 
 import sqlite3
-import subprocess
 import sys
 
 import pytest
@@ -67,11 +66,11 @@ def test_an_empty_store_says_so(tmp_path):
         store.get(1)
 
 
-def test_two_processes_write_to_one_store(tmp_path):
+def test_two_processes_write_to_one_store(tmp_path, start):
     code = (
         "import sys; from czbenchmarks.results import RunRecord, Store\n"
         "for _ in range(20): Store(sys.argv[1]).add(RunRecord())"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "runs.db"]) for _ in range(2)]
+    processes = [start([sys.executable, "-c", code, tmp_path / "runs.db"]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert [run.id for run in Store(tmp_path / "runs.db").runs()] == list(range(1, 41))

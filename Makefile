@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Versions come from requirements.lock; `make LATEST=1 ...` takes the newest that pip finds instead.
 LOCK := $(if $(LATEST),,-c requirements.lock)
 
-.PHONY: setup dev demo test test-long bench lint types docs lock clean
+.PHONY: setup dev demo test test-long acceptance bench lint types docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,10 @@ test: dev
 
 test-long: dev
 	$(BIN)/python -m pytest -m long
+
+# What the documents promise, checked row by row; ROW=client for one of them.
+acceptance: dev
+	@$(BIN)/python tests/acceptance/runner.py $(ROW)
 
 # Time and memory of every kernel and task; ONLY=silhouette for some of them.
 SIZES ?= 1000 5000 20000

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,11 @@ def starts(X: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     }  # fmt: skip
 
 
-def score(shared: Path) -> dict[str, Any]:
-    """Return the tables and all values."""
+def score(shared: Path, names: Iterable[str] = FILES) -> dict[str, Any]:
+    """Return the tables and all values of some files."""
     tables: dict[str, Any] = {}
     values: dict[str, float | None] = {}
-    for name in FILES:
+    for name in names:
         started = time.perf_counter()
         case = read(shared, name)
         benchmark = table(case)
@@ -125,9 +126,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared_data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=FILES, default=list(FILES), metavar="FILE", help=", ".join(FILES))
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
     error = graph_error(given.shared_data)
     if error > 1e-3:
         raise SystemExit(f"the neighbour graph here is wrong (off by {error:.2g}); install umap-learn 0.5.12")
-    keep(given.output, "scib-metrics", VERSIONS, {"graph_error": error, **score(given.shared_data)})
+    keep(given.output, "scib-metrics", VERSIONS, {"graph_error": error, **score(given.shared_data, given.only)})

@@ -76,6 +76,8 @@ def rows_of(shared: Path, stored: dict[str, Any], name: str, conservation: bool 
     rows = compare("scib-metrics", stored_table(stored["scib-metrics"], name), table_values(case, table(case)), starts)
     embeddings = arguments(case)
     rows += compare("scib-metrics", plain, beyond(case, embeddings))
+    if "scib" not in stored:
+        return rows
     plain, _ = split(stored["scib"], name)
     if not conservation:
         plain = {key: value for key, value in plain.items() if "conservation" not in key}
@@ -143,14 +145,15 @@ def every_value(rows: Sequence[Row], peer: str) -> str:
 def page(stored: dict[str, Any], rows: Sequence[Row]) -> str:
     """Return the whole page."""
     about = [f"- Ours: cz-benchmarks {importlib.metadata.version('cz-benchmarks')}"]
-    for peer in PEERS:
+    peers = [peer for peer in PEERS if peer in stored]
+    for peer in peers:
         versions = ", ".join(f"{name} {version}" for name, version in stored[peer]["versions"].items())
         about.append(f"- {peer}: {stored[peer]['made']} ({versions})")
     about += [f"- `{name}`: {file}, batches from `{batch}`" for name, (file, batch) in FILES.items()]
     head = HEADER.format(
         components=COMPONENTS, about="\n".join(about), count=len(rows), out=sum(not row.within for row in rows)
     )
-    values = "".join(f"\n## Every value beside {peer}\n\n{every_value(rows, peer)}" for peer in PEERS)
+    values = "".join(f"\n## Every value beside {peer}\n\n{every_value(rows, peer)}" for peer in peers)
     return f"{head}{summary(rows)}\n## Tolerances\n\n{reasons(rows)}{NOT_COMPARED}{values}"
 
 
@@ -160,9 +163,10 @@ def main() -> int:
     parser.add_argument("shared_data", type=Path)
     parser.add_argument("stored", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=FILES, default=list(FILES), metavar="FILE", help=", ".join(FILES))
     given = parser.parse_args()
     stored = json.loads(given.stored.read_text(encoding="utf-8"))
-    rows = [row for name in FILES for row in rows_of(given.shared_data, stored, name)]
+    rows = [row for name in given.only for row in rows_of(given.shared_data, stored, name)]
     given.output.write_text(page(stored, rows), encoding="utf-8")
     for row in rows:
         if not row.within:

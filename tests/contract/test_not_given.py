@@ -64,3 +64,9 @@ def test_an_empty_alias_is_no_second_name(task, empty):
     model = TASK_REGISTRY.get_task_class(task).input_model
     assert getattr(model(**given, **{alias: empty}), field) == given[field]
     assert getattr(model(**{**given, field: empty}, **{alias: given[field]}), field) == given[field]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_option_of_a_baseline_is_a_list(task):
+    """The established client hands an empty list for one, and then asks for the baseline."""
+    assert [one.name for one in TASK_REGISTRY.get_task_info(task).baseline_params.values() if one.is_multiple] == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, List, Optional, Union
 
 import numpy as np
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks.datasets.types import Organism
@@ -30,19 +30,22 @@ class OrthologBaselineInput(PCABaselineInput):
             "file with a column per organism (human_symbol, mouse_symbol); without it there is no baseline."
         ),
     ] = None
+    # Lists, but not declared so: the established client asks for a baseline wherever one of its fields is a list.
     organisms: Annotated[
-        Optional[List[Organism]],
+        Any,
         Field(description="Organism of each data set; by default that of the column 'organism' of obs."),
     ] = None
     gene_names: Annotated[
-        Optional[List[Any]],
+        Any,
         Field(description="Names of the columns of each matrix of counts, where they are not AnnData."),
     ] = None
 
-    @field_validator("organisms", mode="before")
+    @field_validator("organisms", "gene_names", mode="before")
     @classmethod
-    def _check_organisms(cls, value: Any) -> Any:
-        return [Organism(one) for one in value] if isinstance(value, (list, tuple)) else value
+    def _check_list(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and not isinstance(value, (list, tuple)):
+            raise TypeError(f"`{info.field_name}` must be a list, one entry per data set, got {_check.kind_of(value)}.")
+        return [Organism(one) for one in value] if value is not None and info.field_name == "organisms" else value
 
     @field_serializer("orthologs")
     def _say_table(self, value: Any) -> Any:

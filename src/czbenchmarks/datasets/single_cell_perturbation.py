@@ -122,12 +122,17 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         """Return the rows of the table that pass the thresholds, with the columns of the file."""
         key = f"de_results_{self.deg_test_name}"
         table = self._of_its_condition(de_table(self.adata.uns, key))
-        for column in (self.condition_key, self._gene_column(table), self.de_metric_col, self.de_pval_col):
+        for setting, column in (
+            ("condition_key", self.condition_key),
+            ("de_gene_col", self._gene_column(table)),
+            ("de_metric_col", self.de_metric_col),
+            ("de_pval_col", self.de_pval_col),
+        ):
             if column not in list(table):
                 raise ValueError(
                     f"{column} column not found in de_results and required for {self.deg_test_name} test: "
                     f"adata.uns[{key!r}] has {_check.listing(table.columns, 12)}; "
-                    "name its column (condition_key, de_gene_col, de_metric_col, de_pval_col)."
+                    f"add it, or name another by the data set's `{setting}`."
                 )
         for column in (self.de_metric_col, self.de_pval_col):
             if table[column].dtype.kind not in "fiu":

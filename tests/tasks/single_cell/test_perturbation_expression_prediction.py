@@ -418,3 +418,18 @@ def test_one_treated_profile_for_all_conditions_is_told(data, predictions):
     same = predictions.copy()
     same[treated] = same[treated].mean(axis=0)
     assert set(notes(same, data).values()) == {None}
+
+
+def test_an_effect_that_only_single_precision_makes_is_none(data, predictions):
+    """The mean of the controls, rounded as it was stored, is predicted for every treated cell."""
+    controls = (data.obs["condition"] == "ctrl").to_numpy()
+    names = list(data.obs_names[controls])
+    data.uns["control_cells_map"] = {c: {f"{c}_{i}": names for i in range(12)} for c in ("p1", "p2")}
+    for dtype in ("float32", "float64"):
+        same = predictions.astype(dtype)
+        same[~controls] = same[controls].mean(axis=0)
+        for X in (same, sp.csr_matrix(same), sp.csc_matrix(same)):
+            with pytest.raises(ValueError, match=r"the predicted change is the same for all target genes"):
+                run(X, data, pred_effect_operation="difference")
+    single, double = (run(predictions.astype("float32").astype(dtype), data) for dtype in ("float32", "float64"))
+    assert [r.value for r in single] == [r.value for r in double]

@@ -168,7 +168,11 @@ class Perturbed:
         most = np.maximum(total[place], self._total[following])
         alike = len(place) > 0 and bool((np.abs(treated[place] - others) <= _noise(treated[place], others, most)).all())
         notes = self._notes(condition, treated, control, alike, scored)
-        treated = np.where(np.abs(treated - control) <= _noise(treated, control, total), control, treated)
+        noise = _noise(treated, control, total)
+        if getattr(predictions, "dtype", None) == np.float32:  # a mean of cells that is a prediction was rounded to it
+            single = 4 * np.finfo(np.float32).eps * np.sqrt(total) * np.maximum(np.abs(treated), np.abs(control))
+            noise = np.maximum(noise, single)
+        treated = np.where(np.abs(treated - control) <= noise, control, treated)
         change = treated - control
         switched = np.zeros(n, dtype=bool)
         if operation == "ratio":

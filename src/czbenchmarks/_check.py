@@ -257,11 +257,12 @@ def cell_ids(value: Any, n: int) -> NDArray[Any]:
     return value.index.to_numpy() if isinstance(value, pd.Series) else np.arange(n)
 
 
-def same_length(got: int, expected: int, name: str, what: str = "cell") -> None:
+def same_length(got: int, expected: int, name: str, what: str = "cell", hint: str = "") -> None:
     """Refuse labels whose number differs from that of the cells."""
     if got != expected:
         raise InputAssertionError(
-            f"`{name}` must have the same length as the data, one entry per {what}: expected {expected:,}, got {got:,}."
+            f"`{name}` must have the same length as the data, one entry per {what}: expected {expected:,}, "
+            f"got {got:,}{hint}."
         )
 
 

@@ -15,6 +15,7 @@ from ._checking import Checking
 from ._keeping import Units, asking_for
 from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
+from ._screens import drawn_by, notes_of_screens
 from ._sources import (
     check_search,
     cut,
@@ -23,12 +24,10 @@ from ._sources import (
     given_neighbors,
     prediction,
     read_all,
-    read_in_blocks,
     represent_all,
     strange_neighbors,
 )
 from .cells import Cells
-from .constants import RANDOM_SEED
 from .embeddings import Found
 from .kernels.parallel import resources
 from .kernels.stored import StoredMatrix
@@ -45,7 +44,7 @@ def evaluate(
     data: Any,
     tasks: str | Iterable[str] | Mapping[str, Mapping[str, Any] | None],
     *,
-    random_seed: int | Iterable[int] = RANDOM_SEED,
+    random_seed: int | Iterable[int] | None = None,
     baseline: bool = False,
     baseline_expression: str = "@X",
     allow_missing_cells: bool = False,
@@ -73,7 +72,9 @@ def evaluate(
     tasks
         A task's key, several, or a mapping from keys to options of their own.
     random_seed
-        Seed of everything the tasks draw; several give the mean, the deviation and the raw values of every score.
+        Seed of everything the tasks draw, by default 42; several give the mean, the deviation and the raw values of
+        every score. A seed that is given also draws the target genes of a perturbation data set, in place of the
+        seed that is a setting of the data set.
     baseline
         Score the tasks' baseline too.
     baseline_expression
@@ -123,7 +124,8 @@ def evaluate(
     """
     with resources(threads, memory):
         checking = Checking.of(checks, supervised, donors)
-        asked = _Asked(seeds_of(random_seed), baseline, baseline_expression, allow_missing_cells, neighbors, checking)
+        seeds, given = seeds_of(random_seed), random_seed is not None
+        asked = _Asked(seeds, given, baseline, baseline_expression, allow_missing_cells, neighbors, checking)
         return _evaluate(embedding, data, tasks, asked, options)
 
 
@@ -132,6 +134,7 @@ class _Asked:
     """What was asked of a whole run."""
 
     seeds: list[int]
+    seeds_given: bool
     baseline: bool
     expression: str
     allow_missing: bool
@@ -158,9 +161,9 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         any_length = {"cell_index" in one.options for one in wanted.values()}
         if len(any_length) > 1:
             raise ValueError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
-        found = read_all(embedding, everything, any_length == {True}, asked.allow_missing, read_in_blocks(wanted))
+        found = read_all(embedding, everything, any_length == {True}, asked.allow_missing, wanted)
         cells, kept = cut(everything, found)
-        plans, failures = plan_all(wanted, cells)
+        plans, failures = plan_all(wanted, cells, asked.seeds_given)
         given = given_neighbors(asked.neighbors, cells)
         asked.checking.refuse(found, len(sources))
         embeddings = represent_all(found, kept, asked.neighbors, given)
@@ -174,7 +177,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     with clock.phase("hashing"):
         specification = RunSpecification(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
-            data=[data_facts(one, used) for one, used in zip(everything, cells, strict=True)],
+            data=[data_facts(*one) | drawn_by(plans, seeds) for one in zip(everything, cells, strict=True)],
             embeddings={name: embedding_facts(found[name], several) for name, several in embeddings.items()},
             baseline={plan.key: {**plan.baseline_input.model_dump(), "expression": asked.expression} for plan in plans}
             if asked.baseline
@@ -293,7 +296,9 @@ class _Run:
                 if seed not in under:
                     reason = f"seed {seed}: {errors.get(seed, 'not among its scores')}".rstrip(".")
                     under[seed] = like.model_copy(update={**empty, "reason": reason})
-            scores.append(Score.of(plan.key, name, [under[seed] for seed in self.seeds]))
+            score = Score.of(plan.key, name, [under[seed] for seed in self.seeds])
+            # No deviation rather than one of 0: the target genes were drawn once, so nobody knows it.
+            scores.append(score.model_copy(update={"value_std_dev": None}) if plan.targets_fixed else score)
         return scores
 
     def _under(self, plan: Plan, name: str, seed: int) -> list[MetricResult]:
@@ -308,7 +313,7 @@ class _Run:
             if name != BASELINE and "gene_index" in type(plan.task_input).model_fields:
                 several = [prediction(self.found[name][0], several[0], self.cells[0], plan.given)]
             given = several if task.requires_multiple_datasets else several[0]
-            results = task.run(cell_representation=given, task_input=plan.task_input)
+            results = task.run(cell_representation=given, task_input=plan.input_under(seed))
         self.units.keep(results)
         return results
 
@@ -337,7 +342,7 @@ def _warnings(
             said.append(f"{name} names no cells, so its rows were taken in the order of the data")
         if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
             said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
-    return list(dict.fromkeys([*said, *_labels_left_out(scores)]))
+    return list(dict.fromkeys([*said, *_labels_left_out(scores), *notes_of_screens(plans, scores)]))
 
 
 def _labels_left_out(scores: list[Score]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -13,6 +13,8 @@ import numpy as np
 from . import _check
 from ._compared import defaults as compared_with
 from .cells import Cells, reference_for
+from .constants import RANDOM_SEED
+from .datasets.single_cell_perturbation import data_under_seeds
 from .results.record import Failure
 from .tasks._metrics import draws
 from .tasks._registry import TASK_REGISTRY
@@ -55,7 +57,8 @@ def _leaves(annotation: Any) -> list[Any]:
 
 
 def seeds_of(given: Any) -> list[int]:
-    """Return the seeds asked for: one, or several that differ."""
+    """Return the seeds asked for: one, or several that differ; without any the usual one."""
+    given = RANDOM_SEED if given is None else given
     several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     seeds = [_check.seed(seed) for seed in several]
     if not seeds:
@@ -76,7 +79,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """A task ready to run, and what its record says of the options: as given, as defaulted, choices worth a word."""
+    """A task ready to run, and what its record says of the options: as given, as defaulted, choices worth a word.
+
+    `data_under` gives the data with the target genes of a seed, where the seeds of the run draw them.
+    """
 
     key: str
     task_class: type[Task]
@@ -85,6 +91,24 @@ class Plan:
     given: dict[str, Any]
     defaulted: dict[str, Any]
     choices: list[str]
+    data_under: Callable[[int], Any] | None = None
+
+    def input_under(self, seed: int) -> TaskInput:
+        """Return the task's input under a seed."""
+        if self.data_under is None:
+            return self.task_input
+        return self.task_input.model_copy(update={"adata": self.data_under(seed)})
+
+    @property
+    def screen(self) -> Any:
+        """The perturbation data that it scores, with their target genes; None if it does not."""
+        adata = getattr(self.task_input, "adata", None)
+        return adata if "target_conditions_dict" in getattr(adata, "uns", ()) else None
+
+    @property
+    def targets_fixed(self) -> bool:
+        """Whether it scores target genes that no seed of the run reaches."""
+        return self.draws_nothing and self.screen is not None
 
     def task(self, seed: int) -> Task:
         """Return the task under a seed."""
@@ -94,7 +118,8 @@ class Plan:
     def draws_nothing(self) -> bool:
         """Whether its scores are the same under every seed; those of a sample of the cells are not."""
         sampled = getattr(self.task_input, "max_cells", None) is not None
-        return self.task_class.draws_nothing and not sampled and not draws(getattr(self.task_input, "metrics", ()))
+        drawn = sampled or self.data_under is not None or draws(getattr(self.task_input, "metrics", ()))
+        return self.task_class.draws_nothing and not drawn
 
     def max_neighbors(self, seed: int) -> int:
         """Return how many neighbours it will ask for."""
@@ -170,12 +195,17 @@ def _wrong_number(info: TaskInfo, n: int) -> str:
     return f"Task {info.name!r} must be given {expected}, got {n:,}."
 
 
-def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells]) -> tuple[list[Plan], list[Failure]]:
-    """Build the tasks' inputs; a task that refuses its own is a failure unless all do."""
+def plan_all(
+    wanted: Mapping[str, Wanted], cells: list[Cells], seeds_given: bool = False
+) -> tuple[list[Plan], list[Failure]]:
+    """Build the tasks' inputs; a task that refuses its own is a failure unless all do.
+
+    Seeds that were given draw the target genes of a perturbation data set too; otherwise its own seed does.
+    """
     plans, failures, errors = [], [], []
     for key, one in wanted.items():
         try:
-            plans.append(_plan(one, cells))
+            plans.append(_plan(one, cells, seeds_given))
         except BAD_INPUT as error:
             errors.append(error)
             failures.append(Failure(task=key, reason=str(error)))
@@ -184,7 +214,7 @@ def plan_all(wanted: Mapping[str, Wanted], cells: list[Cells]) -> tuple[list[Pla
     return plans, failures
 
 
-def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
+def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
     info = wanted.info
     many = info.requires_multiple_datasets
     if wrong := _wrong_number(info, len(cells)):
@@ -221,6 +251,9 @@ def _plan(wanted: Wanted, cells: list[Cells]) -> Plan:
             if field_kind(info.task_params[name].type) == "column"
         ]
         + [default.choice for default in compared.values() if default.choice],
+        data_under_seeds(cells[0].source, values["adata"])
+        if seeds_given and "adata" in values and values["adata"] is cells[0].adata
+        else None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +15,10 @@ from . import _check
 from ._options import described
 from .cells import Cells, reference_for
 from .datasets.cache import cache_folder, shown
+from .datasets.dataset import Dataset
 from .datasets.fetching import is_remote
 from .embeddings import Found, read_embedding, split_key
+from .results.parts import plain
 from .results.provenance import sha256_of_array, sha256_of_file, sha256_of_names
 from .results.record import BASELINE
 
@@ -89,11 +93,21 @@ def read_in_blocks(wanted: Mapping[str, Wanted]) -> bool:
 
 
 def read_all(
-    embedding: Any, cells: list[Cells], any_length: bool, allow_missing: bool, in_file: bool = False
+    embedding: Any,
+    cells: list[Cells],
+    any_length: bool,
+    allow_missing: bool,
+    wanted: Mapping[str, Wanted],
 ) -> dict[str, list[Found]]:
-    """Read every embedding: one per data set, under its name; with `in_file` that of an .h5ad stays there."""
+    """Read every embedding: one per data set, under its name; what is read in blocks stays in its file."""
     if embedding is None:
         return {}
+    asked = {
+        "any_length": any_length,
+        "allow_missing_cells": allow_missing,
+        "in_file": read_in_blocks(wanted),
+        "prediction": any("gene_index" in one.info.task_params for one in wanted.values()),
+    }
     by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
     if not by_name:
         raise ValueError("`embedding` must hold at least one embedding, got an empty mapping.")
@@ -104,11 +118,11 @@ def read_all(
             raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
         if text in found:
             raise ValueError(f"A name must belong to one embedding, got {text!r} twice; choose another.")
-        found[text] = _read(value, cells, any_length, allow_missing, in_file)
+        found[text] = _read(value, cells, asked)
     return found
 
 
-def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool, in_file: bool) -> list[Found]:
+def _read(value: Any, cells: list[Cells], asked: dict[str, bool]) -> list[Found]:
     several = isinstance(value, (list, tuple)) and bool(value) and (len(cells) > 1 or _is_embedding(value[0]))
     parts = list(value) if several else [value]
     if len(parts) != len(cells):
@@ -117,9 +131,7 @@ def _read(value: Any, cells: list[Cells], any_length: bool, allow_missing: bool,
     found = []
     for i, part in enumerate(parts):
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
-        found.append(
-            read_embedding(source, where, any_length=any_length, allow_missing_cells=allow_missing, in_file=in_file)
-        )
+        found.append(read_embedding(source, where, **asked))
     return found
 
 
@@ -280,11 +292,26 @@ def data_facts(everything: Cells, cut: Cells) -> dict[str, Any]:
         "n_cells": cut.n,
         "n_cells_left_out": everything.n - cut.n,
     }
+    if isinstance(source, Dataset):
+        facts |= {"organism": str(source.organism), "settings": _settings(source)}
     if origin:  # a data set object that was opened by name
         facts |= origin
     if path is None:
         return {**facts, "sha256": sha256_of_names(everything.names), "sha256_of": "cell names"}
     return {**facts, "path": str(path), "sha256": sha256_of_file(path, cache_folder() / _HASHES), "sha256_of": "file"}
+
+
+def _settings(source: Dataset) -> dict[str, Any]:
+    """Return the arguments that made a data set object, besides its file and its organism, as JSON."""
+    names = inspect.signature(type(source)).parameters
+    values = {
+        name: getattr(source, name, None) for name in names if name not in ("path", "organism", "task_inputs_dir")
+    }
+    # JSON holds no infinity, which is a threshold that lets everything pass.
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else plain(value)
+        for name, value in values.items()
+    }
 
 
 def embedding_facts(found: list[Found], prepared: list[Representation]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMATS = ".npy, .npz, .csv, .tsv, .parquet, .h5ad, .zarr"
+_CONTROLS_TOO = "predictions need the control cells too, in the same units"
 _WIDEST = 10_000_000
 """Dimensions; a sparse file can claim more without holding them."""
 
@@ -75,7 +76,13 @@ class _Raw:
 
 
 def read_embedding(
-    source: Any, data: Any, *, any_length: bool = False, allow_missing_cells: bool = False, in_file: bool = False
+    source: Any,
+    data: Any,
+    *,
+    any_length: bool = False,
+    allow_missing_cells: bool = False,
+    in_file: bool = False,
+    prediction: bool = False,
 ) -> Found:
     """Read an embedding and align it with the data.
 
@@ -97,6 +104,8 @@ def read_embedding(
         Keep the cells that both sides have, in place of refusing.
     in_file
         Leave `X` of an ``.h5ad`` file there, as a ``StoredMatrix``: for a task that reads it in blocks.
+    prediction
+        It is predicted expression, of which the control cells are needed too: a sentence on missing rows says so.
 
     Returns
     -------
@@ -115,9 +124,9 @@ def read_embedding(
             value = pd.DataFrame(value, index=pd.Index(raw.names), columns=raw.columns)
         return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns)
     if raw.names is None or _only_counts(raw.names, cells):
-        _same_rows(raw.value, cells, raw.name)
+        _same_rows(raw.value, cells, raw.name, prediction)
         return Found(raw.value, None, 0, 0, {**raw.origin, "aligned": "position"}, raw.columns)
-    return _by_name(raw, cells, allow_missing_cells)
+    return _by_name(raw, cells, allow_missing_cells, prediction)
 
 
 def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
@@ -239,7 +248,7 @@ def _only_counts(names: Any, cells: Cells) -> bool:
     return not all(str(name).isdigit() for name in cells.names)
 
 
-def _same_rows(value: Any, cells: Cells, name: str) -> None:
+def _same_rows(value: Any, cells: Cells, name: str, prediction: bool) -> None:
     """Refuse an embedding without one row per cell."""
     shape = getattr(value, "shape", None)
     rows = shape[0] if shape else getattr(value, "n", None)
@@ -251,10 +260,10 @@ def _same_rows(value: Any, cells: Cells, name: str) -> None:
         raise ValueError(
             f"`{name}` must have one row per cell, got {rows:,} rows and {cells.n:,} columns; transpose it."
         )
-    _check.same_length(int(rows), cells.n, name)
+    _check.same_length(int(rows), cells.n, name, hint=f"; {_CONTROLS_TOO}" if prediction else "")
 
 
-def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool) -> Found:
+def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool, prediction: bool) -> Found:
     """Bring the rows into the order of `obs`."""
     import pandas as pd
 
@@ -280,12 +289,14 @@ def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool) -> Found:
             "or drop the names if the rows are in the order of the data."
         )
     if (len(absent) or len(strange)) and not allow_missing_cells:
-        raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows)))
+        raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction))
     value = _rows(raw.value, place[rows], cells.names[rows])
     return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns)
 
 
-def _missing(embedding: str, data: str, absent: pd.Index, strange: pd.Index, shared: int) -> str:
+def _missing(
+    embedding: str, data: str, absent: pd.Index, strange: pd.Index, shared: int, prediction: bool = False
+) -> str:
     faults = []
     if len(absent):
         verb = "cell has" if len(absent) == 1 else "cells have"
@@ -294,8 +305,10 @@ def _missing(embedding: str, data: str, absent: pd.Index, strange: pd.Index, sha
         verb = "row is of a cell" if len(strange) == 1 else "rows are of cells"
         faults.append(f"{len(strange):,} {verb} not in the data ({_check.listing(strange)})")
     return (
-        f"`{embedding}` must have one row per cell of `{data}`: {' and '.join(faults)}; complete it, or score the "
-        f"{shared:,} shared cells with allow_missing_cells (--allow-missing-cells)."
+        f"`{embedding}` must have one row per cell of `{data}`: {' and '.join(faults)}; "
+        "complete it, or score the "
+        f"{shared:,} shared cells with allow_missing_cells (--allow-missing-cells)"
+        f"{f'; {_CONTROLS_TOO}' if prediction else ''}."
     )
 
 

@@ -20,6 +20,7 @@ from czbenchmarks.cli._suits import Chosen, suitable
 from czbenchmarks.cli.main import main
 from czbenchmarks.metrics.catalogue import MetricType
 from czbenchmarks.tasks._registry import TASK_REGISTRY
+from czbenchmarks.testing import simulate_screen
 
 N = 60
 
@@ -187,7 +188,7 @@ def chosen(n=N, obsm=(), **columns):
         "obs": [column_facts(name, pd.Series(values)) for name, values in columns.items()],
         "obsm": [{"key": key, "shape": [n, 2]} for key in obsm],
         "organism": None,
-        "uns": [],
+        "screen": {"settings": {}, "problem": "none"},
     }
     return Chosen(facts), {row["task"]: row for row in suitable(facts, "x.h5ad")}
 
@@ -229,18 +230,92 @@ def test_columns_are_chosen_by_evidence():
     assert chosen(obsm=["X_umap"])[0].embedding == "@obsm:X_umap"
 
 
-def test_a_screen_is_recognised(adata, tmp_path):
-    adata.uns.update({"de_results_wilcoxon": np.ones(1), "control_cells_map": {"a": "b"}})
-    adata.obs["perturbation"] = "x"
-    adata.write_h5ad(tmp_path / "screen.h5ad")
-    row = {row["task"]: row for row in info(tmp_path / "screen.h5ad")["tasks"]}["perturbation_expression_prediction"]
-    words = shlex.split(row["command"])
+def screen_row(path):
+    return {row["task"]: row for row in info(path)["tasks"]}["perturbation_expression_prediction"]
+
+
+def renamed(screen, column="condition", control="ctrl"):
+    names = screen.obs["condition"].astype(str).replace("ctrl", control)
+    screen.obs = pd.DataFrame({column: names})
+    screen.uns["de_results_wilcoxon"] = screen.uns["de_results_wilcoxon"].rename(columns={"condition": column})
+
+
+@pytest.mark.parametrize(
+    ("column", "control", "settings"),
+    [
+        ("condition", "ctrl", {}),
+        ("perturbation", "ctrl", {"condition_key": "perturbation"}),
+        ("guide_condition", "Non-Targeting", {"condition_key": "guide_condition", "control_name": "Non-Targeting"}),
+    ],
+)
+def test_the_command_for_a_screen_works(tmp_path, monkeypatch, column, control, settings):
+    monkeypatch.chdir(tmp_path)
+    screen = simulate_screen(n_conditions=2, n_cells_per_condition=15, n_genes=40, n_affected_genes=30)
+    renamed(screen, column, control)
+    screen.write_h5ad("screen.h5ad")
+    np.save("predicted.npy", screen.layers["perfect_prediction"])
+    words = shlex.split(screen_row("screen.h5ad")["command"])
     assert json.loads(words[words.index("-u") + 1]) == {
         "dataset_class": "SingleCellPerturbationDataset",
         "organism": "homo_sapiens",
-        "path": str(tmp_path / "screen.h5ad"),
-        "condition_key": "perturbation",
+        "path": "screen.h5ad",
+        **settings,
     }
+    done = run(*words[1:])
+    assert done.exit_code == 0, done.stderr
+
+
+def without_columns(screen):
+    screen.obs = screen.obs[[]]
+
+
+def without_passing_rows(screen):
+    screen.uns["de_results_wilcoxon"]["pval_adj"] = 1.0
+
+
+def with_few_genes(screen):
+    table = screen.uns["de_results_wilcoxon"].iloc[[0, 1]]
+    screen.uns["de_results_wilcoxon"] = table.assign(pval_adj=0.0, logfoldchange=2.0)
+
+
+def without_effects(screen):
+    screen.uns["de_results_wilcoxon"] = screen.uns["de_results_wilcoxon"].drop(columns="logfoldchange")
+
+
+def with_a_number_for_a_table(screen):
+    screen.uns["de_results_wilcoxon"] = 3
+
+
+def with_other_controls(screen):
+    screen.uns["control_cells_map"] = {"another": {"a": "b"}}
+
+
+def with_other_controls_as_text(screen):
+    screen.uns["control_cells_map"] = json.dumps({"a/b": {"a": "b"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda screen: screen.uns.pop("control_cells_map"), "uns lacks control_cells_map"),
+        (without_columns, "no column of obs is called condition or perturbation"),
+        (lambda screen: renamed(screen, control="somewhat"), "looks like the control cells (control_name)"),
+        (without_passing_rows, "No differential expression results remain after filtering"),
+        (with_few_genes, "no condition has 5 target genes (min_de_genes_to_mask)"),
+        (without_effects, "logfoldchange column not found in de_results"),
+        (with_a_number_for_a_table, "must be a table of differential expression, got"),
+        (with_other_controls, "has no controls for "),
+        (with_other_controls_as_text, "the conditions with target genes; it has a/b"),
+    ],
+)
+def test_a_screen_that_cannot_be_scored_is_not_advertised(tmp_path, change, reason):
+    screen = simulate_screen(n_conditions=2, n_cells_per_condition=15, n_genes=40, n_affected_genes=30)
+    change(screen)
+    screen.write_h5ad(tmp_path / "screen.h5ad")
+    row = screen_row(tmp_path / "screen.h5ad")
+    assert row["command"] is None
+    assert reason in row["reason"]
+    assert "run perturbation_expression_prediction" not in run("info", str(tmp_path / "screen.h5ad")).stdout
 
 
 @pytest.mark.parametrize(("prefix", "name"), [("ENSG0", "homo_sapiens"), ("ENSGGOG0", "gorilla_gorilla"), ("A", None)])

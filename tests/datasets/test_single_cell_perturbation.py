@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from czbenchmarks.datasets import SingleCellPerturbationDataset
+from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
+from czbenchmarks.datasets.target_genes import redraw
 
 from .conftest import kang_cells
 
@@ -318,3 +320,38 @@ def test_real_cells_give_the_published_targets(shared_data, write):
     assert numbers(data.target_genes["IFNB B"][:5]) == [142227, 170296, 197405, 158869, 162654]
     treated, controls = data.get_indices_for("IFNB CD14 Mono")
     assert (len(treated), treated[0], len(controls), controls.sum()) == (435, 1310, 435, 258595)
+
+
+def one_condition(cells, with_column):
+    table = cells.uns["de_results_wilcoxon"]
+    table = table[table["condition"] == "p1"]
+    one = cells[cells.obs["condition"].isin(["p1", "ctrl"]).to_numpy()].copy()
+    one.uns["de_results_wilcoxon"] = table if with_column else table.drop(columns="condition")
+    one.uns["control_cells_map"] = {"p1": cells.uns["control_cells_map"]["p1"]}
+    return one
+
+
+def test_the_table_of_a_single_condition_needs_no_column_of_it(cells, write):
+    """As scanpy writes it."""
+    want = load(write(one_condition(cells, True)))
+    data = load(write(one_condition(cells, False)))
+    assert data.target_genes == want.target_genes
+    pd.testing.assert_frame_equal(data.de_results, want.de_results, check_dtype=False)
+    cells.uns["de_results_wilcoxon"] = cells.uns["de_results_wilcoxon"].drop(columns="condition")
+    with pytest.raises(ValueError, match=r"^condition column not found in .*another by the data set's `condition_key`"):
+        load(write(cells))
+
+
+def test_drawing_again(cells, write):
+    path = write(cells)
+    data = load(path, random_seed=3)
+    assert redraw(data.adata.uns, 9) == load(path, random_seed=9).target_genes
+    data.adata.uns["target_conditions_dict"] = {"p1": ["ENSG00000000001"]}
+    assert redraw(data.adata.uns, 9) is None
+    assert redraw({}, 9) is None
+    assert data_under_seeds(data, data.adata) is None
+    assert data_under_seeds(data.adata, data.adata) is None
+    again = load(path)
+    other = data_under_seeds(again, again.adata)(9)
+    assert other.uns["target_conditions_dict"] == load(path, random_seed=9).target_genes
+    assert again.adata.uns["target_conditions_dict"] == load(path).target_genes

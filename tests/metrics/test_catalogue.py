@@ -92,9 +92,6 @@ NUMBERS = {
     MetricType.PEARSON_CORRELATION: lambda rng: compute(
         MetricType.PEARSON_CORRELATION, x=rng.normal(size=5000), y=rng.normal(size=5000)
     ),
-    MetricType.SPEARMAN_CORRELATION_CALCULATION: lambda rng: compute(
-        MetricType.SPEARMAN_CORRELATION_CALCULATION, a=rng.normal(size=5000), b=rng.normal(size=5000)
-    ),
     MetricType.SEQUENTIAL_ALIGNMENT: lambda rng: compute(
         MetricType.SEQUENTIAL_ALIGNMENT, X=noise(rng), labels=rng.integers(0, 6, CELLS)
     ),
@@ -113,6 +110,18 @@ def test_every_number_given_for_chance_is_tested():
     scored_by_classifiers = {MetricType.AUROC, MetricType.MEAN_FOLD_AUROC, MetricType.MCC, MetricType.MEAN_FOLD_MCC}
     given = {metric for metric in BUILT_IN if not isinstance(metric.declaration.chance, str)}
     assert given == {*NUMBERS, *scored_by_classifiers}
+
+
+def test_chance_of_the_perturbation_score_is_0_for_random_ranks_only():
+    metric = MetricType.SPEARMAN_CORRELATION_CALCULATION
+    drawn = mean_over_draws(lambda rng: compute(metric, a=rng.normal(size=5000), b=rng.normal(size=5000)))
+    assert drawn == pytest.approx(0, abs=0.03)
+
+    def constant(rng):  # minus the control means, where what is silent in the controls can only rise
+        control = rng.normal(size=5000)
+        return compute(metric, a=rng.normal(size=5000) - control, b=-np.exp(control))
+
+    assert mean_over_draws(constant) > 0.5
 
 
 def test_chance_of_nmi_rises_with_clusters_and_falls_with_cells():

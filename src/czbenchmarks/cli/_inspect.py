@@ -9,6 +9,8 @@ import numpy as np
 
 from czbenchmarks._reading.stores import child, guard, is_array, opened
 
+from ._screen import screen_facts
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,6 +49,7 @@ def facts(cells: Cells) -> dict[str, Any]:
     shape = (found["X"] or {}).get("shape")
     found["n_genes"] = shape[1] if shape and len(shape) == 2 else len(cells.piece("var"))
     found["organism"] = _organism(cells)
+    found["screen"] = screen_facts(cells, found["uns"])
     return found
 
 

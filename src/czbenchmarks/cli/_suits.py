@@ -163,17 +163,13 @@ def _between_species(task: str, facts: dict[str, Any], chosen: Chosen, source: s
 
 
 def _screen(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
-    missing = [key for key in ("de_results_wilcoxon", "control_cells_map") if key not in facts["uns"]]
-    if missing:
-        return {"reason": f"uns lacks {listing(missing)}: differential expression and the control cells of a screen"}
+    screen = facts["screen"]
+    if screen["problem"]:
+        return {"reason": screen["problem"]}
     described = {
         "dataset_class": "SingleCellPerturbationDataset",
         "organism": facts["organism"]["name"] if facts["organism"] else "HUMAN",
         "path": source,
+        **screen["settings"],
     }
-    names = [one["name"] for one in facts["obs"]]
-    if "condition" not in names:
-        key = next((name for name in names if _word_in("condition", name.lower()) or "perturb" in name.lower()), None)
-        described["condition_key"] = key or "COLUMN_OF_CONDITIONS"
-    words = [json.dumps(described)]
-    return {"command": _command("perturbation_expression_prediction", words, ["predicted.npy"], [])}
+    return {"command": _command("perturbation_expression_prediction", [json.dumps(described)], ["predicted.npy"], [])}

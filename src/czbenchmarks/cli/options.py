@@ -26,8 +26,9 @@ _PLAINLY = {
     "corrected": "Corrected expression, if the model makes it: a reference such as @layers:corrected.",
     "normalize": "Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best.",
     "adata": "The data set that holds the controls and target genes.",
-    "gene_index": "Genes of the predictions' columns, if reordered or a subset: a reference such as @var_index.",
-    "cell_index": "Cells of the predictions' rows, if reordered or a subset: a reference such as @obs_index.",
+    "gene_index": "Genes of the predictions' columns, if reordered: a reference such as @var:COLUMN.",
+    "cell_index": "Cells of the predictions' rows, if reordered: a reference such as @obs:COLUMN. A table that names "
+    "its cells needs none, and may hold some of them with --allow-missing-cells.",
 }
 _FROM_DATA = {"organism": "column 'organism' of obs", "data": "@, the data set", "table": "@obs"}
 

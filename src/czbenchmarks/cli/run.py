@@ -178,9 +178,10 @@ def _scoring_options(info: TaskInfo) -> list[click.Parameter]:
             ["-r", "--random-seed"],
             type=click.INT,
             multiple=True,
-            default=(RANDOM_SEED,),
             help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
-            f"[default: {RANDOM_SEED}]",
+            f"[default: {RANDOM_SEED}"
+            + ("; target genes: the random_seed of the data set" if "gene_index" in info.task_params else "")
+            + "]",
         ),
     ]
 
@@ -310,7 +311,7 @@ def _run(
         named(embeddings) if cell_representation else None,
         data if several else data[0],
         task,
-        random_seed=random_seed,
+        random_seed=random_seed or None,
         baseline=compute_baseline,
         allow_missing_cells=allow_missing_cells,
         **options,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from czbenchmarks.constants import RANDOM_SEED
 
 from . import control_cells
 from .single_cell import SingleCellDataset
-from .target_genes import check_sampling, de_table, number, sample_de_genes
+from .target_genes import check_sampling, de_table, number, redraw, sample_de_genes
 from .types import Organism
 
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         number(self.pval_threshold, "pval_threshold")
         number(self.min_logfoldchange, "min_logfoldchange")
         super().load_data()
+        self.draw_target_genes()
+        self._validate_uns_for_task(self.adata)
+
+    def draw_target_genes(self) -> None:
+        """Keep the significant genes of the table and draw the targets, from ``obs`` and ``uns`` of `adata`."""
         self._unique_cells()
         conditions = set(self._conditions().cat.categories)
         if str(self.control_name) not in conditions:
@@ -112,18 +117,22 @@ class SingleCellPerturbationDataset(SingleCellDataset):
                 f"{self.control_name!r}; name one of {_check.listing(sorted(conditions))} as `control_name`."
             )
         self._populate_task_uns(self.load_and_filter_deg_results())
-        self._validate_uns_for_task(self.adata)
 
     def load_and_filter_deg_results(self) -> pd.DataFrame:
         """Return the rows of the table that pass the thresholds, with the columns of the file."""
         key = f"de_results_{self.deg_test_name}"
-        table = de_table(self.adata, key)
-        for column in (self.condition_key, self._gene_column(table), self.de_metric_col, self.de_pval_col):
+        table = self._of_its_condition(de_table(self.adata.uns, key))
+        for setting, column in (
+            ("condition_key", self.condition_key),
+            ("de_gene_col", self._gene_column(table)),
+            ("de_metric_col", self.de_metric_col),
+            ("de_pval_col", self.de_pval_col),
+        ):
             if column not in list(table):
                 raise ValueError(
                     f"{column} column not found in de_results and required for {self.deg_test_name} test: "
                     f"adata.uns[{key!r}] has {_check.listing(table.columns, 12)}; "
-                    "name its column (de_gene_col, de_metric_col, de_pval_col)."
+                    f"add it, or name another by the data set's `{setting}`."
                 )
         for column in (self.de_metric_col, self.de_pval_col):
             if table[column].dtype.kind not in "fiu":
@@ -143,6 +152,13 @@ class SingleCellPerturbationDataset(SingleCellDataset):
                 f": {_check.listing(sorted(strange))}; rename or drop them."
             )
         return kept
+
+    def _of_its_condition(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with the condition of its rows: of a single one, scanpy writes no column."""
+        perturbed = [name for name in self._conditions().cat.categories if name != str(self.control_name)]
+        if self.condition_key in table or len(perturbed) != 1:
+            return table
+        return table.assign(**{self.condition_key: perturbed[0]})
 
     def _gene_column(self, table: pd.DataFrame) -> str:
         renamed = self.de_gene_col not in table and "gene_id" in table
@@ -307,27 +323,47 @@ class SingleCellPerturbationDataset(SingleCellDataset):
 
     def store_task_inputs(self) -> Path:
         """Write ``perturbation_task_inputs.h5ad``, the loaded data, and return its folder."""
-        from anndata import AnnData
-
         adata = self.adata
         uns = dict(adata.uns)
         for key in (self.UNS_CONTROL_MAP_KEY, self.UNS_TARGET_GENES_KEY):
             if control_cells.has_slash(uns.get(key)):
                 uns[key] = json.dumps(uns[key], default=list)
-        # Writing turns text columns into categories, so it is given a copy that shares the arrays.
-        stored = AnnData(
-            adata.X,
-            adata.obs,
-            adata.var,
-            uns,
-            **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "layers", "obsp", "varp")},
-        )
-        if adata.raw is not None:
-            stored.raw = adata.raw.to_adata()
-        self._write("perturbation_task_inputs.h5ad", stored.write_h5ad)
+        # Writing turns text columns into categories, so it is given a copy.
+        self._write("perturbation_task_inputs.h5ad", with_uns(adata, uns).write_h5ad)
         return self.task_inputs_dir
 
     def _validate(self) -> None:
         super()._validate()
         self._conditions()
         self._validate_uns_for_task(self.adata)
+
+
+def with_uns(adata: AnnData, uns: Mapping[str, Any]) -> AnnData:
+    """Return the data with another ``uns``; the arrays are shared."""
+    from anndata import AnnData
+
+    found = AnnData(
+        adata.X,
+        adata.obs,
+        adata.var,
+        dict(uns),
+        **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "layers", "obsp", "varp")},
+    )
+    if adata.raw is not None:
+        found.raw = adata.raw.to_adata()
+    return found
+
+
+def data_under_seeds(source: Any, adata: AnnData) -> Callable[[int], AnnData] | None:
+    """Return what gives the data with the target genes of a seed; None if no seed reaches them.
+
+    Parameters
+    ----------
+    source
+        What the user gave: only a data set object draws target genes.
+    adata
+        The loaded data.
+    """
+    if not isinstance(source, SingleCellPerturbationDataset) or redraw(adata.uns, 0) is None:
+        return None
+    return lambda seed: with_uns(adata, {**adata.uns, "target_conditions_dict": redraw(adata.uns, seed)})

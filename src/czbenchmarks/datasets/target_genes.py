@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,69 @@ def sample_de_genes(
     return targets
 
 
+def redraw(uns: Mapping[str, Any], seed: int) -> dict[str, list[str]] | None:
+    """Draw the target genes of a loaded data set under another seed, from the same rows and by the same settings.
+
+    Parameters
+    ----------
+    uns
+        As ``SingleCellPerturbationDataset`` leaves it.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    Condition to its genes; None if those in `uns` are not what its own seed draws, so that they were given by name.
+    """
+    try:
+        config, table, own = uns["config"], uns["de_results"], uns["random_seed"]
+        share, fewest, key = (
+            config[name] for name in ("percent_genes_to_mask", "min_de_genes_to_mask", "condition_key")
+        )
+    except KeyError:  # not as loading leaves it
+        return None
+    drawn, again = (sample_de_genes(table, share, fewest, key, "gene_id", one) for one in (own, seed))
+    return again if drawn == uns.get("target_conditions_dict") else None
+
+
+def without_targets(adata: AnnData, with_targets: Collection[str]) -> dict[str, list[str]]:
+    """Return the conditions that have no target genes, by the reason.
+
+    Parameters
+    ----------
+    adata
+        As ``SingleCellPerturbationDataset`` leaves it.
+    with_targets
+        The conditions that have some.
+    """
+    uns = adata.uns
+    config = uns["config"] if isinstance(uns.get("config"), Mapping) else {}
+    key, control = str(config.get("condition_key", "condition")), config.get("control_name")
+    passing, tested = _rows_by_condition(uns, "de_results", key), _rows_by_condition(uns, "de_results_wilcoxon", key)
+    known = control is not None and key in adata.obs
+    conditions = set(map(str, adata.obs[key].dropna().unique())) if known else {*passing, *tested}
+    share, fewest = config.get("percent_genes_to_mask", 1), config.get("min_de_genes_to_mask", 0)
+    reasons: dict[str, list[str]] = {}
+    for condition in sorted(conditions - {str(control), *with_targets}):
+        if condition not in tested and condition not in passing:
+            reason = "not in the table of differential expression"
+        elif condition not in passing:
+            reason = "no gene passes pval_threshold and min_logfoldchange"
+        elif int(passing[condition] * share) < fewest:
+            reason = f"fewer than {fewest} target genes (min_de_genes_to_mask)"
+        else:
+            reason = "no target genes named"
+        reasons.setdefault(reason, []).append(condition)
+    return reasons
+
+
+def _rows_by_condition(uns: Mapping[str, Any], key: str, condition_key: str) -> dict[str, int]:
+    """Return the number of rows of each condition in a table that may be missing."""
+    if key not in uns or condition_key not in (table := de_table(uns, key)):
+        return {}
+    return {str(condition): int(n) for condition, n in table[condition_key].value_counts(sort=False).items() if n}
+
+
 def check_sampling(percent_genes_to_mask: object, min_de_genes_to_mask: object, seed: object) -> None:
     """Refuse impossible settings of `sample_de_genes`."""
     share = number(percent_genes_to_mask, "percent_genes_to_mask")
@@ -85,16 +149,16 @@ def number(value: Any, name: str) -> float:
     return float(value)
 
 
-def de_table(adata: AnnData, key: str) -> pd.DataFrame:
+def de_table(uns: Mapping[str, Any], key: str) -> pd.DataFrame:
     """Return a table of ``adata.uns``, stored as a DataFrame, a record array or a dict of columns."""
     import pandas as pd
 
-    if key not in adata.uns:
+    if key not in uns:
         raise ValueError(
             f"Key {key!r} not found in adata.uns; store there the differential expression table "
             "(columns condition, gene, logfoldchange, pval_adj)."
         )
-    value = adata.uns[key]
+    value = uns[key]
     if isinstance(value, pd.DataFrame):
         return value
     try:

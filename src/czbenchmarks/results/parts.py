@@ -209,7 +209,9 @@ class RunSpecification(Part):
     tasks
         Registry keys of the tasks, with their options.
     data
-        Every data set: where it came from, number of cells, SHA-256 and of what (`sha256_of`).
+        Every data set: where it came from, number of cells, SHA-256 and of what (`sha256_of`); of a data set object
+        its organism and all its `settings`. Target genes of perturbations are drawn by its own `random_seed`, or by
+        the seeds of the run, which then are `target_gene_seeds`; `prepared_with` is what loaded data say of that.
     embeddings
         Every embedding, once per data set: where it came from, shape, SHA-256, how it was aligned.
     baseline

@@ -364,3 +364,72 @@ def test_a_function_that_was_put_in_place_of_the_metric_is_called(data, predicti
     monkeypatch.setattr(metrics_registry, "_rows", {})
     metrics_registry.register(metric, lambda a, b: float(len(a) - len(b)) + 0.5, {"a", "b"})
     assert [r.value for r in run(predictions, data)] == [0.5, 0.5]
+
+
+FLAT = "the treated cells are predicted with one value for all target genes"
+FLAT_CONTROL = "the control cells are predicted with one value for all target genes"
+ALIKE = "the treated cells are predicted alike for all conditions"
+
+
+def notes(X, adata, **options):
+    return {r.params["condition"]: (r.details or {}).get("note") for r in run(X, adata, **options)}
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("operation", ["ratio", "difference"])
+def test_a_constant_treated_profile_is_scored_by_the_controls_alone_and_says_so(data, predictions, value, operation):
+    predictions = predictions.astype("float32")
+    treated = (data.obs["condition"] != "ctrl").to_numpy()
+    flat = predictions.copy()
+    flat[treated] = value
+    expected = slow_scores(flat.astype(float), data, operation)
+    results = run(flat, data, pred_effect_operation=operation)
+    assert {r.params["condition"]: r.value for r in results} == pytest.approx(expected, abs=1e-12)
+    for result in results:
+        said = result.details["note"].split("; ")
+        assert said[-1].startswith(FLAT)
+        assert len(said) == 1 + (operation == "ratio" and value == 0)
+    one = predictions.copy()
+    one[(data.obs["condition"] == "p1").to_numpy()] = value
+    assert [bool(note) for note in notes(one, data, pred_effect_operation="difference").values()] == [False, True]
+
+
+def test_constant_controls_are_told(data, predictions):
+    predictions[(data.obs["condition"] == "ctrl").to_numpy()] = 0
+    assert all(
+        note.startswith(FLAT_CONTROL) for note in notes(predictions, data, pred_effect_operation="difference").values()
+    )
+
+
+def test_one_treated_profile_for_all_conditions_is_told(data, predictions):
+    treated = (data.obs["condition"] != "ctrl").to_numpy()
+    assert set(notes(predictions, data).values()) == {None}
+    for dtype in ("float32", "float64"):
+        same = predictions.astype(dtype)
+        same[treated] = same[treated].mean(axis=0)
+        assert all(note.startswith(ALIKE) for note in notes(same, data).values())
+        assert all(note.startswith(ALIKE) for note in notes(sp.csr_matrix(same), data).values())
+        assert list(run(same, data)[0].details) == ["note"]
+        gene = data.var_names.get_loc(data.uns["target_conditions_dict"]["p2"][0])
+        same[0, gene] += 0.01  # one cell of p1, so the profiles differ
+        assert set(notes(same, data).values()) == {None}
+    # One condition is no other's double.
+    data.uns["target_conditions_dict"] = {"p1": data.uns["target_conditions_dict"]["p1"]}
+    same = predictions.copy()
+    same[treated] = same[treated].mean(axis=0)
+    assert set(notes(same, data).values()) == {None}
+
+
+def test_an_effect_that_only_single_precision_makes_is_none(data, predictions):
+    """The mean of the controls, rounded as it was stored, is predicted for every treated cell."""
+    controls = (data.obs["condition"] == "ctrl").to_numpy()
+    names = list(data.obs_names[controls])
+    data.uns["control_cells_map"] = {c: {f"{c}_{i}": names for i in range(12)} for c in ("p1", "p2")}
+    for dtype in ("float32", "float64"):
+        same = predictions.astype(dtype)
+        same[~controls] = same[controls].mean(axis=0)
+        for X in (same, sp.csr_matrix(same), sp.csc_matrix(same)):
+            with pytest.raises(ValueError, match=r"the predicted change is the same for all target genes"):
+                run(X, data, pred_effect_operation="difference")
+    single, double = (run(predictions.astype("float32").astype(dtype), data) for dtype in ("float32", "float64"))
+    assert [r.value for r in single] == [r.value for r in double]

@@ -16,6 +16,20 @@ from czbenchmarks.kernels.groups import group_sums
 
 EPSILON = 1e-8
 
+_COMPARED = 50
+"""Target genes of a condition by which another one's predicted cells are told from its own: enough, and cheap."""
+
+_SWITCHED = "the effect is the difference of means, not their ratio: a mean is 0 or negative"
+_FLAT_TREATED = (
+    "the treated cells are predicted with one value for all target genes, so the genes are ranked by their control "
+    "means alone"
+)
+_FLAT_CONTROL = (
+    "the control cells are predicted with one value for all target genes, so the genes are ranked by their treated "
+    "means alone"
+)
+_ALIKE = "the treated cells are predicted alike for all conditions, so the score says nothing of one perturbation"
+
 Change = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -38,7 +52,6 @@ class Perturbed:
         self, adata: Any, cell_index: Optional[pd.Index], gene_index: Optional[pd.Index], shape: tuple[int, int]
     ) -> None:
         uns = adata.uns
-        pairs = _control_pairs(uns)
         self.targets = {
             condition: list(dict.fromkeys(_names(genes, f"adata.uns['target_conditions_dict'][{condition!r}]")))
             for condition, genes in _mapping(uns, "target_conditions_dict").items()
@@ -48,6 +61,7 @@ class Perturbed:
                 "adata.uns['target_conditions_dict'] must name at least one condition, got none; loosen the data set's "
                 "thresholds (`pval_threshold`, `min_logfoldchange`, `min_de_genes_to_mask`)."
             )
+        pairs = _control_pairs(uns)
         self._mapped = np.array([condition in pairs for condition in self.targets])
         sizes = np.array([len(genes) for genes in self.targets.values()])
         self._condition = np.repeat(np.arange(len(sizes)), sizes)  # of each target
@@ -78,6 +92,8 @@ class Perturbed:
         condition = np.repeat(np.arange(len(found)), self._pairs)
         pair = np.repeat(np.arange(len(sizes)), sizes)
         predicted = (treated >= 0) & (sizes > 0)
+        self._treated_predicted = np.bincount(condition[treated >= 0], minlength=len(found)) > 0
+        self._controls_predicted = np.bincount(condition[pair[control >= 0]], minlength=len(found)) > 0
         predicted[pair[control < 0]] = False
         used = predicted[pair]
         pair = pair[used]
@@ -105,7 +121,7 @@ class Perturbed:
         chosen = np.flatnonzero(self._usable & scored[self._condition])
         condition = self._condition[chosen]
         ends = np.cumsum(np.where(scored, usable, 0))
-        change, switched = self._effect(predictions, operation, condition, self._column[chosen], scored)
+        change, switched, notes = self._effect(predictions, operation, condition, self._column[chosen], scored)
         true = self._true[chosen]
         genes: List[List[str]] = [[] for _ in range(n)]
         for target in np.flatnonzero(self._usable).tolist():
@@ -117,13 +133,14 @@ class Perturbed:
             if not self._mapped[i]:
                 facts["reason"] = "no controls are mapped to its cells in adata.uns['control_cells_map']"
             elif not total:
-                facts["reason"] = "none of its pairs of a treated cell and a control is among the predictions"
+                facts["reason"] = self._unpaired(i)
             elif used < 2:
                 facts["reason"] = f"{used} of its {of} target genes can be compared, two are needed to rank"
-            elif switched[i]:
+            elif switched[i] or notes[i]:
+                said = [_SWITCHED] * bool(switched[i]) + notes[i]
                 facts["details"] = {
-                    "pred_effect_operation": "difference",
-                    "note": "the effect is the difference of means, not their ratio: a mean is 0 or negative",
+                    **({"pred_effect_operation": "difference"} if switched[i] else {}),
+                    "note": "; ".join(said),
                 }
             own = slice(ends[i] - used, ends[i])
             yield name, facts, (change[own], true[own]) if scored[i] else None
@@ -135,16 +152,26 @@ class Perturbed:
         condition: NDArray[np.int64],
         columns: NDArray[np.int64],
         scored: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the predicted change of every chosen target, and which conditions switch to the difference."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], List[List[str]]]:
+        """Return the predicted change of every chosen target, which conditions switch to the difference, and notes."""
         n = len(scored)
-        sums = group_sums(
-            predictions, self._weights, np.concatenate([condition, n + condition]), np.concatenate([columns, columns])
+        place, following = _first_targets(condition, scored)
+        groups = np.concatenate([condition, following, n + condition])
+        order = np.argsort(groups, kind="stable")
+        sums = np.empty(len(groups))
+        sums[order] = group_sums(
+            predictions, self._weights, groups[order], np.concatenate([columns, columns[place], columns])[order]
         )
         total = self._total[condition]
-        treated, control = sums[: len(condition)] / total, sums[len(condition) :] / total
-        # What rounding alone can tell apart is no effect; ranking it would score noise.
-        noise = 8 * np.finfo(np.float64).eps * total * np.maximum(np.abs(treated), np.abs(control))
+        treated, control = sums[: len(condition)] / total, sums[-len(condition) :] / total
+        others = sums[len(condition) : len(condition) + len(place)] / self._total[following]
+        most = np.maximum(total[place], self._total[following])
+        alike = len(place) > 0 and bool((np.abs(treated[place] - others) <= _noise(treated[place], others, most)).all())
+        notes = self._notes(condition, treated, control, alike, scored)
+        noise = _noise(treated, control, total)
+        if getattr(predictions, "dtype", None) == np.float32:  # a mean of cells that is a prediction was rounded to it
+            single = 4 * np.finfo(np.float32).eps * np.sqrt(total) * np.maximum(np.abs(treated), np.abs(control))
+            noise = np.maximum(noise, single)
         treated = np.where(np.abs(treated - control) <= noise, control, treated)
         change = treated - control
         switched = np.zeros(n, dtype=bool)
@@ -152,7 +179,70 @@ class Perturbed:
             switched[condition[(treated <= 0) | (control <= 0)]] = True
             ratio = ~switched[condition]
             change[ratio] = np.log((treated[ratio] + EPSILON) / (control[ratio] + EPSILON))
-        return change, switched
+        return change, switched, notes
+
+    def _notes(
+        self,
+        condition: NDArray[np.int64],
+        treated: NDArray[np.float64],
+        control: NDArray[np.float64],
+        alike: bool,
+        scored: NDArray[np.bool_],
+    ) -> List[List[str]]:
+        """Say which conditions get their score from one side alone, or from what all of them share (`alike`)."""
+        flat_treated, flat_control = (self._flat(condition, side, len(scored)) for side in (treated, control))
+        notes: List[List[str]] = [[] for _ in scored]
+        for i in np.flatnonzero(scored & ~(flat_treated & flat_control)).tolist():
+            if flat_treated[i] or flat_control[i]:
+                notes[i].append(_FLAT_TREATED if flat_treated[i] else _FLAT_CONTROL)
+            elif alike:
+                notes[i].append(_ALIKE)
+        return notes
+
+    def _flat(self, condition: NDArray[np.int64], means: NDArray[np.float64], n: int) -> NDArray[np.bool_]:
+        """Tell which conditions have one mean for all their target genes."""
+        least, most = np.full(n, np.inf), np.full(n, -np.inf)
+        np.minimum.at(least, condition, means)
+        np.maximum.at(most, condition, means)
+        known = np.isfinite(least)
+        flat = np.zeros(n, dtype=bool)
+        flat[known] = most[known] - least[known] <= _noise(least[known], most[known], self._total[known])
+        return flat
+
+    def _unpaired(self, i: int) -> str:
+        """Say why a condition has no pair among the predictions."""
+        treated, controls = self._treated_predicted[i], self._controls_predicted[i]
+        if treated and not controls:
+            return (
+                "none of its control cells is among the predictions; give the predictions a row for each control cell "
+                "too, in the same units"
+            )
+        if controls and not treated:
+            return "none of its treated cells is among the predictions"
+        return "none of its pairs of a treated cell and a control is among the predictions"
+
+
+def _noise(a: NDArray[np.float64], b: NDArray[np.float64], cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what rounding alone can tell apart in means over cells: ranking that would score noise."""
+    found: NDArray[np.float64] = 8 * np.finfo(np.float64).eps * cells * np.maximum(np.abs(a), np.abs(b))
+    return found
+
+
+def _first_targets(
+    condition: NDArray[np.int64], scored: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of the first targets of each condition, and the scored condition after it; none of one alone.
+
+    If every condition's cells are predicted as the next one's, all are predicted alike.
+    """
+    several = np.flatnonzero(scored)
+    if len(several) < 2:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    after = np.zeros(len(scored), dtype=np.int64)
+    after[several] = np.roll(several, -1)
+    starts = np.searchsorted(condition, condition)
+    place = np.flatnonzero(np.arange(len(condition)) - starts < _COMPARED)
+    return place, after[condition[place]]
 
 
 class _Pairs:

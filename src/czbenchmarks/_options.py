@@ -292,7 +292,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     if isinstance(value, str):
         if kind == "matrix" and not value.startswith("@"):
             raise ValueError(
-                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {value!r}; "
+                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {shown(value)!r}; "
                 "put what is in a file of its own into obsm or layers of the data."
             )
         where, reference = reference_for(value, cells, position)

@@ -34,6 +34,7 @@ PATIENCE = 120.0
 
 _LONGEST_STEM = 80
 _OURS = re.compile(r".+-[0-9a-f]{20}(\.[a-z0-9]{1,10}){0,2}(\.[0-9]+-[0-9a-f]{8})?\.part", re.DOTALL)
+_KNOWN_SUFFIX = re.compile(r"(?:\.(?:csv|tsv|txt))?\.(?:csv|gz|h5ad|npy|npz|parquet|pq|tsv|txt)$", re.IGNORECASE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -125,6 +126,9 @@ def name_of(address: str) -> str:
     last = re.split(r"[/\\]", path)[-1]
     found = re.search(r"(\.(?:csv|tsv|tar|json|txt)(?=\.(?:gz|bz2|xz|zst)$))?\.[A-Za-z0-9]{1,10}$", last)
     suffix = found.group().lower() if found and found.start() else ""
+    if not suffix and address.lower().startswith("s3://"):  # a key may hold ? and #, and be a file still
+        known = _KNOWN_SUFFIX.search(address)
+        suffix = known.group().lower() if known else ""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last[: len(last) - len(suffix)]).strip("._-")[:_LONGEST_STEM]
     return f"{stem or 'file'}-{digest(address)[:20]}{suffix}"
 

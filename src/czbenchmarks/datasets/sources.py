@@ -213,6 +213,8 @@ def _translated(refused: Any, unreachable: Any, call: Callable[..., Any], *given
 def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
         return "the connection was cut"
+    if isinstance(error, UnicodeEncodeError):  # it says which character of the password
+        return "it holds characters that cannot be sent"
     message = getattr(error, "message", None)
     if isinstance(message, str):
         return f"the server's answer cannot be understood ({shown_in(' '.join(message.split()))[:200]})"
@@ -273,7 +275,7 @@ def _public(address: str) -> str:
     """Return where an object of S3 is to be had without credentials."""
     bucket, _, key = address[len("s3://") :].partition("/")
     if re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket) is None:
-        raise Refused("no bucket can have such a name")
+        raise Refused("what follows s3:// is no bucket name")
     server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # A certificate is for names of one part: a bucket with a dot goes into the path.
     if not server and "." not in bucket:

@@ -156,7 +156,8 @@ class Store:
                 yield connection
         except sqlite3.DatabaseError as error:
             raise ValueError(
-                f"The store must be an SQLite file that you may use, got '{shown(self.path)}' ({error}); choose another."
+                f"The store must be an SQLite file that you may use, got '{shown(self.path)}' ({error}); choose "
+                "another."
             ) from None
 
     def _mark(self, connection: sqlite3.Connection, make: bool) -> None:

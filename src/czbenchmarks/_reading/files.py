@@ -39,14 +39,15 @@ def shown(path: object) -> str:
 
 def existing(path: Path, name: str, kind: str) -> Path:
     """Refuse a path at which there is nothing, or nothing that can be read."""
+    failure = None
     try:
         found = path.stat()
-    except FileNotFoundError:
-        raise DatasetFileNotFoundError(
-            f"`{name}` must be an existing {kind}, got {shown(path)}, which does not exist."
-        ) from None
     except OSError as error:
-        raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: {error.strerror}.") from None
+        failure = error
+    if isinstance(failure, FileNotFoundError):  # not chained to it: it holds the path, which may be an address
+        raise DatasetFileNotFoundError(f"`{name}` must be an existing {kind}, got {shown(path)}, which does not exist.")
+    if failure is not None:
+        raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: {failure.strerror}.")
     if not os.access(path, os.R_OK):
         raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: Permission denied.")
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):

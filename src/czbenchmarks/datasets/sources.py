@@ -219,7 +219,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(message, str):
         return f"the server's answer cannot be understood ({shown_in(' '.join(message.split()))[:200]})"
     text = re.sub(r" ssl:\S+", "", " ".join(str(error).split()))
-    return shown_in(text).rstrip('."')[:200] or type(error).__name__
+    return shown_in(text.rstrip('."'))[:200] or type(error).__name__
 
 
 def _version(headers: Any) -> str | None:

@@ -186,14 +186,15 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     file = expanded(path)
     if not file.is_file():
         raise DatasetFileNotFoundError(f"Custom config file not found: {shown(file)}")
+    content, reason = None, ""
     try:
         content = _loaded(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        # Not the line itself, which may be an address with a password.
         mark = getattr(error, "problem_mark", None)
         reason = " ".join(str(getattr(error, "problem", None) or error).split())
         reason += f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.") from None
+    if reason:  # not chained to the error: it holds the line itself, which may be an address with a password
+        raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.")
     if isinstance(content, dict) and "_target_" in content:
         return content
     entries = content.get("datasets") if isinstance(content, dict) else None

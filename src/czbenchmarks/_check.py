@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._addresses import shown
 from .exceptions import InputAssertionError
 
 
@@ -58,12 +59,13 @@ def printable(text: object) -> str:
 def listing(values: Iterable[Any], most: int = 3) -> str:
     """Name the first few of many: ``a, b, c and 4 more``."""
     values = list(values)
-    shown = ", ".join(printable(value) for value in values[:most])
-    return shown if len(values) <= most else f"{shown} and {len(values) - most:,} more"
+    named = ", ".join(printable(value) for value in values[:most])
+    return named if len(values) <= most else f"{named} and {len(values) - most:,} more"
 
 
 def unknown(kind: str, given: object, known: Iterable[str], verdict: str = "is not known") -> str:
     """Build the sentence for an unknown name, with the nearest known one."""
+    given = shown(given) if isinstance(given, str) else given
     known = sorted(str(name) for name in known if name is not None)
     near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""

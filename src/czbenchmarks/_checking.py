@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _check
+from ._addresses import shown
 from ._compared import before_integration
 from ._options import BAD_INPUT, Plan
 from ._progress import work
@@ -39,7 +40,7 @@ class Checking:
             raise TypeError(f"`supervised` must be names of embeddings, got {supervised!r}.")
         if donors is not None and not checks:
             raise ValueError("`donors` must come with the checks that use them; pass checks=True (--checks).")
-        return cls(checks, tuple(names), donors)
+        return cls(checks, tuple(shown(name) for name in names), donors)
 
     def refuse(self, embeddings: Iterable[str], n_data_sets: int) -> None:
         """Refuse names that no embedding has, and checks of several data sets; before anything is scored."""

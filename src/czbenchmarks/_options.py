@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import numpy as np
 
 from . import _check
+from ._addresses import shown
 from ._compared import defaults as compared_with
 from .cells import Cells, reference_for
 from .constants import RANDOM_SEED
@@ -260,8 +261,8 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
 def _choice(name: str, references: Any) -> str:
     """Say which column a default chose."""
     columns = [str(one).removeprefix("@obs:") for one in (references if isinstance(references, list) else [references])]
-    shown = " and ".join(map(repr, dict.fromkeys(columns)))
-    return f"no `{name}` named, so the column {shown} of obs was used"
+    named = " and ".join(map(repr, dict.fromkeys(columns)))
+    return f"no `{name}` named, so the column {named} of obs was used"
 
 
 def default_column(task: str, field: str) -> str | None:
@@ -324,7 +325,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     if isinstance(value, str):
         if kind == "matrix" and not value.startswith("@"):
             raise ValueError(
-                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {value!r}; "
+                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {shown(value)!r}; "
                 "put what is in a file of its own into obsm or layers of the data."
             )
         where, reference = reference_for(value, cells, position)
@@ -341,14 +342,14 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
 
 
 def described(value: Any) -> Any:
-    """Say in JSON what was given: text and numbers as they are, anything larger by its kind."""
+    """Say in JSON what was given: text and numbers as they are, addresses as shown, anything larger by its kind."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (str, int, float, bool, type(None))):
+    if isinstance(value, (str, Path)) or type(value).__name__ == "Organism":
+        return shown(value)
+    if isinstance(value, (int, float, bool, type(None))):
         return value
     if isinstance(value, (list, tuple)) and len(value) < 10:
         return [described(one) for one in value]
-    if isinstance(value, Path) or type(value).__name__ == "Organism":
-        return str(value)
     size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
     return _check.kind_of(value) + size

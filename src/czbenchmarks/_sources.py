@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from . import _check
+from ._addresses import shown, stem
 from ._options import described
 from .cells import Cells, reference_for
-from .datasets.cache import cache_folder, shown
+from .datasets.cache import cache_folder, digest
 from .datasets.dataset import Dataset
-from .datasets.fetching import is_remote
 from .embeddings import Found, read_embedding, split_key
 from .results.parts import plain
 from .results.provenance import sha256_of_array, sha256_of_file, sha256_of_names
@@ -34,18 +34,24 @@ _HASHES = "sha256.json"  # in the cache folder
 
 
 def named(embeddings: Sequence[Any]) -> dict[str, Any]:
-    """Name embeddings: as ``NAME=`` before them says, else references by themselves and files by their stem or path."""
+    """Name embeddings: as ``NAME=`` before them says, else references by themselves and files by their stem or path.
+
+    Of an address no more than `shown` is in its name; where that makes two names equal, a digest follows.
+    """
     found: dict[str, Any] = {}
     given: set[str] = set()
     for embedding in embeddings:
         parts = [_own_name(part) for part in (embedding if isinstance(embedding, (list, tuple)) else [embedding])]
         own = "+".join(dict.fromkeys(name for name, _ in parts if name))
         short = own or "+".join(dict.fromkeys(_short_name(part) for _, part in parts))
-        long = "+".join(str(part) for _, part in parts if isinstance(part, (str, Path))) or short
+        whole = [str(part) for _, part in parts if isinstance(part, (str, Path))]
+        long, readable = "+".join(whole) or short, "+".join(map(shown, whole)) or short
         if not own and long in given:
-            raise ValueError(f"An embedding must be given once, got {long!r} twice.")
+            raise ValueError(f"An embedding must be given once, got {readable!r} twice.")
         given.add(long)
-        name = long if not own and (short in found or short == BASELINE) else short
+        name = readable if not own and (short in found or short == BASELINE) else short
+        if name in found and name == readable != long:
+            name = f"{readable} ({digest(long)[:8]})"
         if name in found:
             raise ValueError(f"A name must belong to one embedding, got {name!r} twice; choose another.")
         plain = [part for _, part in parts]
@@ -80,7 +86,7 @@ def _short_name(part: Any) -> str:
     if not isinstance(part, (str, Path)):
         return "embedding"
     path, key = split_key(part)
-    return key or Path(path).stem or str(path)
+    return key or stem(str(path)) or shown(path)
 
 
 def read_in_blocks(wanted: Mapping[str, Wanted]) -> bool:
@@ -113,7 +119,7 @@ def read_all(
         raise ValueError("`embedding` must hold at least one embedding, got an empty mapping.")
     found: dict[str, list[Found]] = {}
     for name, value in by_name.items():
-        text = _printable(str(name))
+        text = _printable(shown(name))
         if text == BASELINE:
             raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
         if text in found:
@@ -288,7 +294,7 @@ def data_facts(everything: Cells, cut: Cells) -> dict[str, Any]:
     source = everything.source
     origin = getattr(source, "origin", None)
     facts: dict[str, Any] = {
-        "source": shown(source) if isinstance(source, str) and is_remote(source) else described(source),
+        "source": described(source),
         "n_cells": cut.n,
         "n_cells_left_out": everything.n - cut.n,
     }
@@ -318,11 +324,10 @@ def embedding_facts(found: list[Found], prepared: list[Representation]) -> list[
     """Say which embedding it was: the hash is of the file, or of the values where there is none."""
     facts = []
     for one, used in zip(found, prepared, strict=True):
-        path, address = one.origin.get("path"), one.origin.get("address")
+        path = one.origin.get("path")
         facts.append(
             {
                 **one.origin,
-                **({"address": shown(address)} if address else {}),
                 "shape": [used.n, used.d],
                 "sha256": sha256_of_file(Path(path), cache_folder() / _HASHES)
                 if path

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
+from ._addresses import shown
 from ._reading.annotated import Stored, no_entry
 from ._reading.files import Refused, local_path, reading
 from ._reading.stores import check_store, kind_of_store
@@ -162,7 +163,7 @@ class Cells:
                 f"Reference {reference!r} names pairs of cells, which only `neighbors` (--neighbors) takes."
             )
         raise ValueError(
-            f"Reference {reference!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
+            f"Reference {shown(reference)!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
             "@var:COLUMN, @obs_index, @var_index or @."
         )
 

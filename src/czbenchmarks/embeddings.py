@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _check
+from . import _addresses, _check
 from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ".npy, .npz, .csv, .tsv, .parquet, .h5ad, .zarr"
 _CONTROLS_TOO = "predictions need the control cells too, in the same units"
+_KEY_IN_ADDRESS = re.compile(r"(\w+://[^/?#]*/[^?#]*?\.(?:h5ad|zarr|npz)/?):([^?#]+)(.*)", re.IGNORECASE | re.DOTALL)
 _WIDEST = 10_000_000
 """Dimensions; a sparse file can claim more without holding them."""
 
@@ -151,15 +152,15 @@ def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
     path = local_path(text)
     name = "embedding"
     origin: dict[str, Any] = {"path": str(path)}
-    if str(source).startswith(("http://", "https://", "s3://")):
-        origin["address"] = str(text)
+    if _addresses.is_remote(text):
+        origin["address"] = _addresses.shown(text)
     if key is not None:
         origin["key"] = key
     if not path.exists():
         _hint_at_obsm(str(source), cells)
     existing(path, name, f"{_FORMATS} file or a reference such as @obsm:KEY")
     suffix = path.suffix.lower()
-    said = _check.printable(source)
+    said = _check.printable(_addresses.shown(source))
     if path.is_dir() or suffix in (".h5ad", ".zarr"):
         return _from_store(path, key, name, origin, said, in_file)
     if suffix == ".npy":
@@ -188,9 +189,15 @@ def _hint_at_obsm(text: str, cells: Cells) -> None:
 
 
 def split_key(source: str | Path) -> tuple[str | Path, str | None]:
-    """Split ``file.npz:KEY``; a colon elsewhere, or in the path of an existing file, belongs to the path."""
+    """Split ``file.npz:KEY``; a colon elsewhere, or in the path of an existing file, belongs to the path.
+
+    In an address the key stands behind the path, before ``?`` and the parameters.
+    """
     if not isinstance(source, str) or "\0" in source:
         return source, None
+    if _addresses.is_remote(source):
+        match = _KEY_IN_ADDRESS.fullmatch(source)
+        return (source, None) if match is None else (match[1] + match[3], match[2])
     match = re.fullmatch(r"(.+?\.(?:h5ad|zarr|npz)/?):(.+)", source, re.IGNORECASE | re.DOTALL)
     try:
         if match is None or Path(source).expanduser().exists():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from czbenchmarks import _check
+from czbenchmarks import _addresses, _check
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 
@@ -19,13 +19,12 @@ class Refused(ValueError):
 
 def local_path(source: str | Path) -> Path:
     """Return the local path of a file; a remote one is fetched."""
-    if isinstance(source, str) and "://" in source:
-        from czbenchmarks.datasets.fetching import fetch, is_remote
+    if isinstance(source, str) and _addresses.is_remote(source):
+        from czbenchmarks.datasets.fetching import fetch
 
-        if is_remote(source):
-            return fetch(source)
+        return fetch(source)
     if "\0" in str(source):
-        raise Refused(f"A path must not hold a NUL character, got {str(source)!r}; check how it was made.")
+        raise Refused(f"A path must not hold a NUL character, got {_addresses.shown(source)!r}; check how it was made.")
     path = Path(source)
     try:
         return path.expanduser()
@@ -34,20 +33,21 @@ def local_path(source: str | Path) -> Path:
 
 
 def shown(path: object) -> str:
-    """Return a path as a sentence shows it: quoted, and control characters escaped."""
-    return _check.printable(f"'{path}'")
+    """Return a path as a sentence shows it: quoted, control characters escaped, an address without secrets."""
+    return _check.printable(f"'{_addresses.shown(path)}'")
 
 
 def existing(path: Path, name: str, kind: str) -> Path:
     """Refuse a path at which there is nothing, or nothing that can be read."""
+    failure = None
     try:
         found = path.stat()
-    except FileNotFoundError:
-        raise DatasetFileNotFoundError(
-            f"`{name}` must be an existing {kind}, got {shown(path)}, which does not exist."
-        ) from None
     except OSError as error:
-        raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: {error.strerror}.") from None
+        failure = error
+    if isinstance(failure, FileNotFoundError):  # not chained to it: it holds the path, which may be an address
+        raise DatasetFileNotFoundError(f"`{name}` must be an existing {kind}, got {shown(path)}, which does not exist.")
+    if failure is not None:
+        raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: {failure.strerror}.")
     if not os.access(path, os.R_OK):
         raise Refused(f"`{name}` must be a readable {kind}, got {shown(path)}: Permission denied.")
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):

@@ -114,18 +114,23 @@ def _asks() -> bool:
 def _named(found: list[Entry], names: tuple[str, ...]) -> list[Entry]:
     """Return the files that the user names by file, address or data set."""
     from czbenchmarks import _check
-    from czbenchmarks.datasets.cache import name_of, shown
+    from czbenchmarks._addresses import is_remote
+    from czbenchmarks.datasets.cache import digest
     from czbenchmarks.datasets.catalogue import catalogue
-    from czbenchmarks.datasets.fetching import is_remote
+    from czbenchmarks.datasets.fetching import checked_address
 
     listed = catalogue()
     chosen: list[Entry] = []
     for name in names:
         address = listed[name]["path"] if name in listed else name
-        wanted = {address, f"{address}.part"}
-        if is_remote(address):
-            wanted = {name_of(address), f"{name_of(address)}.part"}
-        matching = [e for e in found if e.path.name in wanted or (e.address and e.address == shown(address))]
+        address = checked_address(address) if is_remote(address) else address
+        matching = [
+            entry
+            for entry in found
+            if entry.of == digest(address)
+            or entry.path.name in (address, f"{address}.part")
+            or (entry.address and entry.address == address)
+        ]
         if not matching:
             known = [entry.path.name for entry in found]
             raise click.UsageError(_check.unknown("Download", name, known, "is not in the cache"))

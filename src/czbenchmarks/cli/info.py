@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from czbenchmarks import _check
+from czbenchmarks._addresses import shown
 from czbenchmarks._check import printable
 
 from .completion import complete_anything
@@ -58,7 +59,8 @@ def _described(name: str) -> dict[str, Any]:
         from ._suits import suitable
 
         found = facts(Cells(name))
-        return {**found, "tasks": suitable(found, name)}
+        # A command that can be pasted, and without secrets: the download is there.
+        return {**found, "tasks": suitable(found, name if shown(name) == name else found["path"])}
     from czbenchmarks.datasets.catalogue import catalogue
     from czbenchmarks.metrics.catalogue import MetricType
     from czbenchmarks.metrics.presets import PRESETS

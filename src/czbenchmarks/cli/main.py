@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from czbenchmarks._addresses import shown_in
 from czbenchmarks._lazy import load
 
 from . import _signals
@@ -178,7 +179,7 @@ def _leave(error: BaseException) -> NoReturn:
     status, sentence = _said(_abandon_stdout_if_full() or error)
     if sys.stderr is not None:
         try:
-            click.echo(f"Error: {one_line(sentence)}", err=True)
+            click.echo(f"Error: {one_line(shown_in(sentence))}", err=True)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(status)
@@ -241,12 +242,12 @@ def _agree_on_colour() -> None:
 
 
 class _Log(logging.Handler):
-    """Writes to what stderr is at the time: while bars are shown, they step aside."""
+    """Writes to what stderr is at the time: while bars are shown, they step aside. Tracebacks hold no secrets."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
             with suppress(OSError):  # a log that cannot be written stops nothing
-                print(self.format(record), file=sys.stderr, flush=True)
+                print(shown_in(self.format(record)), file=sys.stderr, flush=True)
 
 
 def _log(context: click.Context, level: int) -> None:

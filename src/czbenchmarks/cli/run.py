@@ -346,12 +346,11 @@ def _data_set(text: str) -> Any:
     missing = [key for key in ("dataset_class", "organism", "path") if not isinstance(described.get(key), str)]
     if missing:
         raise click.UsageError(f"-u must be a JSON object such as {example}, got one without {', '.join(missing)}.")
-    from pathlib import Path
-
+    from czbenchmarks._addresses import stem
     from czbenchmarks.datasets.types import Organism
     from czbenchmarks.datasets.utils import open_custom_dataset
 
     target = described.pop("dataset_class")
     organism = Organism(described.pop("organism").partition(":")[0])
-    name = f"user_dataset_{Path(described['path']).stem}"
+    name = f"user_dataset_{stem(described['path'])}"
     return open_custom_dataset(name, custom_dataset_kwargs={"_target_": target, "organism": organism, **described})

@@ -16,12 +16,13 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from czbenchmarks import _progress, constants
+from czbenchmarks._addresses import path_of, shown
 
 try:
     import fcntl
@@ -33,8 +34,8 @@ PATIENCE = 120.0
 
 _LONGEST_STEM = 80
 _OURS = re.compile(r".+-[0-9a-f]{20}(\.[a-z0-9]{1,10}){0,2}(\.[0-9]+-[0-9a-f]{8})?\.part", re.DOTALL)
+_KNOWN_SUFFIX = re.compile(r"(?:\.(?:csv|tsv|txt))?\.(?:csv|gz|h5ad|npy|npz|parquet|pq|tsv|txt)$", re.IGNORECASE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_SECRET = re.compile(r"token|sig|secret|password|credential|auth|key", re.IGNORECASE)
 
 
 def cache_folder() -> Path:
@@ -62,7 +63,7 @@ class Info:
     Attributes
     ----------
     address
-        Where it comes from, secrets left out.
+        Where it comes from, as it may be shown.
     of
         SHA-256 of the whole address.
     size
@@ -89,7 +90,9 @@ class Entry:
     path
         The file.
     address
-        Where it comes from; empty for the rest of a download that had not begun.
+        Where it comes from, as it may be shown; empty for the rest of a download that had not begun.
+    of
+        SHA-256 of the whole address; empty as well.
     size
         Bytes on disk.
     when
@@ -100,34 +103,10 @@ class Entry:
 
     path: Path
     address: str
+    of: str
     size: int
     when: float
     complete: bool
-
-
-def shown(address: str) -> str:
-    """Return an address as it may be printed and stored: without passwords and tokens.
-
-    Examples
-    --------
-    >>> shown("https://me:secret@example.org/cells.h5ad?token=abc&v=2")
-    'https://example.org/cells.h5ad?token=...&v=2'
-    """
-    parts = _split(address)
-    query = parts.query
-    if _SECRET.search(query):
-        pairs = parse_qsl(query, keep_blank_values=True)
-        query = urlencode([(name, "..." if _SECRET.search(name) else value) for name, value in pairs], safe="/:")
-    text = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=""))
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _split(address: str) -> SplitResult:
-    """Split an address; a key of S3 is a path, whatever characters it has."""
-    if not address.lower().startswith("s3://"):
-        return urlsplit(address)
-    bucket, slash, key = address[len("s3://") :].partition("/")
-    return SplitResult("s3", bucket, slash + key, "", "")
 
 
 def digest(address: str) -> str:
@@ -143,10 +122,13 @@ def name_of(address: str) -> str:
     >>> name_of("https://example.org/a%2F../cells%20of%20mine.h5ad?version=2")
     'cells_of_mine-830e6774701aeb16f863.h5ad'
     """
-    path = unquote(_split(address).path).rstrip("/")
+    path = unquote(path_of(address)).rstrip("/")
     last = re.split(r"[/\\]", path)[-1]
     found = re.search(r"(\.(?:csv|tsv|tar|json|txt)(?=\.(?:gz|bz2|xz|zst)$))?\.[A-Za-z0-9]{1,10}$", last)
     suffix = found.group().lower() if found and found.start() else ""
+    if not suffix and address.lower().startswith("s3://"):  # a key may hold ? and #, and be a file still
+        known = _KNOWN_SUFFIX.search(address)
+        suffix = known.group().lower() if known else ""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last[: len(last) - len(suffix)]).strip("._-")[:_LONGEST_STEM]
     return f"{stem or 'file'}-{digest(address)[:20]}{suffix}"
 
@@ -161,7 +143,7 @@ def info_of(file: Path) -> Info | None:
     kinds = {"address": str, "of": str, "size": int | None, "version": str | None, "sha256": str | None}
     fits = all(isinstance(getattr(info, name), kind) for name, kind in kinds.items())
     ours = fits and _DIGEST.fullmatch(info.of) is not None and f"-{info.of[:20]}" in file.name
-    return info if ours else None
+    return replace(info, address=shown(info.address)) if ours else None  # older versions kept more of it
 
 
 def _info_path(file: Path) -> Path:
@@ -317,7 +299,8 @@ def _entries(folder: Path) -> Iterator[Entry]:
             continue
         # A download that was killed before its first byte left an empty part.
         if stat.S_ISREG(status.st_mode) and (info or (part and status.st_size == 0)):
-            yield Entry(path, info.address if info else "", status.st_size, status.st_mtime, not part)
+            about = (info.address, info.of) if info else ("", "")
+            yield Entry(path, *about, status.st_size, status.st_mtime, not part)
 
 
 def remove(entry: Entry) -> bool:

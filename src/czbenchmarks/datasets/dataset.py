@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from czbenchmarks._addresses import shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 from .types import Organism
@@ -49,7 +50,9 @@ class Dataset(ABC):
             raise TypeError(f"`path` must be the path of a local file, got {path!r}.")
         self.path = Path(path)
         if not self.path.exists():
-            raise DatasetFileNotFoundError(f"Dataset path does not exist: got {self.path}; give that of a local file.")
+            raise DatasetFileNotFoundError(
+                f"Dataset path does not exist: got {shown(self.path)}; give that of a local file."
+            )
         if task_inputs_dir is None:
             task_inputs_dir = self.path.parent / f"{self.path.stem}_task_inputs" / dataset_type_name
         self.task_inputs_dir = Path(task_inputs_dir)

@@ -20,9 +20,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from czbenchmarks import _check, _progress
+from czbenchmarks._addresses import is_remote, path_of, shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError, RemoteStorageError
 
-from .cache import Info, Part, cache_folder, claim, complete, digest, forget, info_of, name_of, remember, shown
+from .cache import Info, Part, cache_folder, claim, complete, digest, forget, info_of, name_of, remember
 from .sources import Refused, Stream, Unreachable, opened
 
 __all__ = ["cache_folder", "fetch", "is_remote"]
@@ -32,21 +33,9 @@ logger = logging.getLogger(__name__)
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds before each new attempt; a mebibyte gained begins the count anew. Where nothing ever answers, one must do."""
 
-_REMOTE = re.compile(r"(https?|s3)://", re.IGNORECASE)
 _BUNDLED = "package://"
 _GAIN = 1 << 20
 _ELSEWHERE = "or download it elsewhere and pass the path of your copy (-u FILE on the command line, `path` in Python)"
-
-
-def is_remote(text: str) -> bool:
-    """Say whether a text is the address of a remote file (``https://``, ``http://``, ``s3://``).
-
-    Examples
-    --------
-    >>> is_remote("s3://bucket/cells.h5ad"), is_remote("cells.h5ad")
-    (True, False)
-    """
-    return isinstance(text, str) and _REMOTE.match(text) is not None
 
 
 def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None) -> Path:
@@ -73,7 +62,7 @@ def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None
     """
     if isinstance(address, str) and address.startswith(_BUNDLED):
         return _bundled(address.removeprefix(_BUNDLED))
-    address = _checked(address)
+    address = checked_address(address)
     sha256 = _check_sha256(sha256)
     folder = cache_folder() if folder is None else folder
     target = folder / name_of(address)
@@ -104,13 +93,14 @@ def _bundled(name: str) -> Path:
     return folder / name
 
 
-def _checked(address: str) -> str:
+def checked_address(address: str) -> str:
+    """Return an address without the spaces around it; refuse what is none, or the address of a folder."""
     if not isinstance(address, str):
         raise TypeError(f"An address must be text such as https://host/cells.h5ad, got {_check.kind_of(address)}.")
     address = address.strip()
     if not is_remote(address) or re.search(r"[\x00-\x1f\x7f]", address):
         raise ValueError(
-            f"An address must begin with https://, http:// or s3:// and be one line of text, got {address!r}."
+            f"An address must begin with https://, http:// or s3:// and be one line of text, got {shown(address)!r}."
         )
     try:
         parts = urlsplit(address)
@@ -118,7 +108,7 @@ def _checked(address: str) -> str:
     except ValueError:
         whole = False
     if not whole:
-        raise ValueError(f"An address must name a host or bucket and a file, got {address!r}.")
+        raise ValueError(f"An address must name a host or bucket and a file, got {shown(address)!r}.")
     if parts.path.rstrip("/").lower().endswith(".zarr"):
         raise ValueError(
             f"A remote .zarr is a folder of many files and is not downloaded, got {shown(address)}; "
@@ -283,7 +273,7 @@ def _reported(target: Path, address: str, stream: Stream) -> Iterator[Callable[[
         raise OSError(
             errno.ENOSPC, f"{free / 1e9:,.1f} GB free, {(stream.size - stream.start) / 1e9:,.1f} GB to download"
         )
-    name = Path(urlsplit(address).path).name or "file"
+    name = Path(path_of(shown(address))).name or "file"
     with _progress.work(f"Downloading {name}", stream.size, unit="B") as advance:
         most = 0
 

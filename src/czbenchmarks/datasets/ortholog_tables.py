@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._addresses import shown
 
 from .types import Organism
 
@@ -121,21 +122,21 @@ def _organism(heading: str) -> Organism | None:
 
 def _text(path: Path) -> bytes:
     """Return the content of a table, unpacked; what is no table of text of moderate size is refused."""
-    shown, hint = f"'{_check.printable(path)}'", "pass a .csv or .tsv file"
+    given, hint = f"'{_check.printable(shown(path))}'", "pass a .csv or .tsv file"
     must = f"The table of orthologues must be {' or '.join(map(repr, BUNDLED))}, a DataFrame or an existing file"
     packed = path.suffix.lower() == ".gz"
     suffix = path.with_suffix("").suffix.lower() if packed else path.suffix.lower()
     try:
         if not path.is_file():
             kind = "is no file" if path.exists() else "does not exist"
-            raise ValueError(f"{must}, got {shown}, which {kind}; {hint}.")
+            raise ValueError(f"{must}, got {given}, which {kind}; {hint}.")
         if suffix not in _SEPARATORS:
-            raise ValueError(f"The table of orthologues must be text, got {shown}; {hint}.")
+            raise ValueError(f"The table of orthologues must be text, got {given}; {hint}.")
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ValueError(f"The table of orthologues must be readable, got {shown} ({why}); {hint}.") from None
+        raise ValueError(f"The table of orthologues must be readable, got {given} ({why}); {hint}.") from None
     limits = {
         f"more than {_LARGEST:,} characters": len(content) > _LARGEST,
         f"more than {_MOST_ROWS:,} rows": content.count(b"\n") > _MOST_ROWS,
@@ -143,7 +144,7 @@ def _text(path: Path) -> bytes:
         "NUL characters": b"\0" in content,
     }
     for what in (what for what, exceeded in limits.items() if exceeded):
-        raise ValueError(f"The table of orthologues must be text of moderate size, got {shown} with {what}; {hint}.")
+        raise ValueError(f"The table of orthologues must be text of moderate size, got {given} with {what}; {hint}.")
     return content
 
 

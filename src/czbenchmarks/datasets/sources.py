@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
+from czbenchmarks._addresses import shown_in
+
 _PIECE = 1 << 18
 _REDIRECTS = 10
 _UNFIT = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+|%(?![0-9A-Fa-f]{2})")
@@ -121,12 +123,10 @@ def _opened_http(address: str, start: int, version: str | None) -> Iterator[Stre
     refused = (aiohttp.ClientResponseError, aiohttp.InvalidURL, ValueError)  # such an answer or address comes again
     failures = (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
     try:
-        with _translated(refused, failures, answered=False):
-            response = sync(system.loop, ask, start)
+        response = _translated(refused, failures, sync, system.loop, ask, start, answered=False)
         if start and response.status in (206, 416) and not _continues(response, start, version):
             start = 0  # the rest of something else than what we have
-            with _translated(refused, failures):
-                response = sync(system.loop, ask, start)
+            response = _translated(refused, failures, sync, system.loop, ask, start)
         if response.status == 200:
             start = 0
         _check_answer(response, address, start)
@@ -187,37 +187,39 @@ def _reader(system: Any, read: Callable[[], Any], failures: Any) -> Callable[[],
     from fsspec.asyn import sync
 
     def piece() -> bytes:
-        with _translated((), failures):
-            return sync(system.loop, read)
+        found: bytes = _translated((), failures, sync, system.loop, read)
+        return found
 
     return piece
 
 
-@contextmanager
-def _translated(refused: Any, unreachable: Any, answered: bool = True) -> Iterator[None]:
-    """Turn what the libraries raise into the two cases that matter.
+def _translated(refused: Any, unreachable: Any, call: Callable[..., Any], *given: Any, answered: bool = True) -> Any:
+    """Call the libraries, and turn what they raise into the two cases that matter.
 
-    It encloses calls of theirs only: what goes wrong with our own file is no matter of the connection.
+    What they raise holds the whole address, so it is not chained to ours: a traceback would print it.
     """
+    failure: Refused | Unreachable
     try:
-        yield
+        return call(*given)
     except (Refused, Unreachable):
         raise
     except refused as error:
-        raise Refused(_reason(error)) from error
+        failure = Refused(_reason(error))
     except unreachable as error:
-        raise Unreachable(_reason(error), answered) from error
+        failure = Unreachable(_reason(error), answered)
+    raise failure
 
 
 def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ClientPayloadError", "ServerDisconnectedError", "ResponseStreamingError"):
         return "the connection was cut"
+    if isinstance(error, UnicodeEncodeError):  # it says which character of the password
+        return "it holds characters that cannot be sent"
     message = getattr(error, "message", None)
     if isinstance(message, str):
-        return f"the server's answer cannot be understood ({' '.join(message.split())[:200]})"
+        return f"the server's answer cannot be understood ({shown_in(' '.join(message.split()))[:200]})"
     text = re.sub(r" ssl:\S+", "", " ".join(str(error).split()))
-    text = re.sub(r"\"?https?://(?:[^/\"\s]*@)?([^/\"\s]+)[^\"\s]*", r"\1", text)  # no secrets
-    return text.rstrip('."')[:200] or type(error).__name__
+    return shown_in(text.rstrip('."'))[:200] or type(error).__name__
 
 
 def _version(headers: Any) -> str | None:
@@ -273,7 +275,7 @@ def _public(address: str) -> str:
     """Return where an object of S3 is to be had without credentials."""
     bucket, _, key = address[len("s3://") :].partition("/")
     if re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket) is None:
-        raise Refused(f"{bucket!r} is no bucket name")
+        raise Refused("what follows s3:// is no bucket name")
     server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # A certificate is for names of one part: a bucket with a dot goes into the path.
     if not server and "." not in bucket:
@@ -299,13 +301,17 @@ def _opened_with_credentials(address: str, start: int, version: str | None, deni
         ) from None
     failures = (BotoCoreError, HTTPClientError, ClientError, TimeoutError, asyncio.TimeoutError, OSError)
     bucket, _, key = address[len("s3://") :].partition("/")
-    with _translated((), failures, answered=False):
+
+    def ask() -> Any:
         try:
-            answer = _get(system, bucket, key, start, version)
+            return _get(system, bucket, key, start, version)
         except FileNotFoundError:
-            raise Refused("there is no such file (404)") from None
+            why = "there is no such file (404)"
         except (PermissionError, NoCredentialsError):
-            raise Refused(f"{denied}, without credentials and with those of the environment, if any") from None
+            why = f"{denied}, without credentials and with those of the environment, if any"
+        raise Refused(why)
+
+    answer = _translated((), failures, ask, answered=False)
     body = answer["Body"]
 
     async def read() -> bytes:

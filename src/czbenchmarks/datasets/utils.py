@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from czbenchmarks import _check
+from czbenchmarks._addresses import shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
-from .cache import cache_folder, expanded, shown
+from .cache import cache_folder, expanded
 from .catalogue import catalogue
 from .dataset import Dataset
 from .fetching import check_content, fetch
@@ -145,7 +146,7 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
     given = arguments.get("path")
     if not isinstance(given, (str, Path)):
         raise ValueError(
-            f"Path required but not found in resolved configuration of data set {dataset_name!r}: "
+            f"Path required but not found in resolved configuration of data set {shown(dataset_name)!r}: "
             f"got {_check.listing(description, 8)}; give `path`, a local .h5ad file or an address."
         )
     if isinstance(arguments.get("organism"), str):  # published configuration files write ${organism:HUMAN}
@@ -154,7 +155,7 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
     _fitting(dataset_class, arguments)
     arguments["path"] = _local(given, about.get("sha256"), folder)
     dataset = dataset_class(**arguments)
-    dataset.origin = {"name": str(dataset_name), "address": shown(str(given))}
+    dataset.origin = {"name": shown(dataset_name), "address": shown(given)}
     if str(given).startswith("package://") and "task_inputs_dir" not in arguments:
         # Not beside the file: that is inside the installed package.
         inside = Path(f"{dataset.path.stem}_task_inputs", dataset.task_inputs_dir.name)
@@ -170,7 +171,7 @@ def _local(path: str | Path, sha256: Any, folder: Path | None) -> Path:
         return fetch(path, sha256=sha256, folder=folder)
     local = expanded(path)
     if not local.exists():
-        raise DatasetFileNotFoundError(f"Local dataset file not found at path: {local}")
+        raise DatasetFileNotFoundError(f"Local dataset file not found at path: {shown(local)}")
     if sha256 is not None:
         check_content(local, sha256)
     return local
@@ -184,12 +185,16 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
         raise TypeError(f"`custom_dataset_config_path` must be the path of a YAML file, got {_check.kind_of(path)}.")
     file = expanded(path)
     if not file.is_file():
-        raise DatasetFileNotFoundError(f"Custom config file not found: {file}")
+        raise DatasetFileNotFoundError(f"Custom config file not found: {shown(file)}")
+    content, reason = None, ""
     try:
         content = _loaded(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.") from None
+        mark = getattr(error, "problem_mark", None)
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        reason += f" in line {mark.line + 1}" if mark else ""
+    if reason:  # not chained to the error: it holds the line itself, which may be an address with a password
+        raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.")
     if isinstance(content, dict) and "_target_" in content:
         return content
     entries = content.get("datasets") if isinstance(content, dict) else None
@@ -202,7 +207,7 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     if entry is None:
         raise ValueError(_check.unknown("Dataset", dataset_name, map(str, entries), f"not found in {file}"))
     if not isinstance(entry, dict):
-        raise TypeError(f"Data set {dataset_name!r} of {file} must be a mapping, got {_check.kind_of(entry)}.")
+        raise TypeError(f"Data set {shown(dataset_name)!r} of {file} must be a mapping, got {_check.kind_of(entry)}.")
     return entry
 
 
@@ -243,7 +248,7 @@ def _dataset_class(dataset_name: str, target: object) -> type[Dataset]:
         found |= {ours.__name__: ours, f"czbenchmarks.datasets.{ours.__name__}": ours}
     if target is None:
         raise ValueError(
-            f"Data set {dataset_name!r} must name its class as `_target_`, got none; "
+            f"Data set {shown(dataset_name)!r} must name its class as `_target_`, got none; "
             f"give one of {', '.join(sorted(found))}."
         )
     dataset_class = found.get(target) if isinstance(target, str) else None

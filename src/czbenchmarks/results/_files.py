@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from czbenchmarks._addresses import shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,7 +37,9 @@ def write(content: dict[str, Any], path: str | Path) -> Path:
                 part.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise ValueError(f"The record must be written to a writable file, got '{target}': {error.strerror}.") from None
+        raise ValueError(
+            f"The record must be written to a writable file, got '{shown(target)}': {error.strerror}."
+        ) from None
     return target
 
 
@@ -50,13 +53,17 @@ def check_target(path: str | Path) -> Path:
     """
     target = expanded(path)
     if not str(path).strip() or target.is_dir():
-        raise ValueError(f"The record must be a file, got '{target}', which is a folder; add a name such as run.json.")
+        raise ValueError(
+            f"The record must be a file, got '{shown(target)}', which is a folder; add a name such as run.json."
+        )
     if not target.parent.is_dir():
-        raise ValueError(f"The record must go to an existing folder, got '{target.parent}'; make it first.")
+        raise ValueError(f"The record must go to an existing folder, got '{shown(target.parent)}'; make it first.")
     if not os.access(target.parent, os.W_OK):
-        raise ValueError(f"The record must go to a writable folder, got '{target.parent}'; choose another.")
+        raise ValueError(f"The record must go to a writable folder, got '{shown(target.parent)}'; choose another.")
     if target.exists() and not (target.is_file() and _is_record(target)):
-        raise ValueError(f"The record must not replace another file, got '{target}', which is no record; rename it.")
+        raise ValueError(
+            f"The record must not replace another file, got '{shown(target)}', which is no record; rename it."
+        )
     return target.resolve()  # a link stays one
 
 
@@ -65,7 +72,7 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"A path must name an existing home after '~', got '{path}'; write it out.") from None
+        raise ValueError(f"A path must name an existing home after '~', got '{shown(path)}'; write it out.") from None
 
 
 def _is_record(path: Path) -> bool:
@@ -80,14 +87,16 @@ def read(path: str | Path, newest: int, model: type[Model]) -> Model:
     """Return a record in the newest layout, checked."""
     file = expanded(path)
     if not file.is_file():
-        raise DatasetFileNotFoundError(f"A record must be an existing file, got '{file}', which does not exist.")
+        raise DatasetFileNotFoundError(f"A record must be an existing file, got '{shown(file)}', which does not exist.")
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"A record must be a readable file, got '{file}': {error.strerror}.") from None
+        raise ValueError(f"A record must be a readable file, got '{shown(file)}': {error.strerror}.") from None
     except ValueError as error:
-        raise ValueError(f"A record must be JSON, got '{file}', which is not ({error}); write it again.") from None
-    return parse(text, str(file), newest, model)
+        raise ValueError(
+            f"A record must be JSON, got '{shown(file)}', which is not ({error}); write it again."
+        ) from None
+    return parse(text, shown(file), newest, model)
 
 
 def parse(text: str, of: str, newest: int, model: type[Model]) -> Model:

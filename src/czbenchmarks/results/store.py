@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from czbenchmarks._addresses import shown
+
 from ._files import expanded, parse
 from .record import SCHEMA_VERSION, RunRecord
 
@@ -134,25 +136,28 @@ class Store:
             )
         if row is None:
             there = f"it holds {min(known)} to {max(known)}" if known else "it is empty"
-            raise ValueError(f"A run must be in '{self.path}', got number {number}; {there}.")
-        return parse(row[0], f"run {number} of {self.path}", SCHEMA_VERSION, RunRecord)
+            raise ValueError(f"A run must be in '{shown(self.path)}', got number {number}; {there}.")
+        return parse(row[0], f"run {number} of {shown(self.path)}", SCHEMA_VERSION, RunRecord)
 
     @contextmanager
     def _opened(self, make: bool = False) -> Iterator[sqlite3.Connection]:
         if self.path.exists():
             if not self.path.is_file():
-                raise ValueError(f"The store must be a file, got '{self.path}', which is something else.")
+                raise ValueError(f"The store must be a file, got '{shown(self.path)}', which is something else.")
         elif not make:
-            raise ValueError(f"The store must exist, got '{self.path}'; make it with run --store.")
+            raise ValueError(f"The store must exist, got '{shown(self.path)}'; make it with run --store.")
         elif not self.path.parent.is_dir():
-            raise ValueError(f"The store must go to an existing folder, got '{self.path.parent}'; make it first.")
+            raise ValueError(
+                f"The store must go to an existing folder, got '{shown(self.path.parent)}'; make it first."
+            )
         try:
             with closing(sqlite3.connect(self.path, timeout=30)) as connection:
                 self._mark(connection, make)
                 yield connection
         except sqlite3.DatabaseError as error:
             raise ValueError(
-                f"The store must be an SQLite file that you may use, got '{self.path}' ({error}); choose another."
+                f"The store must be an SQLite file that you may use, got '{shown(self.path)}' ({error}); choose "
+                "another."
             ) from None
 
     def _mark(self, connection: sqlite3.Connection, make: bool) -> None:
@@ -162,7 +167,9 @@ class Store:
         if mark == _APPLICATION:
             return
         if tables or not make:
-            raise ValueError(f"The store must be one of czbenchmarks, got '{self.path}', another program's file.")
+            raise ValueError(
+                f"The store must be one of czbenchmarks, got '{shown(self.path)}', another program's file."
+            )
         connection.execute("BEGIN IMMEDIATE")  # two processes may begin a store at once
         [[tables]] = connection.execute("SELECT COUNT(*) FROM sqlite_master")
         if not tables:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from czbenchmarks import _check
+from czbenchmarks._addresses import shown
 from czbenchmarks.datasets.types import Organism
 
 from ..task import BaselineInput, NoBaselineInput, PCABaselineInput, Task
@@ -51,7 +52,7 @@ class OrthologBaselineInput(PCABaselineInput):
     def _say_table(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [self._say_table(one) for one in value]
-        return _digest(value) if hasattr(value, "to_csv") else value if value is None else str(value)
+        return _digest(value) if hasattr(value, "to_csv") else value if value is None else shown(value)
 
     @field_serializer("organisms")
     def _say_organisms(self, value: Optional[List[Organism]]) -> Optional[List[str]]:

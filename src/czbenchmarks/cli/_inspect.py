@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from czbenchmarks._reading.stores import child, guard, is_array, opened
+from czbenchmarks._reading.stores import child, declared_shape, guard, is_array, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +101,11 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"X": None, "obsm": [], "layers": [], "uns": []}
     if "X" in root and not _is_null(root["X"]):
         x = child(root, "X", path, name)
-        found["X"] = {"shape": _shape(x), "sparse": not is_array(x), "looks_like": _looks(x, path, name)}
+        found["X"] = {"shape": declared_shape(x), "sparse": not is_array(x), "looks_like": _looks(x, path, name)}
     for group in ("obsm", "layers"):
         if group in root and not is_array(root[group]):
             holder = child(root, group, path, name)
-            found[group] = [{"key": key, "shape": _shape(child(holder, key, path, name))} for key in holder]
+            found[group] = [{"key": key, "shape": declared_shape(child(holder, key, path, name))} for key in holder]
     if "uns" in root and not is_array(root["uns"]):
         found["uns"] = sorted(child(root, "uns", path, name))
     return found
@@ -113,18 +113,6 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
 
 def _is_null(element: Any) -> bool:
     return element.attrs.get("encoding-type") == "null"
-
-
-def _shape(element: Any) -> list[int] | None:
-    if is_array(element):
-        return [int(n) for n in element.shape or ()]
-    if "shape" in element.attrs:
-        return [int(n) for n in element.attrs["shape"]]
-    if "column-order" in element.attrs:  # a table
-        columns = list(element.attrs["column-order"])
-        index = element[str(element.attrs["_index"])]
-        return [int(index.shape[0]), len(columns)] if is_array(index) else None
-    return None
 
 
 def _looks(element: Any, path: Path, name: str) -> str | None:

@@ -37,7 +37,7 @@ def mean_of_scores(scores: Mapping[str, float]) -> Measurement:
         reason = f"only {len(defined)} of its {len(scores)} scores have a value"
         return Measurement.undefined(reason if defined else "none of its scores has a value", counts=counts)
     missing = [name for name, value in scores.items() if not math.isfinite(value)]
-    details = {"scores_left_out": missing, "note": f"the mean lacks {', '.join(missing)}"} if missing else {}
+    details = {"scores_left_out": missing} if missing else {}
     return Measurement(math.fsum(defined) / len(defined), None, None, counts, details)
 
 

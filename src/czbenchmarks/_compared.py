@@ -10,6 +10,7 @@ from typing import Any
 from ._reading.files import Refused
 from .cells import Cells
 from .constants import RANDOM_SEED
+from .kernels.representation import Representation
 from .metrics._expression import logged
 from .metrics._inputs import represent
 from .metrics.presets import find
@@ -108,9 +109,18 @@ def _organism(cells: Cells) -> Default | None:
 
 
 def _expression(cells: Cells) -> Default:
-    X = represent(cells.look_up("@X"), "expression", keep_sparse=True)
+    _, X = _read_x(cells, "expression")
     logged(X, "expression")  # which its metrics ask for, and share
     return Default(X, "@X", "no `expression` named, so X was used")
+
+
+def _read_x(cells: Cells, name: str) -> tuple[Any, Representation]:
+    """Return X as it is, and checked; what is no matrix of finite numbers is as bad as damage."""
+    X = cells.look_up("@X")
+    try:
+        return X, represent(X, name, keep_sparse=True)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
 
 
 def before_integration(cells: Cells) -> Default:
@@ -134,10 +144,9 @@ def before_integration(cells: Cells) -> Default:
 def _before_integration(cells: Cells) -> Default:
     from .tasks.utils import is_not_count_data, pca_baseline
 
-    X = cells.look_up("@X")
+    X, checked = _read_x(cells, "unintegrated")
     if is_not_count_data(X) or X.shape[1] <= _N_PCS:
-        X = represent(X, "unintegrated", keep_sparse=True)
-        return Default(X, "@X", "no `unintegrated` named, so X was used")
+        return Default(checked, "@X", "no `unintegrated` named, so X was used")
     n_pcs = min(_N_PCS, X.shape[0] - 1, X.shape[1] - 1)
     components = pca_baseline(X, _N_TOP_GENES, n_pcs, RANDOM_SEED)
     said = (

@@ -36,6 +36,7 @@ def facts(cells: Cells) -> dict[str, Any]:
         "n_cells": len(table),
         "n_genes": None,
         "organism": None,
+        "organism_problem": None,
         "obs": [column_facts(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)],
         "unique_cell_names": bool(table.index.is_unique),
     }
@@ -46,7 +47,10 @@ def facts(cells: Cells) -> dict[str, Any]:
         found |= _in_memory(cells.adata)
     shape = (found["X"] or {}).get("shape")
     found["n_genes"] = shape[1] if shape and len(shape) == 2 else len(cells.piece("var"))
-    found["organism"] = _organism(cells)
+    try:
+        found["organism"] = _organism(cells)
+    except ValueError as error:  # the rest can still be shown
+        found["organism_problem"] = str(error).rstrip(".")
     return found
 
 
@@ -180,11 +184,8 @@ def _organism(cells: Cells) -> dict[str, str] | None:
     """Return the species by the column `organism`, else by how gene identifiers begin."""
     from czbenchmarks.datasets.types import Organism
 
-    if "organism" in cells.obs.columns:
-        try:
-            return {"name": str(Organism(cells.organism)), "from": "column 'organism' of obs"}
-        except ValueError:
-            return None
+    if cells.names_organism:
+        return {"name": str(Organism(cells.organism)), "from": "column 'organism' of obs"}
     genes = cells.piece("var")
     columns = [
         genes.index,

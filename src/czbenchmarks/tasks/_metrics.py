@@ -259,9 +259,9 @@ def _score(
     missing = [name for name in row.asks if arguments[name] is None]
     if missing:
         options = " ".join(f"--{name.replace('_', '-')}" for name in sorted(missing))
-        why = [f"none was named, and {unusable[name].reason}" for name in missing if name in unusable]
-        lacks = why[0] if why else "which was not given"
-        reason = f"it must have {_listed(missing)}, {lacks}; pass {'it' if len(missing) == 1 else 'them'} ({options})"
+        why = [f"none was named, and {unusable[name].reason}, or" for name in missing if name in unusable]
+        lacks = why[0] if why else "which was not given;"
+        reason = f"it must have {_listed(missing)}, {lacks} pass {'it' if len(missing) == 1 else 'them'} ({options})"
         return MetricResult(metric_type=metric, value=math.nan, reason=reason)
     given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
     function = load(row.function) if isinstance(row.function, str) else row.function

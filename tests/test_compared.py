@@ -1,6 +1,7 @@
 """What metrics compare with is taken from the data where it is not named, and said."""
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,9 +68,14 @@ def test_cells_that_are_left_out_are_left_out_of_it(adata):
 def test_without_expression_the_score_has_a_reason(adata):
     record = evaluate(adata.obsm["X_model"], adata.obs, "batch_integration", metrics="scib-fast")
     [score] = [score for score in record.result_metrics if score.metric_type == "pcr_comparison"]
-    assert score.reason == "it must have `unintegrated`, which was not given"
+    assert score.reason == "it must have `unintegrated`, which was not given; pass it (--unintegrated)"
+    assert score.failed
+    assert record.failed
     assert not Cells(adata.obs).has_expression
     assert Cells(adata).has_expression
+    adata.X = None
+    assert not Cells(adata).has_expression
+    assert not evaluate("@obsm:X_model", adata, "batch_integration", metrics="all").failed  # what the data allow
 
 
 BAD = {
@@ -91,9 +97,9 @@ def test_an_x_that_cannot_be_compared_with_leaves_the_other_scores(adata, kind):
     assert not record.failures
     scgraph = scores.get("scgraph_rank_pca")
     assert scgraph is None or scgraph.reason
-    said = [line for line in record.warnings if "cannot be used" in line]
-    assert bool(said) == (kind != "scaled")
-    assert all("no `unintegrated` named, and X" in line or "no `expression` named, and X" in line for line in said)
+    for name, good in (("unintegrated", ["scaled"]), ("expression", ["all alike"])):
+        said = any(f"no `{name}` named, and X cannot be used: " in line for line in record.warnings)
+        assert said == (kind not in good)
     [scale] = [check for check in record.checks if check.name == "scale_and_dimension"]
     assert scale.verdict in ("ok", "look")
 
@@ -206,3 +212,94 @@ def test_names_of_genes_are_a_column_of_var(adata):
 def test_pseudotime_that_is_no_number_is_not_called_a_label(adata):
     with pytest.raises(ValueError, match=r"^Values must be numeric .* `pseudotime` holds 'B'"):
         evaluate("@obsm:X_model", adata, "batch_integration", metrics="trajectory_conservation", pseudotime="cell_type")
+
+
+def not_finite(file):
+    file["X"][3, 4] = np.nan
+
+
+def of_text(file):
+    del file["X"]
+    file.create_dataset("X", data=np.full((N, G), "a", dtype=object), dtype=h5py.string_dtype())
+    file["X"].attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
+
+
+def too_short(file):
+    kept = dict(file["X"].attrs)
+    del file["X"]
+    file["X"] = np.ones((N - 3, G), dtype="f4")
+    file["X"].attrs.update(kept)
+
+
+def of_no_known_kind(file):
+    file["X"].attrs["encoding-type"] = "martian"
+
+
+def a_link(file):
+    del file["X"]
+    file["X"] = h5py.ExternalLink("other.h5ad", "X")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (not_finite, "`unintegrated` must be finite"),
+        (of_text, "`unintegrated` must"),
+        (too_short, "must have one row per cell in @X: expected 150, got 147"),
+        (of_no_known_kind, "could not be read"),
+        (a_link, "is a link to another file"),
+    ],
+)
+def test_an_x_that_cannot_be_read_is_no_missing_x(adata, tmp_path, change, sentence):
+    """It is read only if a metric needs it: of a set that metric has a row, by its name it is refused."""
+    path = tmp_path / "cells.h5ad"
+    adata.write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        change(file)
+    assert change is a_link or Cells(path).has_expression
+    for metrics in ("scib-fast", "all"):
+        record = evaluate("@obsm:X_model", path, "batch_integration", metrics=metrics)
+        [pcr] = [score for score in record.result_metrics if score.metric_type == "pcr_comparison"]
+        assert sentence in pcr.reason
+        assert pcr.reason.startswith("it must have `unintegrated`, none was named, and X cannot be used: ")
+        assert pcr.reason.endswith("or pass it (--unintegrated)")
+        assert pcr.failed
+        assert record.failed
+        assert any("pcr_comparison has no value" in line and sentence in line for line in record.warnings)
+    with pytest.raises(ValueError, match=sentence):
+        evaluate("@obsm:X_model", path, "batch_integration", metrics=["ilisi", "pcr_comparison"])
+    for metrics in ("published", "ilisi"):
+        record = evaluate("@obsm:X_model", path, "batch_integration", metrics=metrics)
+        assert record.complete
+        assert not any("X" in line for line in record.warnings)
+    named = evaluate("@obsm:X_model", path, "batch_integration", metrics="scib-fast", unintegrated="@obsm:X_pca")
+    assert not named.failed
+
+
+def test_a_check_says_that_it_could_not_compare(adata, tmp_path):
+    adata.X[3, 4] = np.nan
+    record = evaluate("@obsm:X_model", adata, "batch_integration", checks=True)
+    [scale] = [check for check in record.checks if check.name == "scale_and_dimension"]
+    assert "It is not compared with a PCA of X: `unintegrated` must be finite" in scale.sentence
+    adata.X = None
+    record = evaluate("@obsm:X_model", adata, "batch_integration", checks=True)
+    [scale] = [check for check in record.checks if check.name == "scale_and_dimension"]
+    assert "PCA of X" not in scale.sentence
+
+
+@pytest.mark.parametrize(
+    ("organisms", "sentence"),
+    [(["human", "mouse"], "must hold one organism per data set, got 2"), (["martian"], "martian")],
+)
+def test_an_organism_that_cannot_be_used_says_why(adata, organisms, sentence):
+    adata.obs["organism"] = np.resize(organisms, N)
+    record = evaluate("@obsm:X_model", adata, "batch_integration", metrics="all")
+    assert any("no `organism` named, and the organism of the data cannot" in line for line in record.warnings)
+    assert any(sentence in line for line in record.warnings)
+    with pytest.raises(ValueError, match=sentence):
+        evaluate("@obsm:X_model", adata, "batch_integration", metrics="cell_cycle_conservation")
+    del adata.obs["organism"]
+    with pytest.raises(ValueError, match="must have `organism`, got none; pass it"):
+        evaluate("@obsm:X_model", adata, "batch_integration", metrics="cell_cycle_conservation")
+    record = evaluate("@obsm:X_model", adata, "batch_integration", metrics="all")
+    assert not any("organism" in line for line in record.warnings)

@@ -71,6 +71,19 @@ def test_a_key_without_its_sign_is_recognised(adata, form):
         read_embedding(form.format(key), adata)
 
 
+def test_a_key_is_recognised_whether_or_not_it_can_be_read(adata, tmp_path):
+    [key] = adata.obsm
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "a") as file:
+        file[f"obsm/{key}"].attrs["encoding-type"] = "martian"
+    with pytest.raises(ValueError, match=f"Did you mean '@obsm:{key}'"):
+        read_embedding(key, tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="could not be read"):
+        read_embedding(f"@obsm:{key}", tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="which does not exist"):
+        read_embedding("X_nothing", tmp_path / "cells.h5ad")
+
+
 def test_damaged_npy_files_are_one_sentence(adata, tmp_path):
     for name in _damaged(tmp_path):
         with pytest.raises(ValueError, match="`embedding` must ") as caught:

@@ -90,13 +90,14 @@ def test_a_single_part_has_no_total(adata):
     assert list(found.columns) == ["cLISI", "knn_purity", "Bio conservation"]
 
 
-def test_labels_in_every_batch_are_all_scored_unless_refused(adata):
+def test_without_an_isolated_label_that_score_stays_out_unless_all_are_asked_for(adata):
     everywhere = adata[adata.obs["batch"] != "z"].copy()
     given = {"metrics": ["isolated_labels", "silhouette_score", "iLISI"]}
-    found = benchmark(everywhere, "batch", "cell_type", KEYS, **given, every_label_if_none=False)
+    found = benchmark(everywhere, "batch", "cell_type", KEYS, **given)
     assert math.isnan(found.loc["model", "Isolated labels"])
     assert "isolated" in found.attrs["reasons"]["model"]["Isolated labels"]
     assert found.loc["model", "Bio conservation"] == found.loc["model", "Silhouette label"]
+    given["every_label_if_none"] = True
     as_there = benchmark(everywhere, "batch", "cell_type", KEYS, **given)
     assert as_there.attrs["reasons"] == {"model": {}, "noise": {}}
     # Both labels have nearly the same number of cells, so the mean over labels is nearly that over cells.
@@ -107,6 +108,32 @@ def test_labels_in_every_batch_are_all_scored_unless_refused(adata):
     assert row["Isolated labels"] == pytest.approx(own.value, abs=1e-15)
     over_seeds = benchmark(everywhere, "batch", "cell_type", KEYS, **given, random_seed=[1, 2])
     pd.testing.assert_frame_equal(over_seeds, as_there)
+
+
+def test_the_total_is_that_of_the_preset_where_no_label_is_isolated(adata):
+    everywhere = adata[adata.obs["batch"] != "z"].copy()
+    before = {"pre_integrated_embedding_obsm_key": "noise"}
+    table = benchmark(everywhere, "batch", "cell_type", KEYS, metrics="scib-fast", **before)
+    record = evaluate(
+        {key: f"@obsm:{key}" for key in KEYS}, everywhere, "batch_integration", metrics="scib-fast",
+        unintegrated="@obsm:noise",
+    )  # fmt: skip
+    totals = {score.embedding: score for score in record.result_metrics if score.metric_type == "scib_total"}
+    for key in KEYS:
+        assert table.loc[key, "Total"] == totals[key].value
+        others = [table.loc[key, name] for name in ("Silhouette label", "cLISI")]
+        assert table.loc[key, "Bio conservation"] == pytest.approx(np.mean(others), abs=1e-15)
+        assert totals[key].details["scores_left_out"] == ["isolated_labels"]
+    [isolated, *_] = [score for score in record.result_metrics if score.metric_type == "isolated_labels"]
+    assert math.isnan(isolated.value)
+    assert not isolated.failed
+    assert not record.failed
+    assert not record.complete
+    [said] = [line for line in record.warnings if "isolated_labels" in line]
+    assert said.startswith("batch_integration: isolated_labels has no value (no label is isolated: each occurs in all ")
+    assert said.endswith(", so the means and the total of scib-fast leave it out")
+    frame = record.to_frame().set_index(["embedding", "metric"])
+    assert frame.loc[("model", "scib_total"), "note"] == "without isolated_labels"
 
 
 def test_what_has_no_value_says_why_and_stays_out_of_the_means(adata):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _check
@@ -80,8 +80,8 @@ class Checking:
         if not self.wanted:
             return wanted
         if inputs.labels is not None:
-            wanted["scale_and_dimension"] = lambda: checks.scale_and_dimension(
-                X, inputs.labels, inputs.batch, inputs.unintegrated(), seed
+            wanted["scale_and_dimension"] = lambda: _beside_pca(
+                lambda before: checks.scale_and_dimension(X, inputs.labels, inputs.batch, before, seed), inputs
             )
         clusters = next((plan.task_input for plan in plans if plan.key == "clustering"), None)
         if clusters is not None:  # tasks may have labels of their own
@@ -106,7 +106,7 @@ class _Inputs:
     labels: Any
     batch: Any
     donors: Any
-    unintegrated: Callable[[], Any]
+    unintegrated: Callable[[], tuple[Any, str]]
 
     @classmethod
     def of(cls, plans: list[Plan], cells: Cells, donors: Any) -> _Inputs:
@@ -115,16 +115,15 @@ class _Inputs:
         if donors is None:
             donors = next((f"@obs:{name}" for name in _DONORS if name in cells.columns), None)
         found = cells.look_up(donors) if isinstance(donors, str) else donors
-        made: list[Any] = []
 
-        def unintegrated() -> Any:
+        @functools.cache
+        def unintegrated() -> tuple[Any, str]:
             if given is not None:
-                return given
-            if not made:
-                made.append(None)
-                with suppress(ValueError):  # nobody named X: what it is no good for is left out of the check
-                    made[0] = before_integration(cells).value if cells.has_expression else None
-            return made[0]
+                return given, ""
+            try:
+                return (before_integration(cells).value if cells.has_expression else None), ""
+            except BAD_INPUT as error:  # nobody named X: what it is no good for is left out of the check, and said
+                return None, str(error)
 
         return cls(
             _first(of_labels, "labels", "input_labels"),
@@ -136,6 +135,13 @@ class _Inputs:
 
 def _first(inputs: list[Any], *names: str) -> Any:
     return next((value for one in inputs for name in names if (value := getattr(one, name, None)) is not None), None)
+
+
+def _beside_pca(make: Callable[[Any], Check], inputs: _Inputs) -> Check:
+    """Return a check that compares with the data before integration; where they are no good it says so."""
+    before, why = inputs.unintegrated()
+    check = make(before)
+    return replace(check, sentence=f"{check.sentence} It is not compared with a PCA of X: {why}") if why else check
 
 
 def _result(embedding: str, name: str, make: Callable[[], Check]) -> CheckResult:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ._reading.files import Refused
 from .cells import Cells
 from .constants import RANDOM_SEED
+from .kernels.representation import Representation
+from .metrics._expression import logged
 from .metrics._inputs import represent
 from .metrics.presets import find
 from .metrics.types import MetricType
-from .tasks._metrics import arguments_asked, metric_names
+from .tasks._metrics import Unusable, arguments_asked, metric_names
 
 _N_TOP_GENES, _N_PCS = 3000, 50
 
 
 @dataclass(frozen=True)
 class Default:
-    """What a field gets: the value, the reference it is recorded as, and a choice to be told of."""
+    """What a field gets: the value, the reference it is recorded as, and a choice to be told of.
+
+    Where the data have something that cannot be used the value is None, and `unusable` says why.
+    """
 
     value: Any
     reference: str
     choice: str = ""
+    unusable: Unusable | None = None
 
 
 def defaults(
@@ -54,49 +60,67 @@ def defaults(
     by_name, _ = arguments_asked(name for name in names if isinstance(find(name), MetricType))
     asked = (needed | welcome) & set(fields)
     found: dict[str, Default] = {}
-    if asked & {"unintegrated", "expression"} and cells.has_expression:
-        if "unintegrated" in asked:
-            found["unintegrated"] = _usable("unintegrated", by_name, lambda: before_integration(cells))
-        if "expression" in asked:
-            found["expression"] = _usable("expression", by_name, lambda: _expression(cells))
-    if "gene_names" in asked:
-        found |= _gene_names(cells, given.get("expression"), "expression" in found)
-    if "organism" in asked:
-        with suppress(ValueError):  # the metric that needs it says so
-            found["organism"] = Default(organism := cells.organism, str(organism))
+    makers: dict[str, tuple[str, Callable[[], Default | None]]] = {
+        "unintegrated": ("X", lambda: before_integration(cells) if cells.has_expression else None),
+        "expression": ("X", lambda: _expression(cells) if cells.has_expression else None),
+        "gene_names": ("the names of the data's genes", lambda: _gene_names(cells, given.get("expression"), found)),
+        "organism": ("the organism of the data", lambda: _organism(cells)),
+    }
+    for name, (what, make) in makers.items():
+        if name in asked and (default := _usable(name, what, by_name, make)) is not None:
+            found[name] = default
     return found
 
 
-def _gene_names(cells: Cells, expression: Any, is_x: bool) -> dict[str, Default]:
-    """Return the names of the data's genes for X, and for expression that was given if it has as many."""
-    if not is_x and expression is None:
-        return {}
-    with suppress(ValueError):  # data without genes
-        names = cells.look_up("@var_index")
-        if is_x:
-            return {"gene_names": Default(names, "@var_index")}
-        if len(names) == expression.shape[1]:
-            said = "no `gene_names` named, so the names of the data's genes were used"
-            return {"gene_names": Default(names, "@var_index", said)}
-    return {}
-
-
-def _usable(name: str, by_name: Collection[str], make: Callable[[], Default]) -> Default:
-    """Return a default, or none and why: what needs no such thing is scored all the same.
+def _usable(name: str, what: str, by_name: Collection[str], make: Callable[[], Default | None]) -> Default | None:
+    """Return a default; None where the data have nothing for it, or why it cannot be used: the rest is scored.
 
     A metric that was asked for by its own name is refused with the sentence that says why.
     """
     try:
         return make()
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         if name in by_name:
             raise
-        return Default(None, "", f"no `{name}` named, and X cannot be used: {str(error).rstrip('.')}")
+        why = f"{what} cannot be used: {str(error).rstrip('.')}"
+        return Default(None, "", f"no `{name}` named, and {why}", Unusable(why, isinstance(error, Refused)))
+
+
+def _gene_names(cells: Cells, expression: Any, found: Mapping[str, Default]) -> Default | None:
+    """Return the names of the data's genes for X, and for expression that was given if it has as many."""
+    is_x = "expression" in found and found["expression"].unusable is None
+    if not cells.holds("var") or (not is_x and expression is None):
+        return None
+    names = cells.look_up("@var_index")
+    if is_x:
+        return Default(names, "@var_index")
+    if len(names) != expression.shape[1]:
+        return None
+    return Default(names, "@var_index", "no `gene_names` named, so the names of the data's genes were used")
+
+
+def _organism(cells: Cells) -> Default | None:
+    from .datasets.types import Organism
+
+    if not cells.names_organism:
+        return None
+    organism = Organism(cells.organism)
+    return Default(organism, str(organism))
 
 
 def _expression(cells: Cells) -> Default:
-    X = represent(cells.look_up("@X"), "expression", keep_sparse=True)
+    _, X = _read_x(cells, "expression")
+    logged(X, "expression")  # which its metrics ask for, and share
     return Default(X, "@X", "no `expression` named, so X was used")
+
+
+def _read_x(cells: Cells, name: str) -> tuple[Any, Representation]:
+    """Return X as it is, and checked; what is no matrix of finite numbers is as bad as damage."""
+    X = cells.look_up("@X")
+    try:
+        return X, represent(X, name, keep_sparse=True)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
 
 
 def before_integration(cells: Cells) -> Default:
@@ -120,10 +144,9 @@ def before_integration(cells: Cells) -> Default:
 def _before_integration(cells: Cells) -> Default:
     from .tasks.utils import is_not_count_data, pca_baseline
 
-    X = cells.look_up("@X")
+    X, checked = _read_x(cells, "unintegrated")
     if is_not_count_data(X) or X.shape[1] <= _N_PCS:
-        X = represent(X, "unintegrated", keep_sparse=True)
-        return Default(X, "@X", "no `unintegrated` named, so X was used")
+        return Default(checked, "@X", "no `unintegrated` named, so X was used")
     n_pcs = min(_N_PCS, X.shape[0] - 1, X.shape[1] - 1)
     components = pca_baseline(X, _N_TOP_GENES, n_pcs, RANDOM_SEED)
     said = (

@@ -296,6 +296,7 @@ class _Run:
                 if seed not in under:
                     reason = f"seed {seed}: {errors.get(seed, 'not among its scores')}".rstrip(".")
                     under[seed] = like.model_copy(update={**empty, "reason": reason})
+                    under[seed]._undefined = False
             score = Score.of(plan.key, name, [under[seed] for seed in self.seeds])
             # No deviation rather than one of 0: the target genes were drawn once, so nobody knows it.
             scores.append(score.model_copy(update={"value_std_dev": None}) if plan.targets_fixed else score)
@@ -342,7 +343,26 @@ def _warnings(
             said.append(f"{name} names no cells, so its rows were taken in the order of the data")
         if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
             said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
-    return list(dict.fromkeys([*said, *_labels_left_out(scores), *notes_of_screens(plans, scores)]))
+    about_scores = [*_labels_left_out(scores), *_scores_left_out(scores), *notes_of_screens(plans, scores)]
+    return list(dict.fromkeys([*said, *about_scores]))
+
+
+def _scores_left_out(scores: list[Score]) -> list[str]:
+    """Say which scores means leave out, and why those have no value."""
+    reasons = {(one.task, one.embedding, one.metric_type): one.reason for one in scores if not one.params}
+    names = list(dict.fromkeys(score.embedding for score in scores))
+    of: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for score in scores:
+        for metric in (score.details or {}).get("scores_left_out", ()):
+            reason = reasons.get((score.task, score.embedding, metric)) or "no reason given"
+            presets, embeddings = of.setdefault((score.task, metric, reason), ({}, {}))
+            presets[str(score.params.get("preset"))] = embeddings[score.embedding] = None
+    said = []
+    for (task, metric, reason), (presets, embeddings) in of.items():
+        whose = "" if len(embeddings) == len(names) else f" of {', '.join(embeddings)}"
+        means = f"the means and the total of {' and '.join(presets)}"
+        said.append(f"{task}{whose}: {metric} has no value ({reason}), so {means} leave it out")
+    return said
 
 
 def _labels_left_out(scores: list[Score]) -> list[str]:

@@ -239,10 +239,12 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
         compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks, values)
         values |= {name: default.value for name, default in compared.items()}
         defaults |= {name: default.reference for name, default in compared.items() if default.value is not None}
+    task_input = cls.input_model(**values)
+    task_input._unusable = {name: default.unusable for name, default in compared.items() if default.unusable}
     return Plan(
         info.name,
         cls,
-        cls.input_model(**values),
+        task_input,
         cls.baseline_model(**wanted.baseline_options),
         {name: described(value) for name, value in wanted.options.items()},
         {name: described(value) for name, value in defaults.items()},

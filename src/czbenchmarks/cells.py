@@ -84,12 +84,15 @@ class Cells:
 
     @property
     def has_expression(self) -> bool:
-        """Whether there is an X with genes."""
-        try:
-            shape: tuple[int, ...] = getattr(self.piece("X"), "shape", ())
-        except ValueError:
-            return False
-        return len(shape) == 2 and shape[1] > 0
+        """Whether there is an X with genes; it is not read for that, and need not be any good."""
+        return self.holds("X")
+
+    @property
+    def names_organism(self) -> bool:
+        """Whether the data name an organism; it may be none that is known, or several."""
+        from .datasets.types import Organism
+
+        return isinstance(getattr(self.source, "organism", None), Organism) or "organism" in self.columns
 
     @property
     def organism(self) -> Any:
@@ -99,7 +102,7 @@ class Cells:
         known = getattr(self.source, "organism", None)
         if isinstance(known, Organism):
             return known
-        if "organism" not in self.columns:
+        if not self.names_organism:
             raise ValueError(
                 f"The organism of `{self.name}` must be known for this task; name it with `organisms`, "
                 "or add a column 'organism' to obs."
@@ -144,6 +147,18 @@ class Cells:
                 self._column(group, key) if group in ("obs", "var") and key else self._read(group, key)
             )
         return self._pieces[group, key]
+
+    def holds(self, group: str, key: str | None = None) -> bool:
+        """Tell whether the data have `X` (with genes), `obs`, `var`, or an entry of a group; it is not read."""
+        memory = self.__dict__.get("adata", self._memory)
+        if memory is None and _is_table(self.source):
+            return group == "obs" and key is None
+        if memory is None and self._stored is not None:
+            return self._stored.holds(group, key)
+        found = getattr(self.adata if memory is None else memory, group)
+        if key is not None:
+            return key in found
+        return found is not None and not (group == "X" and 0 in getattr(found, "shape", ())[1:])
 
     def look_up(self, reference: str) -> Any:
         """Return what a reference names; text without ``@`` is a column of `obs`."""
@@ -317,6 +332,9 @@ class _Part(Cells):
     @property
     def columns(self) -> list[str]:
         return self._cells.columns
+
+    def holds(self, group: str, key: str | None = None) -> bool:
+        return self._cells.holds(group, key)
 
     def _index(self, group: str) -> pd.Index:
         found = self._cells._index(group)

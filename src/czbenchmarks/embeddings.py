@@ -181,11 +181,8 @@ def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
 def _hint_at_obsm(text: str, cells: Cells) -> None:
     """Refuse what is no file but the key of an embedding in the data."""
     key = text.removeprefix("obsm:")
-    try:
-        cells.piece("obsm", key)
-    except (ValueError, TypeError):
-        return
-    raise ValueError(f"`embedding` must be a file or a reference, got {text!r}. Did you mean '@obsm:{key}'?")
+    if cells.holds("obsm", key):
+        raise ValueError(f"`embedding` must be a file or a reference, got {text!r}. Did you mean '@obsm:{key}'?")
 
 
 def split_key(source: str | Path) -> tuple[str | Path, str | None]:

@@ -49,7 +49,7 @@ def benchmark(
     metrics: Any = "scib",
     min_max_scale: bool = False,
     clean_names: bool = True,
-    every_label_if_none: bool = True,
+    every_label_if_none: bool = False,
     random_seed: int | Iterable[int] = RANDOM_SEED,
     neighbors: str = "auto",
     threads: int | None = None,
@@ -79,7 +79,8 @@ def benchmark(
     clean_names
         Name columns as in figures, or as the functions of scib-metrics are called.
     every_label_if_none
-        Where no label is isolated, score all labels, as scib-metrics does; if False, that score then has no value.
+        Where every label occurs in every batch, none is isolated: "Isolated labels" is then NaN and stays out of the
+        means, as in ``evaluate``. With True the mean over all labels takes its place, as in scib-metrics.
     random_seed
         Seed of the clusterings; several give the mean of their scores.
     neighbors, threads, memory

@@ -328,6 +328,15 @@ def test_organism_by_genes(adata, tmp_path, prefix, name):
     assert "--organisms" in {row["task"]: row for row in found["tasks"]}["cross-species_integration"]["command"]
 
 
+def test_an_organism_that_cannot_be_told_says_why(adata, tmp_path):
+    adata.obs["organism"] = np.resize(["human", "mouse"], N)
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    found = info(tmp_path / "x.h5ad")
+    assert found["organism"] is None
+    assert "must hold one organism per data set, got 2" in found["organism_problem"]
+    assert "must hold one organism per data set" in " ".join(run("info", str(tmp_path / "x.h5ad")).stdout.split())
+
+
 def test_a_file_without_expression_and_of_before_2020(adata, tmp_path):
     ad.AnnData(None, adata.obs, adata.var).write_h5ad(tmp_path / "no.h5ad")
     assert info(tmp_path / "no.h5ad")["X"] is None

@@ -309,6 +309,38 @@ def test_a_score_without_value_is_status_1(folder, monkeypatch):
     assert json.loads(result.stdout)["result_metrics"][0]["value"] is None
 
 
+def test_what_a_metric_does_not_define_is_no_failure_unless_it_is_asked_for_by_name(tmp_path, monkeypatch):
+    import anndata
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"cell_type": ["a", "b"] * 30, "batch": ["x"] * 30 + ["y"] * 30}, index=map(str, range(60)))
+    cells = anndata.AnnData(rng.random((60, 5)), obs, obsm={"X_model": rng.normal(size=(60, 4))})
+    cells.write_h5ad("cells.h5ad")
+    words = ["-q", "run", "batch_integration", "-u", "cells.h5ad", "-c", "@obsm:X_model", "--metrics"]
+    result = run(*words, "scib-fast", "-o", "run.json", "--store", "runs.db")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert re.search(r"isolated_labels none no label is isolated: each occurs in all 2 batches", text)
+    assert re.search(r"scib_total preset=scib-fast 0\.\d{4} without isolated_labels", text)
+    assert run(*words, "isolated_labels,ilisi", "--store", "runs.db").exit_code == 1
+    assert run(*words, "scib-fast,isolated_labels").exit_code == 1
+    assert run("results", "show", "run.json").exit_code == 0
+    assert [run("results", "show", n, "--store", "runs.db").exit_code for n in "12"] == [0, 1]
+    rows = json.loads(run("results", "list", "--store", "runs.db", "-f", "json").stdout)
+    assert [(row["complete"], row["failed"]) for row in rows] == [(False, False), (False, True)]
+    listed = run("results", "list", "--store", "runs.db").stdout
+    assert listed.index("incomplete") < listed.index("failed")
+    del cells.X
+    cells.write_h5ad("cells.h5ad")
+    result = run(*words, "scib-fast")
+    assert result.exit_code == 1
+    text = " ".join(result.stdout.split())
+    assert "it must have `unintegrated`, which was not given; pass it (--unintegrated)" in text
+    assert run(*words, "all").exit_code == 0
+    assert run(*words, "published").exit_code == 0
+
+
 DATA = ["-u", "human.h5ad"]
 ARRAY = ["-c", "human.npy"]
 GOOD = [*DATA, *ARRAY]

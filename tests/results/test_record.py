@@ -47,6 +47,42 @@ def test_several_seeds_are_mean_deviation_and_raw_values():
     assert [one.value for one in ours.results] == [0.5, 0.7]
 
 
+def undefined():
+    found = result(math.nan, reason="no label is isolated")
+    found._undefined = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("results", "failed"),
+    [
+        ([result(0.5)], False),
+        ([undefined()], False),
+        ([undefined(), result(0.5)], False),
+        ([result(math.nan, reason="bad input")], True),
+        ([result(math.nan)], True),
+        ([result(math.inf)], True),
+        ([result(0.5), result(math.nan, reason="seed 2: no memory")], True),
+        ([undefined(), result(math.nan, reason="bad input")], True),
+    ],
+)
+def test_what_failed_is_kept_in_the_file(results, failed, tmp_path):
+    record = RunRecord(result_metrics=[Score.of("t", "e", results)])
+    assert record.failed == failed
+    back = RunRecord.read(record.write(tmp_path / "run.json"))
+    assert back == record
+    assert back.failed == failed
+    # Files of before there was a difference: whatever has no value failed.
+    old = record.to_dict()
+    del old["result_metrics"][0]["failed"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert RunRecord.read(tmp_path / "old.json").failed == (not record.complete)
+
+
+def test_a_task_that_gave_nothing_failed():
+    assert RunRecord(failures=[{"task": "clustering", "reason": "bad"}]).failed
+
+
 def test_one_seed_keeps_its_bits():
     value = 0.1 + 0.2
     assert Score.of("t", "e", [result(value)]).value == value

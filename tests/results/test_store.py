@@ -29,7 +29,25 @@ def test_records_come_back_as_they_were(tmp_path):
     assert (first.id, first.tasks, first.embeddings, first.data, first.scores, first.complete) == (
         1, "embedding", "ours", "cells.h5ad", 1, True,
     )  # fmt: skip
+    assert not first.failed
     assert not second.complete
+    assert second.failed
+
+
+def test_a_store_of_before_is_read_and_written(tmp_path):
+    """It does not say what failed: whatever was not complete did."""
+    store = Store(tmp_path / "runs.db")
+    for value in (0.1, float("nan")):
+        store.add(make_record(value))
+    with sqlite3.connect(store.path) as old:
+        old.execute("ALTER TABLE runs DROP COLUMN failed")
+    old.close()
+    before = store.path.read_bytes()
+    assert [run.failed for run in store.runs()] == [False, True]
+    assert store.get(2).failed
+    assert store.path.read_bytes() == before  # looking changes nothing
+    store.add(make_record(0.5))
+    assert [run.failed for run in store.runs()] == [False, True, False]
 
 
 @pytest.mark.parametrize("number", [0, 3, -1, 10**30])

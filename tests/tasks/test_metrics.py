@@ -70,7 +70,12 @@ def test_scib_gives_ten_scores_and_their_means(cells):
 
 def test_a_reason_stands_where_a_preset_lacks_an_argument(cells):
     found = integration(cells, "scib-fast", unintegrated=None)
-    assert found["pcr_comparison"].reason == "it must have `unintegrated`, which was not given"
+    reason = "it must have `unintegrated`, which was not given; pass it (--unintegrated)"
+    assert found["pcr_comparison"].reason == reason
+    assert not found["pcr_comparison"].undefined
+    assert found["batch_correction"].details["scores_left_out"] == ["pcr_comparison"]
+    assert found["scib_total"].details["scores_left_out"] == ["isolated_labels", "pcr_comparison"]
+    assert found["isolated_labels"].undefined
     assert found["batch_correction"].counts["left_out"] == 1
     assert math.isfinite(found["scib_total"].value)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from czbenchmarks import _check
 
 from .files import Refused, shown
-from .stores import child, guard, is_array, missing_chunks, missing_chunks_matter, opened
+from .stores import child, declared_shape, guard, is_array, missing_chunks, missing_chunks_matter, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +92,18 @@ class Stored:
             if group == "obsp" and self.path.is_dir():
                 self._complete(child(top, key, self.path, self.name))
             return found
+
+    def holds(self, group: str, key: str | None = None) -> bool:
+        """Tell whether there is an element (`X` with columns), or an entry of a group; it is not read."""
+        with opened(self.path, self.name) as root:
+            if group not in root:
+                return False
+            element = child(root, group, self.path, self.name)
+            if key is not None:
+                return not is_array(element) and key in list(element)
+            if element.attrs.get("encoding-type") == "null":
+                return False
+            return not (group == "X" and 0 in (declared_shape(element) or [])[1:])
 
     def is_matrix(self, key: str) -> bool:
         """Tell whether an element is a dense matrix or a csr or csc one."""

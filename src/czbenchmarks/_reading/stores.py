@@ -105,6 +105,19 @@ def _is_zarr_array(path: Path) -> bool:
     return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("node_type") == "array"
 
 
+def declared_shape(element: Any) -> list[int] | None:
+    """Return the shape that an array, a sparse matrix or a table says it has; None if it says none."""
+    if is_array(element):
+        return [int(n) for n in element.shape or ()]
+    if "shape" in element.attrs:
+        return [int(n) for n in element.attrs["shape"]]
+    if "column-order" in element.attrs:  # a table
+        columns = list(element.attrs["column-order"])
+        index = element[str(element.attrs["_index"])]
+        return [int(index.shape[0]), len(columns)] if is_array(index) else None
+    return None
+
+
 def is_array(element: Any) -> bool:
     """Tell an array from a group."""
     return hasattr(element, "shape") and hasattr(element, "dtype")

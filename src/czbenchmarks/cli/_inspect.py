@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from czbenchmarks._reading.stores import child, guard, is_array, opened
+from czbenchmarks._reading.stores import child, declared_shape, guard, is_array, opened
 
 from ._screen import screen_facts
 
@@ -38,6 +38,7 @@ def facts(cells: Cells) -> dict[str, Any]:
         "n_cells": len(table),
         "n_genes": None,
         "organism": None,
+        "organism_problem": None,
         "obs": [column_facts(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)],
         "unique_cell_names": bool(table.index.is_unique),
     }
@@ -48,7 +49,10 @@ def facts(cells: Cells) -> dict[str, Any]:
         found |= _in_memory(cells.adata)
     shape = (found["X"] or {}).get("shape")
     found["n_genes"] = shape[1] if shape and len(shape) == 2 else len(cells.piece("var"))
-    found["organism"] = _organism(cells)
+    try:
+        found["organism"] = _organism(cells)
+    except ValueError as error:  # the rest can still be shown
+        found["organism_problem"] = str(error).rstrip(".")
     found["screen"] = screen_facts(cells, found["uns"])
     return found
 
@@ -104,11 +108,11 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"X": None, "obsm": [], "layers": [], "uns": []}
     if "X" in root and not _is_null(root["X"]):
         x = child(root, "X", path, name)
-        found["X"] = {"shape": _shape(x), "sparse": not is_array(x), "looks_like": _looks(x, path, name)}
+        found["X"] = {"shape": declared_shape(x), "sparse": not is_array(x), "looks_like": _looks(x, path, name)}
     for group in ("obsm", "layers"):
         if group in root and not is_array(root[group]):
             holder = child(root, group, path, name)
-            found[group] = [{"key": key, "shape": _shape(child(holder, key, path, name))} for key in holder]
+            found[group] = [{"key": key, "shape": declared_shape(child(holder, key, path, name))} for key in holder]
     if "uns" in root and not is_array(root["uns"]):
         found["uns"] = sorted(child(root, "uns", path, name))
     return found
@@ -116,18 +120,6 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
 
 def _is_null(element: Any) -> bool:
     return element.attrs.get("encoding-type") == "null"
-
-
-def _shape(element: Any) -> list[int] | None:
-    if is_array(element):
-        return [int(n) for n in element.shape or ()]
-    if "shape" in element.attrs:
-        return [int(n) for n in element.attrs["shape"]]
-    if "column-order" in element.attrs:  # a table
-        columns = list(element.attrs["column-order"])
-        index = element[str(element.attrs["_index"])]
-        return [int(index.shape[0]), len(columns)] if is_array(index) else None
-    return None
 
 
 def _looks(element: Any, path: Path, name: str) -> str | None:
@@ -195,11 +187,8 @@ def _organism(cells: Cells) -> dict[str, str] | None:
     """Return the species by the column `organism`, else by how gene identifiers begin."""
     from czbenchmarks.datasets.types import Organism
 
-    if "organism" in cells.obs.columns:
-        try:
-            return {"name": str(Organism(cells.organism)), "from": "column 'organism' of obs"}
-        except ValueError:
-            return None
+    if cells.names_organism:
+        return {"name": str(Organism(cells.organism)), "from": "column 'organism' of obs"}
     genes = cells.piece("var")
     columns = [
         genes.index,

@@ -269,7 +269,10 @@ def _print_data(found: dict[str, Any]) -> None:
     pairs = [
         ("File", f"{found['path']} ({size_text(found['size_bytes'])})"),
         ("Cells", f"{found['n_cells']:,} x {found['n_genes']:,} genes"),
-        ("Organism", f"{organism['name']} ({organism['from']})" if organism else "not said"),
+        (
+            "Organism",
+            f"{organism['name']} ({organism['from']})" if organism else found["organism_problem"] or "not said",
+        ),
         ("X", kept),
     ]
     for group, heading in (("obsm", "Embeddings"), ("layers", "Layers")):

@@ -1,7 +1,8 @@
 """The command ``czbenchmarks``.
 
-Exit status: 0 all is well; 1 a score failed or has no value, or the program itself failed; 2 bad usage or bad input;
-130 and 143 stopped by Ctrl-C and by SIGTERM.
+Exit status: 0 nothing failed (a score that its metric does not define on the data is no failure, unless it was asked
+for by name); 1 a score failed or is missing, or the program itself failed; 2 bad usage or bad input; 130 and 143
+stopped by Ctrl-C and by SIGTERM.
 """
 
 from __future__ import annotations

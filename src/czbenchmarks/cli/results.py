@@ -59,7 +59,10 @@ def _format_option(*formats: str) -> Callable[[F], F]:
 @_store_option(needed=True)
 @_format_option("table", "json")
 def list_results(store: str, output_format: str) -> None:
-    """List the runs of a store, oldest first."""
+    """List the runs of a store, oldest first.
+
+    A run is "failed" if something failed, and "incomplete" if a score is not defined on its data.
+    """
     from dataclasses import asdict
 
     from czbenchmarks._check import printable
@@ -78,7 +81,7 @@ def list_results(store: str, output_format: str) -> None:
         [
             [
                 *(run.id, run.timestamp, printable(run.tasks), printable(run.embeddings), printable(run.data)),
-                *(run.scores, "" if run.complete else "incomplete"),
+                *(run.scores, "failed" if run.failed else "" if run.complete else "incomplete"),
             ]
             for run in runs
         ],
@@ -97,7 +100,10 @@ def list_results(store: str, output_format: str) -> None:
 )
 @click.option("--check", metavar="NAME", help="Show the table behind a trust check instead.")
 def show_result(which: str, store: str | None, output_format: str, breakdown: str | None, check: str | None) -> int:
-    """Show one run: its number in a store, or the file of its record."""
+    """Show one run: its number in a store, or the file of its record.
+
+    The exit status is that of the run: 0 nothing failed, 1 a score failed or is missing.
+    """
     from .output import print_frame, print_record
 
     record = _record(which, store)
@@ -108,7 +114,7 @@ def show_result(which: str, store: str | None, output_format: str, breakdown: st
         print_frame(frame, output_format)
         return 0
     print_record(record, output_format)
-    return 0 if record.complete else 1
+    return int(record.failed)
 
 
 @results_command.command("export", epilog="Example:\n\n\b\nczbenchmarks results export 1 2 --store runs.db")

@@ -278,7 +278,7 @@ def _run(
     store: str | None,
     **given: Any,
 ) -> int:
-    """Score and print; the exit status tells whether every score has a value."""
+    """Score and print; the exit status tells whether something failed."""
     if not user_dataset and not dataset_key:
         raise click.UsageError("At least one data set is needed; name it with -u DATA.h5ad, or with -d NAME.")
     for flag, texts in (("-u", user_dataset), ("-d", dataset_key), ("-c", cell_representation)):
@@ -323,7 +323,7 @@ def _run(
             Store(store).add(record)
     finally:  # what cannot be written is printed at least
         print_record(record, output_format)
-    return 0 if record.complete else 1
+    return int(record.failed)
 
 
 def _of_catalogue(name: str) -> Any:

@@ -33,11 +33,12 @@ def mean_of_scores(scores: Mapping[str, float]) -> Measurement:
     """
     defined = [float(value) for value in scores.values() if math.isfinite(value)]
     counts = {"used": len(defined), "left_out": len(scores) - len(defined)}
+    missing = [name for name, value in scores.items() if not math.isfinite(value)]
+    details = {"scores_left_out": missing} if missing else {}
     if not defined or 2 * len(defined) < len(scores):
         reason = f"only {len(defined)} of its {len(scores)} scores have a value"
-        return Measurement.undefined(reason if defined else "none of its scores has a value", counts=counts)
-    missing = [name for name, value in scores.items() if not math.isfinite(value)]
-    details = {"scores_left_out": missing, "note": f"the mean lacks {', '.join(missing)}"} if missing else {}
+        reason = reason if defined else "none of its scores has a value"
+        return Measurement.undefined(reason, counts=counts, details=details)
     return Measurement(math.fsum(defined) / len(defined), None, None, counts, details)
 
 

@@ -67,6 +67,8 @@ class Measurement:
     breakdowns
         A table, row by row: what the value is made of, by label, batch or resolution. Its rows may have other numbers
         beside (cells, neighbours); plain text and numbers only, NaN where there is none.
+    failed
+        Whether a value is missing that the metric's own definition gives, or nobody knows why there is none.
     """
 
     value: float
@@ -75,10 +77,11 @@ class Measurement:
     counts: Mapping[str, int] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     breakdowns: Sequence[Mapping[str, Any]] = ()
+    failed: bool = False
 
     @classmethod
     def undefined(cls, reason: str, **more: Any) -> Measurement:
-        """Return a measurement without a value."""
+        """Return a measurement without a value, which the metric's own definition does not give."""
         return cls(math.nan, reason, **more)
 
 
@@ -117,8 +120,34 @@ class MetricResult(BaseModel):
     reason: Optional[str] = None
     counts: Optional[Dict[str, int]] = None
     details: Optional[Dict[str, Any]] = None
+    _undefined: bool = PrivateAttr(default=False)
     _units: Optional[Units] = PrivateAttr(default=None)
     _breakdowns: List[Dict[str, Any]] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def of(cls, metric_type: MetricType, found: Measurement, params: Optional[Dict[str, Any]] = None) -> MetricResult:
+        """Make a score of a measurement.
+
+        Parameters
+        ----------
+        metric_type
+            The metric.
+        found
+            What it gave.
+        params
+            What tells this score from others of the same metric.
+        """
+        result = cls(
+            metric_type=metric_type,
+            value=found.value,
+            params=params or {},
+            reason=found.reason,
+            counts=dict(found.counts) or None,
+            details=dict(found.details) or None,
+        )
+        result._units = found.units
+        result._breakdowns = [dict(row) for row in found.breakdowns]
+        return result
 
     @field_validator("value", mode="before")
     @classmethod
@@ -132,6 +161,11 @@ class MetricResult(BaseModel):
     def __eq__(self, other: object) -> bool:
         """Compare what is stored: the units live in memory only."""
         return self.__dict__ == other.__dict__ if isinstance(other, MetricResult) else NotImplemented
+
+    @property
+    def undefined(self) -> bool:
+        """Whether the metric does not define a value, and nobody asked for it by name: no failure. In memory only."""
+        return self._undefined
 
     @property
     def units(self) -> Units | None:
@@ -263,7 +297,9 @@ class MetricRegistry:
         except (TypeError, ValueError):
             name = getattr(metric_type, "value", metric_type)
             raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; correct it.") from None
-        return Measurement(value, None if math.isfinite(value) else f"the function returned {value}")
+        if math.isfinite(value):
+            return Measurement(value)
+        return Measurement(value, f"the function returned {value}", failed=True)
 
     def _call(self, metric_type: MetricType, kwargs: Dict[str, Any]) -> Any:
         row = self.declaration(metric_type)

@@ -1,4 +1,4 @@
-"""What a reader must know of a number beside it: an estimate's error, and a way of computing that was asked for."""
+"""What a reader must know of a number beside it: an estimate's error, how it was computed, what a mean leaves out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def how_computed(details: Mapping[str, Any] | None) -> str | None:
-    """Say in a few words how a score was computed, if not from all cells and exactly.
+    """Say in a few words how a score was computed, if not from all cells, exactly, and from all it is the mean of.
 
     Parameters
     ----------
@@ -25,4 +25,6 @@ def how_computed(details: Mapping[str, Any] | None) -> str | None:
         parts.append(f"{known['neighbors']} neighbours" + ("" if recall is None else f", recall {recall:.3f}"))
     if "engine" in known:
         parts.append(f"{known['engine']} engine")
+    if "scores_left_out" in known:
+        parts.append(f"without {', '.join(known['scores_left_out'])}")
     return "; ".join(parts) or None

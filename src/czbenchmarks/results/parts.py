@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, Optional
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
@@ -76,6 +76,10 @@ class Score(Part):
         Reserved: an interval for the value.
     breakdowns
         What the value is made of, row by row: by label, batch, resolution.
+    failed
+        Whether a value is missing that should be there, under one seed at least: the input was bad or missing, or the
+        metric was asked for by name. False for a metric of a preset that is not defined on the data. Records of before
+        there was a difference do not say: every missing value counts.
     """
 
     task: str
@@ -91,7 +95,15 @@ class Score(Part):
     values_raw: List[Number]
     interval: Optional[Dict[str, Any]] = None
     breakdowns: Optional[List[Dict[str, Any]]] = None
+    failed: bool = False
     _results: Sequence[MetricResult] = PrivateAttr(default=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _failed_unless_said(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "failed" in given or not {"n_values", "values_raw"} <= set(given):
+            return given
+        return {**given, "failed": given["n_values"] < len(given["values_raw"])}
 
     @classmethod
     def of(cls, task: str, embedding: str, results: Sequence[MetricResult]) -> Score:
@@ -126,6 +138,7 @@ class Score(Part):
             n_values=len(defined),
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,
+            failed=any(not math.isfinite(result.value) and not result.undefined for result in results),
         )
         score._results = tuple(results)
         return score

@@ -90,6 +90,11 @@ class RunRecord(Part):
         """Whether nothing failed and every score has a value under every seed."""
         return not self.failures and all(score.n_values == len(score.values_raw) for score in self.result_metrics)
 
+    @property
+    def failed(self) -> bool:
+        """Whether something failed, which the exit status 1 tells; a score that its metric does not define did not."""
+        return bool(self.failures) or any(score.failed for score in self.result_metrics)
+
     def rows(self) -> list[tuple[tuple[str, str, int], Score, Score | None]]:
         """Return every score with what is the same over embeddings, and with the baseline's score of it.
 

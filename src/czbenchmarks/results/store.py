@@ -17,7 +17,7 @@ from .record import SCHEMA_VERSION, RunRecord
 _APPLICATION = 0x637A626D  # "czbm": marks an SQLite file as a store
 _TABLE = """CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL, tasks TEXT NOT NULL, embeddings TEXT NOT NULL,
-    data TEXT NOT NULL, scores INTEGER NOT NULL, complete INTEGER NOT NULL, record TEXT NOT NULL)"""
+    data TEXT NOT NULL, scores INTEGER NOT NULL, complete INTEGER NOT NULL, record TEXT NOT NULL, failed INTEGER)"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class StoredRun:
         Number of scores.
     complete
         Whether every score has a value.
+    failed
+        Whether something failed; of runs that were stored before there was a difference, whether it is not complete.
     """
 
     id: int
@@ -49,6 +51,7 @@ class StoredRun:
     data: str
     scores: int
     complete: bool
+    failed: bool
 
 
 class Store:
@@ -95,11 +98,12 @@ class Store:
             len(record.result_metrics),
             record.complete,
             json.dumps(record.to_dict(), allow_nan=False),
+            record.failed,
         )
         with self._opened(make=True) as connection:
             cursor = connection.execute(
-                "INSERT INTO runs (timestamp, tasks, embeddings, data, scores, complete, record) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO runs (timestamp, tasks, embeddings, data, scores, complete, record, failed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             connection.commit()
@@ -109,10 +113,20 @@ class Store:
         """Return what is stored, oldest first."""
         with self._opened() as connection:
             connection.row_factory = sqlite3.Row
+            failed = "failed" if _has_failed(connection) else "NULL AS failed"
             rows = connection.execute(
-                "SELECT id, timestamp, tasks, embeddings, data, scores, complete FROM runs ORDER BY id"
+                f"SELECT id, timestamp, tasks, embeddings, data, scores, complete, {failed} FROM runs ORDER BY id"
             ).fetchall()
-        return [StoredRun(**{**dict(row), "complete": bool(row["complete"])}) for row in rows]
+        return [
+            StoredRun(
+                **{
+                    **dict(row),
+                    "complete": bool(row["complete"]),
+                    "failed": not row["complete"] if row["failed"] is None else bool(row["failed"]),
+                }
+            )
+            for row in rows
+        ]
 
     def get(self, number: int) -> RunRecord:
         """Return a record.
@@ -165,6 +179,11 @@ class Store:
         [[mark]] = connection.execute("PRAGMA application_id")
         [[tables]] = connection.execute("SELECT COUNT(*) FROM sqlite_master")
         if mark == _APPLICATION:
+            if make and not _has_failed(connection):
+                connection.execute("BEGIN IMMEDIATE")  # two processes may meet an old store at once
+                if not _has_failed(connection):
+                    connection.execute("ALTER TABLE runs ADD COLUMN failed INTEGER")
+                connection.commit()
             return
         if tables or not make:
             raise ValueError(
@@ -176,3 +195,8 @@ class Store:
             connection.execute(_TABLE)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.commit()
+
+
+def _has_failed(connection: sqlite3.Connection) -> bool:
+    """Tell whether a store says what failed; those of 0.15 and before do not."""
+    return any(column[1] == "failed" for column in connection.execute("PRAGMA table_info(runs)"))

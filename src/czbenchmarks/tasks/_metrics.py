@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, List
 
 from pydantic import BeforeValidator, Field
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
     from .task import Task
 
 _OVERALL = {"bio": MetricType.BIO_CONSERVATION, "batch": MetricType.BATCH_CORRECTION}
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why what the data have for an argument cannot be used.
+
+    Attributes
+    ----------
+    reason
+        One sentence, without its full stop.
+    damaged
+        Whether it could not even be read. That is a failure; data of another kind only do not allow a metric.
+    """
+
+    reason: str
+    damaged: bool = False
 
 
 def metric_names(value: Any) -> List[str]:
@@ -136,7 +154,11 @@ def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[
 
 
 def score_all(
-    task: Task, names: Sequence[str], published: Sequence[MetricType], arguments: Mapping[str, Any]
+    task: Task,
+    names: Sequence[str],
+    published: Sequence[MetricType],
+    arguments: Mapping[str, Any],
+    unusable: Mapping[str, Unusable] = MappingProxyType({}),
 ) -> List[MetricResult]:
     """Compute the metrics asked for from what a task has.
 
@@ -150,16 +172,24 @@ def score_all(
         Its published metrics.
     arguments
         What its metrics may take, by name; None for what it could have been given and was not.
+    unusable
+        Arguments among those that are None although the data have something there, and why.
     """
     scores: dict[MetricType, MetricResult] = {}
     overall: dict[str, Preset] = {}
-    for name in names:
+    members = {name: list(_members(task, name, find(name), published, arguments, unusable)) for name in names}
+    # What is asked for by name is refused if its input is bad; of a set the others are worth having.
+    by_name = {
+        metric
+        for name, several in members.items()
+        if isinstance(find(name), MetricType) or find(name) is PRESETS[PUBLISHED]
+        for metric in several
+    }
+    for name, several in members.items():
         preset = find(name)
-        for metric in _members(task, name, preset, published, arguments):
+        for metric in several:
             if metric not in scores:
-                # What is asked for by name is refused if its input is bad; of a set the others are worth having.
-                refuses = isinstance(preset, MetricType) or preset is PRESETS[PUBLISHED]
-                scores[metric] = _score(task, metric, arguments, refuses)
+                scores[metric] = _score(task, metric, arguments, unusable, metric in by_name)
         for label in PRESETS if preset is PRESETS[ALL] else [name]:
             one = find(label)
             # What knows no batches (or no labels) has no total.
@@ -182,6 +212,7 @@ def _members(
     found: Preset | MetricType,
     published: Sequence[MetricType],
     arguments: Mapping[str, Any],
+    unusable: Mapping[str, Unusable],
 ) -> Iterable[MetricType]:
     """Return the metrics that a name stands for in a task."""
     if found is PRESETS[PUBLISHED]:
@@ -205,6 +236,7 @@ def _members(
         return [found]
     if found is PRESETS[ALL]:
         rows = {metric: set(metrics_registry.declaration(metric).asks) for metric in MetricType}
+        given |= {key for key, why in unusable.items() if why.damaged}  # their metrics are rows that say so
         return dict.fromkeys([*published, *(metric for metric, asks in rows.items() if asks <= given)])
     members = [metric for metric in found.metrics if set(metrics_registry.declaration(metric).asks) <= possible]
     if not members:
@@ -219,12 +251,17 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"`{name}`" for name in sorted(names))
 
 
-def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any], refuses: bool) -> MetricResult:
+def _score(
+    task: Task, metric: MetricType, arguments: Mapping[str, Any], unusable: Mapping[str, Unusable], by_name: bool
+) -> MetricResult:
     """Compute one metric; what it lacks, or what is bad of its input, is the reason that it has no value."""
     row = metrics_registry.declaration(metric)
     missing = [name for name in row.asks if arguments[name] is None]
     if missing:
-        reason = f"it must have {_listed(missing)}, which was not given"
+        options = " ".join(f"--{name.replace('_', '-')}" for name in sorted(missing))
+        why = [f"none was named, and {unusable[name].reason}, or" for name in missing if name in unusable]
+        lacks = why[0] if why else "which was not given;"
+        reason = f"it must have {_listed(missing)}, {lacks} pass {'it' if len(missing) == 1 else 'them'} ({options})"
         return MetricResult(metric_type=metric, value=math.nan, reason=reason)
     given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
     function = load(row.function) if isinstance(row.function, str) else row.function
@@ -238,11 +275,14 @@ def _score(task: Task, metric: MetricType, arguments: Mapping[str, Any], refuses
         if name in takes and name not in given:
             given[name] = arguments.get(name) if name == "max_cells" else task.random_seed
     try:
-        return task.score(metric, **given)
+        found = metrics_registry.measure(metric, **given)
     except ValueError as error:
-        if refuses:
+        if by_name:
             raise
         return MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))
+    result = MetricResult.of(metric, found)
+    result._undefined = not by_name and not found.failed and math.isnan(found.value)
+    return result
 
 
 def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, MetricResult]) -> List[MetricResult]:
@@ -253,4 +293,11 @@ def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, 
         }
         found[metric.value] = task.score(metric, {"preset": name}, scores=values)
     means = {key: result.value for key, result in found.items()}
-    return [*found.values(), task.score(MetricType.SCIB_TOTAL, {"preset": name}, **means)]
+    total = task.score(MetricType.SCIB_TOTAL, {"preset": name}, **means)
+    left_out = [one for mean in found.values() for one in (mean.details or {}).get("scores_left_out", ())]
+    if left_out and math.isfinite(total.value):
+        total.details = {**(total.details or {}), "scores_left_out": left_out}
+    several = [*found.values(), total]
+    for result in several:  # what failed is one of the scores they are made of
+        result._undefined = math.isnan(result.value)
+    return several

@@ -16,7 +16,7 @@ from czbenchmarks.metrics._inputs import represent as represent
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
-from ._metrics import score_all
+from ._metrics import Unusable, score_all
 from ._registry import TASK_REGISTRY as TASK_REGISTRY
 from ._registry import TaskRegistry as TaskRegistry
 
@@ -62,6 +62,9 @@ def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
 
 class TaskInput(_Input):
     """Base class for task inputs."""
+
+    # What the data have for a field that nobody named, and why it cannot be used: metrics that need it say so.
+    _unusable: Mapping[str, Unusable] = PrivateAttr(default_factory=dict)
 
 
 class TaskOutput(BaseModel):
@@ -213,18 +216,7 @@ class Task(ABC):
         **arguments
             The metric's arguments.
         """
-        found = metrics_registry.measure(metric_type, **arguments)
-        result = MetricResult(
-            metric_type=metric_type,
-            value=found.value,
-            params=params or {},
-            reason=found.reason,
-            counts=dict(found.counts) or None,
-            details=dict(found.details) or None,
-        )
-        result._units = found.units
-        result._breakdowns = [dict(row) for row in found.breakdowns]
-        return result
+        return MetricResult.of(metric_type, metrics_registry.measure(metric_type, **arguments), params)
 
     def scores(
         self, task_input: TaskInput, published: Sequence[MetricType], arguments: Mapping[str, Any]
@@ -241,7 +233,8 @@ class Task(ABC):
             What metrics may take, by the names in their rows (`X`, `labels`, `batch`, …); None for what could have
             been given and was not. Any metric that needs no more can be asked for.
         """
-        return score_all(self, getattr(task_input, "metrics", [PUBLISHED]), published, arguments)
+        names = getattr(task_input, "metrics", [PUBLISHED])
+        return score_all(self, names, published, arguments, task_input._unusable)
 
     def compute_baseline(
         self, expression_data: CellRepresentation, baseline_input: Optional[PCABaselineInput] = None

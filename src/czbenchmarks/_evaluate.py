@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import _check, _label_names
 from ._baselines import Baselines
 from ._checking import Checking
 from ._keeping import Units, asking_for
@@ -323,6 +324,7 @@ def _warnings(
 ) -> list[str]:
     """Say what defaults chose and what was left out."""
     said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
+    said += _doubtful_labels(plans)
     for before, after in zip(everything, cells, strict=True):
         if after.n < before.n:
             said.append(
@@ -338,6 +340,23 @@ def _warnings(
         if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
             said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
     return list(dict.fromkeys([*said, *_labels_left_out(scores)]))
+
+
+def _doubtful_labels(plans: list[Plan]) -> list[str]:
+    """Say which labels of which fields may not mean what they say; of fields that tasks share, once."""
+    fields: dict[str, dict[str, None]] = {}
+    for plan in plans:
+        for name, value in plan.columns.items():
+            several = value if plan.task_class.requires_multiple_datasets else [value]
+            for i, one in enumerate(several):
+                place = f"`{name}[{i}]`" if len(several) > 1 else f"`{name}`"
+                try:
+                    found = _check.labels(one, name)
+                except BAD_INPUT:  # the task has refused them, in its own words
+                    continue
+                for doubt in _label_names.doubts(found):
+                    fields.setdefault(doubt, {})[place] = None
+    return [f"{' and '.join(places)}: {doubt}" for doubt, places in fields.items()]
 
 
 def _labels_left_out(scores: list[Score]) -> list[str]:

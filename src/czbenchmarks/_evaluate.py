@@ -171,7 +171,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     with asking_for([one for several in embeddings.values() for one in several], most) as forget:
         scores = run.score(plans, failures, forget, only_one=len(wanted) == 1)
         with clock.phase("checks") if asked.checking.wanted else nullcontext():
-            checks = asked.checking.run(plans, embeddings, cells, seeds[0])
+            checks = asked.checking.run(plans, embeddings, cells, seeds[0], scores)
     with clock.phase("hashing"):
         specification = RunSpecification(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},

@@ -1,4 +1,4 @@
-"""Labels that may not mean what they say: texts of missing values, and labels that differ only in how they are spelt."""
+"""Labels that may not mean what they say: texts of missing values, and one name in two spellings."""
 
 from __future__ import annotations
 

@@ -28,7 +28,6 @@ from ..utils import aggregate_cells_to_samples
 from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
 from ._several import labels_of, rename
 
-
 _MEAN = "MEAN(lr,knn,rf)"
 
 
@@ -268,12 +267,19 @@ def _note_what_is_shared(results: List[MetricResult], pair: _Pair) -> None:
             f"{pair.where}{int((~shared).sum()):,} of {n:,} {pair.rows} have labels never trained on, so the accuracy "
             f"is at most {shared.mean():.3f}"
         )
-        f1 = {s.row["classifier"]: _mean_f1(s.true[shared], s.predicted[shared]) for s in pair.scored if "f1" not in s.reasons}
+        f1 = {
+            s.row["classifier"]: _mean_f1(s.true[shared], s.predicted[shared])
+            for s in pair.scored
+            if "f1" not in s.reasons
+        }
         if f1:
             f1[_MEAN] = float(np.mean(list(f1.values())))
             said += f"; on the others alone the mean F1 of the classifiers is {f1[_MEAN]:.3f}"
         for result in results:
-            if result.metric_type is MetricType.F1_SCORE and (value := f1.get(result.params["classifier"])) is not None:
+            if (
+                result.metric_type is MetricType.F1_SCORE
+                and (value := f1.get((result.params or {})["classifier"])) is not None
+            ):
                 result.details = {**(result.details or {}), "f1_on_shared_labels": value}
     for result in results:
         classification.note(result, "; ".join(filter(None, [said, pair.spelling])))

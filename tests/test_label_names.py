@@ -11,6 +11,8 @@ from czbenchmarks._label_names import doubts, spelt_otherwise, without_spelling
 from czbenchmarks.tasks import CrossSpeciesIntegrationTask, CrossSpeciesIntegrationTaskInput
 
 N = 60
+OF_MISSING = "the text of a missing value, which is scored like any other label; leave these cells out or name them"
+SPELLING = "labels that differ only in case, blanks or number format are different labels"
 X = np.random.default_rng(0).normal(size=(N, 4)) + 5 * np.repeat(np.eye(3, 4), N // 3, axis=0)
 
 
@@ -71,7 +73,8 @@ def doubtful():
             "batch": np.tile(["1", "1.0"], N // 2),
             "donor": np.tile(["d1", "", "d2"], N // 3),
             "time": np.tile(["1", "1.0", "2"], N // 3),
-        }
+        },
+        index=[f"cell{i}" for i in range(N)],
     )
     return ad.AnnData(np.ones((N, 2), dtype="f4"), obs=obs)
 
@@ -84,12 +87,9 @@ def test_a_run_says_so_of_every_field_and_of_shared_ones_once():
     tasks = {"clustering": {}, "embedding": {}, "label_prediction": {"groups": "donor", "n_folds": 2}}
     record = evaluate(X, doubtful(), {**tasks, "batch_integration": {}})
     assert said_of_labels(record) == [
-        "`input_labels` and `labels`: 20 of 60 cells have the label 'nan', the text of a missing value, which is scored "
-        "like any other label; leave these cells out or name them",
-        "`groups`: 20 of 60 cells have the label '', the text of a missing value, which is scored like any other label; "
-        "leave these cells out or name them",
-        "`batch_labels`: labels that differ only in case, blanks or number format are different labels ('1.0' and '1'); "
-        "spell them alike",
+        f"`input_labels` and `labels`: 20 of 60 cells have the label 'nan', {OF_MISSING}",
+        f"`groups`: 20 of 60 cells have the label '', {OF_MISSING}",
+        f"`batch_labels`: {SPELLING} ('1.0' and '1'); spell them alike",
     ]
 
 
@@ -132,7 +132,7 @@ def test_integration_says_which_labels_it_does_not_compare(second, note):
     task_input = CrossSpeciesIntegrationTaskInput(
         labels=[first, second],
         organism_list=["homo_sapiens", "mus_musculus"],
-        metrics=["published", "silhouette_score"],
+        metrics="published, silhouette_score",
     )
     found = {r.metric_type.value: r for r in CrossSpeciesIntegrationTask().run([X, X + 0.01], task_input)}
     for name in ("batch_silhouette", "silhouette_score"):

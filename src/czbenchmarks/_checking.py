@@ -102,7 +102,7 @@ class Checking:
             wanted["donors_across_folds"] = lambda: checks.donors_across_folds(
                 donors=inputs.donors, **same, random_seed=seed
             )
-            wanted["better_than_majority"] = lambda: _better(name, scores)
+            wanted["better_than_majority"] = lambda: _better(name, folds, scores)
         return wanted
 
 
@@ -116,18 +116,21 @@ def _order(X: Representation, inputs: _Inputs) -> Check:
     return checks.order_of_rows(X, before)
 
 
-def _better(embedding: str, scores: list[Score]) -> Check:
+def _better(embedding: str, task_input: Any, scores: list[Score]) -> Check:
     """Judge the predictions that the task has made, those under the first seed."""
     from . import checks
+    from .tasks._folds import make_folds
 
     for score in scores:
         if (score.task, score.embedding) != ("label_prediction", embedding) or not score.results:
             continue
-        if (units := score.results[0].units) is not None:
-            columns = {name: units.columns[name][units.columns["predicted"] >= 0] for name in units.columns}
-            made = ("true", "predicted", "classifier", "split")
-            if len(columns["true"]):
-                return checks.better_than_majority(*(columns[name] for name in made))
+        units = score.results[0].units
+        if units is not None and (made := units.columns["predicted"] >= 0).any():
+            groups = None if task_input.groups is None else _check.labels(task_input.groups, "groups")
+            labels = _check.labels(task_input.labels, "labels")
+            names = make_folds(labels, task_input.n_folds, task_input.min_class_size, 0, groups).labels.names
+            of = {name: column[made] for name, column in units.columns.items()}
+            return checks.better_than_majority(names[of["true"]], names[of["predicted"]], of["classifier"], of["split"])
     return checks.Check("better_than_majority", "not checked", "The label prediction of the embedding has no scores.")
 
 

@@ -405,8 +405,8 @@ def test_the_label_that_is_scored_is_the_one_that_is_named():
     assert by_name["mean_fold_f1"].value == pytest.approx(np.mean(f1)) == pytest.approx(0.938, abs=0.01)
     for name in ("mean_fold_f1", "mean_fold_precision", "mean_fold_recall"):
         assert by_name[name].details["note"] == (
-            "F1, precision and recall are of the label 'good' alone, the last of two in sorted order; always predicting "
-            "it has an F1 of 0.941"
+            "F1, precision and recall are of the label 'good' alone, the last of two in sorted order; "
+            "always predicting it has an F1 of 0.941"
         )
     assert by_name["mean_fold_accuracy"].details["note"] == (
         "always predicting the most frequent label, 'good', has an accuracy of 0.888"

@@ -373,8 +373,8 @@ def test_test_cells_that_nobody_can_get_right_are_said(two_species):
     mean = np.mean(list(by_hand.values()))
     assert value(results, "F1_SCORE", 0, 1).details["f1_on_shared_labels"] == pytest.approx(mean)
     said = (
-        f"from homo_sapiens to mus_musculus, {new} of {n} cells have labels never trained on, so the accuracy is at most "
-        f"{1 - new / n:.3f}; on the others alone the mean F1 of the classifiers is {mean:.3f}"
+        f"from homo_sapiens to mus_musculus, {new} of {n} cells have labels never trained on, so the accuracy is at "
+        f"most {1 - new / n:.3f}; on the others alone the mean F1 of the classifiers is {mean:.3f}"
     )
     for score in SCORES:
         assert note_of(results, score, 0, 1) == note_of(results, score, 0, 1, "knn") == said

@@ -276,11 +276,9 @@ def _note_what_is_shared(results: List[MetricResult], pair: _Pair) -> None:
             f1[_MEAN] = float(np.mean(list(f1.values())))
             said += f"; on the others alone the mean F1 of the classifiers is {f1[_MEAN]:.3f}"
         for result in results:
-            if (
-                result.metric_type is MetricType.F1_SCORE
-                and (value := f1.get((result.params or {})["classifier"])) is not None
-            ):
-                result.details = {**(result.details or {}), "f1_on_shared_labels": value}
+            classifier = (result.params or {})["classifier"]
+            if result.metric_type is MetricType.F1_SCORE and classifier in f1:
+                result.details = {**(result.details or {}), "f1_on_shared_labels": f1[classifier]}
     for result in results:
         classification.note(result, "; ".join(filter(None, [said, pair.spelling])))
 

@@ -13,7 +13,7 @@ from ._compared import before_integration
 from ._options import BAD_INPUT, Plan
 from ._progress import work
 from .cells import Cells
-from .results.record import CheckResult
+from .results.record import CheckResult, Score
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -51,7 +51,12 @@ class Checking:
             raise ValueError("`checks` must be asked for with one data set, got several; check them one by one.")
 
     def run(
-        self, plans: list[Plan], embeddings: Mapping[str, list[Representation]], cells: list[Cells], seed: int
+        self,
+        plans: list[Plan],
+        embeddings: Mapping[str, list[Representation]],
+        cells: list[Cells],
+        seed: int,
+        scores: list[Score],
     ) -> list[CheckResult]:
         """Return what the checks say of every embedding; what an embedding was declared to be is always said."""
         found: list[CheckResult] = []
@@ -59,27 +64,29 @@ class Checking:
             return found
         inputs = _Inputs.of(plans, cells[0], self.donors)
         for name, [embedding] in embeddings.items():
-            for check, make in self._of(name, embedding, inputs, plans, seed).items():
+            for check, make in self._of(name, embedding, inputs, plans, seed, scores).items():
                 with work(f"{check} of {name}"):
                     found.append(_result(name, check, make))
         return found
 
     def _of(
-        self, name: str, X: Representation, inputs: _Inputs, plans: list[Plan], seed: int
+        self, name: str, X: Representation, inputs: _Inputs, plans: list[Plan], seed: int, scores: list[Score]
     ) -> dict[str, Callable[[], Check]]:
         from . import checks
 
         wanted: dict[str, Callable[[], Check]] = {}
         declared = name in self.supervised
         if inputs.labels is None and (self.wanted or declared):
-            said = "No task of the run has labels of groups of cells, which every check needs."
+            said = "No task of the run has labels of groups of cells, which this check needs."
             wanted["supervised_embedding"] = lambda: checks.Check("supervised_embedding", "not checked", said)
-            return wanted
         if inputs.labels is not None and (self.wanted or declared):
             wanted["supervised_embedding"] = lambda: checks.supervised_embedding(X, inputs.labels, declared)
         if not self.wanted:
             return wanted
+        if not any("cell_index" in type(plan.task_input).model_fields for plan in plans):  # predictions have other rows
+            wanted["order_of_rows"] = lambda: _order(X, inputs)
         if inputs.labels is not None:
+            wanted["clusters_as_labels"] = lambda: checks.clusters_as_labels(X, inputs.labels, inputs.labels_name)
             wanted["scale_and_dimension"] = lambda: _beside_pca(
                 lambda before: checks.scale_and_dimension(X, inputs.labels, inputs.batch, before, seed), inputs
             )
@@ -96,7 +103,36 @@ class Checking:
             wanted["donors_across_folds"] = lambda: checks.donors_across_folds(
                 donors=inputs.donors, **same, random_seed=seed
             )
+            wanted["better_than_majority"] = lambda: _better(name, folds, scores)
         return wanted
+
+
+def _order(X: Representation, inputs: _Inputs) -> Check:
+    from . import checks
+
+    before, why = inputs.unintegrated()
+    if before is None:
+        said = why or "The data have no expression that the embedding's neighbours could be compared with."
+        return checks.Check("order_of_rows", "not checked", said)
+    return checks.order_of_rows(X, before)
+
+
+def _better(embedding: str, task_input: Any, scores: list[Score]) -> Check:
+    """Judge the predictions that the task has made, those under the first seed."""
+    from . import checks
+    from .tasks._folds import make_folds
+
+    for score in scores:
+        if (score.task, score.embedding) != ("label_prediction", embedding) or not score.results:
+            continue
+        units = score.results[0].units
+        if units is not None and (made := units.columns["predicted"] >= 0).any():
+            groups = None if task_input.groups is None else _check.labels(task_input.groups, "groups")
+            labels = _check.labels(task_input.labels, "labels")
+            names = make_folds(labels, task_input.n_folds, task_input.min_class_size, 0, groups).labels.names
+            of = {name: column[made] for name, column in units.columns.items()}
+            return checks.better_than_majority(names[of["true"]], names[of["predicted"]], of["classifier"], of["split"])
+    return checks.Check("better_than_majority", "not checked", "The label prediction of the embedding has no scores.")
 
 
 @dataclass(frozen=True)
@@ -104,6 +140,7 @@ class _Inputs:
     """What the checks compare an embedding with."""
 
     labels: Any
+    labels_name: str | None
     batch: Any
     donors: Any
     unintegrated: Callable[[], tuple[Any, str]]
@@ -127,6 +164,7 @@ class _Inputs:
 
         return cls(
             _first(of_labels, "labels", "input_labels"),
+            _name_of_labels(plans),
             _first(of_labels, "batch_labels"),
             found if found is None else cells.taken(found, "donors") if not isinstance(donors, str) else found,
             unintegrated,
@@ -142,6 +180,17 @@ def _beside_pca(make: Callable[[Any], Check], inputs: _Inputs) -> Check:
     before, why = inputs.unintegrated()
     check = make(before)
     return replace(check, sentence=f"{check.sentence} It is not compared with a PCA of X: {why}") if why else check
+
+
+def _name_of_labels(plans: list[Plan]) -> str | None:
+    """Return the reference by which the labels were named, of the first task that has some."""
+    for plan in plans:
+        asked = {**plan.defaulted, **plan.given}
+        for field in ("labels", "input_labels") if plan.key != "sequential_organization" else ():
+            if field in asked:
+                name = asked[field]
+                return name.removeprefix("@obs:") if isinstance(name, str) else None
+    return None
 
 
 def _result(embedding: str, name: str, make: Callable[[], Check]) -> CheckResult:

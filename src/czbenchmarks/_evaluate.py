@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import _check, _label_names
 from ._baselines import Baselines
 from ._checking import Checking
 from ._keeping import Units, asking_for
@@ -173,7 +174,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     with asking_for([one for several in embeddings.values() for one in several], most) as forget:
         scores = run.score(plans, failures, forget, only_one=len(wanted) == 1)
         with clock.phase("checks") if asked.checking.wanted else nullcontext():
-            checks = asked.checking.run(plans, embeddings, cells, seeds[0])
+            checks = asked.checking.run(plans, embeddings, cells, seeds[0], scores)
     with clock.phase("hashing"):
         specification = RunSpecification(
             tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in plans},
@@ -329,6 +330,7 @@ def _warnings(
 ) -> list[str]:
     """Say what defaults chose and what was left out."""
     said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
+    said += _doubtful_labels(plans)
     for before, after in zip(everything, cells, strict=True):
         if after.n < before.n:
             said.append(
@@ -363,6 +365,23 @@ def _scores_left_out(scores: list[Score]) -> list[str]:
         means = f"the means and the total of {' and '.join(presets)}"
         said.append(f"{task}{whose}: {metric} has no value ({reason}), so {means} leave it out")
     return said
+
+
+def _doubtful_labels(plans: list[Plan]) -> list[str]:
+    """Say which labels of which fields may not mean what they say; of fields that tasks share, once."""
+    fields: dict[str, dict[str, None]] = {}
+    for plan in plans:
+        for name, value in plan.columns.items():
+            several = value if plan.task_class.requires_multiple_datasets else [value]
+            for i, one in enumerate(several):
+                place = f"`{name}[{i}]`" if len(several) > 1 else f"`{name}`"
+                try:
+                    found = _check.labels(one, name)
+                except BAD_INPUT:  # the task has refused them, in its own words
+                    continue
+                for doubt in _label_names.doubts(found):
+                    fields.setdefault(doubt, {})[place] = None
+    return [f"{' and '.join(places)}: {doubt}" for doubt, places in fields.items()]
 
 
 def _labels_left_out(scores: list[Score]) -> list[str]:

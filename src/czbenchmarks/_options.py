@@ -122,6 +122,16 @@ class Plan:
         drawn = sampled or self.data_under is not None or draws(getattr(self.task_input, "metrics", ()))
         return self.task_class.draws_nothing and not drawn
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The labels, batches and samples of cells in its input, by field; times are numbers, and name nobody."""
+        if self.key == "sequential_organization":
+            return {}
+        fields = type(self.task_input).model_fields.items()
+        names = [name for name, field in fields if field_kind(field.annotation) == "column" and name != "pseudotime"]
+        values = {name: getattr(self.task_input, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
     def max_neighbors(self, seed: int) -> int:
         """Return how many neighbours it will ask for."""
         return self.task(seed).max_neighbors(self.task_input)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef
 
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks._classification import MEAN_FOLD, SCORES, SINGLE, Scored, _scores, chosen, summarise
@@ -109,3 +109,49 @@ def test_fits_without_a_value_are_left_out_counted_and_explained():
     assert (lr.value, lr.counts, lr.details["note"]) == (0.2, {"used": 4, "splits_left_out": 1}, said.format("1 of 2"))
     assert math.isnan(knn.value)
     assert (knn.reason, knn.counts, knn.details) == (constant, {"used": 4, "splits_left_out": 2}, {"engine": "fast"})
+
+
+def constant_fits(true, labels, answer, parts=2):
+    """Return fits of two classifiers that were trained where `answer` is the most frequent label."""
+    found = []
+    for name, (split, cells) in product(("lr", "knn"), enumerate(np.array_split(np.arange(len(true)), parts))):
+        here = true[cells]
+        row = {"classifier": name, "split": split, **scored_fit(here, here, len(labels))}
+        found.append(Scored(row, cells, here, here, most_frequent=answer))
+    return found
+
+
+def notes(fits, labels, scores=("accuracy", "f1", "precision", "recall", "auroc"), **options):
+    results = summarise(
+        fits, {score: MEAN_FOLD[score] for score in scores}, mean_name="MEAN", params={}, counts={},
+        labels=np.array(labels, dtype=object), **options,
+    )  # fmt: skip
+    by_classifier = [[(r.details or {}).get("note") for r in results[i : i + len(scores)]] for i in (0, len(scores))]
+    assert by_classifier[0] == by_classifier[1]
+    return dict(zip(scores, by_classifier[0], strict=True))
+
+
+@pytest.mark.parametrize(("cells", "answer"), [([56, 444], 1), ([444, 56], 0), ([50, 50], 0)])
+def test_of_two_labels_the_one_that_is_scored_is_named_with_what_one_answer_scores(cells, answer):
+    true = np.random.default_rng(0).permutation(np.repeat([0, 1], cells))
+    dummy = [np.full(len(part), answer) for part in np.array_split(true, 2)]
+    accuracy = np.mean([accuracy_score(*pair) for pair in zip(np.array_split(true, 2), dummy, strict=True)])
+    f1 = np.mean([f1_score(part, np.ones(len(part))) for part in np.array_split(true, 2)])
+    found = notes(constant_fits(true, ["bad", "good"], answer), ["bad", "good"])
+    name = ["bad", "good"][answer]
+    assert (
+        found["accuracy"] == f"always predicting the most frequent label, {name!r}, has an accuracy of {accuracy:.3f}"
+    )
+    of_one = "F1, precision and recall are of the label 'good' alone, the last of two in sorted order"
+    said = f"{of_one}; always predicting it has an F1 of {f1:.3f}"
+    assert [found[score] for score in ("f1", "precision", "recall")] == [said] * 3
+    assert found["auroc"] is None
+
+
+def test_of_more_labels_a_larger_half_is_named_and_nothing_else():
+    true = np.repeat([0, 1, 2], [10, 70, 20])[np.random.default_rng(0).permutation(100)]
+    found = notes(constant_fits(true, "abc", 1), list("abc"), where="within mouse, ")
+    said = "within mouse, always predicting the most frequent label, 'b', has an accuracy of 0.700"
+    assert found == {"accuracy": said, **dict.fromkeys(("f1", "precision", "recall", "auroc"))}
+    balanced = np.arange(99) % 3
+    assert set(notes(constant_fits(balanced, "abc", 0, 3), list("abc")).values()) == {None}

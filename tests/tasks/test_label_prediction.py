@@ -391,3 +391,24 @@ def test_tables_of_labels_come_with_f1_and_accuracy_of_each_classifier(cells):
                 ("abc"[i], matrix[i].sum()) for i in range(3)
             ]
             assert [row["f1"] for row in result.breakdowns] == pytest.approx(f1.tolist())
+
+
+def test_the_label_that_is_scored_is_the_one_that_is_named():
+    """F1, precision and recall are those that scikit-learn gives the label which the note names."""
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(500, 10)), np.repeat(["good", "bad"], [444, 56])
+    results = MetadataLabelPredictionTask().run(X, MetadataLabelPredictionTaskInput(labels=labels))
+    by_name = {r.metric_type.value: r for r in results if r.params["classifier"] == "knn"}
+    units = by_name["mean_fold_f1"].units.columns
+    folds = [units["split"] == i for i in range(5)]
+    f1 = [f1_score(units["true"][fold], units["predicted"][fold], pos_label=1) for fold in folds]
+    assert by_name["mean_fold_f1"].value == pytest.approx(np.mean(f1)) == pytest.approx(0.938, abs=0.01)
+    for name in ("mean_fold_f1", "mean_fold_precision", "mean_fold_recall"):
+        assert by_name[name].details["note"] == (
+            "F1, precision and recall are of the label 'good' alone, the last of two in sorted order; "
+            "always predicting it has an F1 of 0.941"
+        )
+    assert by_name["mean_fold_accuracy"].details["note"] == (
+        "always predicting the most frequent label, 'good', has an accuracy of 0.888"
+    )
+    assert "note" not in (by_name["mean_fold_auroc"].details or {})

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from .embedding import supervised_embedding as supervised_embedding
     from .folds import donors_across_folds as donors_across_folds
     from .folds import near_duplicates_across_folds as near_duplicates_across_folds
+    from .labels import better_than_majority as better_than_majority
+    from .labels import clusters_as_labels as clusters_as_labels
+    from .rows import order_of_rows as order_of_rows
     from .types import Check as Check
 
 _EMBEDDING, _FOLDS = "czbenchmarks.checks.embedding", "czbenchmarks.checks.folds"
+_LABELS, _ROWS = "czbenchmarks.checks.labels", "czbenchmarks.checks.rows"
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
@@ -20,6 +24,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "scale_and_dimension": _EMBEDDING,
         "resolution_curve_spread": _EMBEDDING,
         "supervised_embedding": _EMBEDDING,
+        "order_of_rows": _ROWS,
+        "clusters_as_labels": _LABELS,
+        "better_than_majority": _LABELS,
         "near_duplicates_across_folds": _FOLDS,
         "donors_across_folds": _FOLDS,
     },

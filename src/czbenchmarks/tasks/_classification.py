@@ -74,6 +74,8 @@ class Scored:
     ids: NDArray[Any]
     true: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    most_frequent: int = -1
+    """The label of most training cells, which needs no embedding to be predicted; -1 if nothing was trained."""
     converged: bool = True
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a score has no value."""
@@ -157,7 +159,8 @@ def _fit_and_score(name: str, split: Split, n_labels: int, classifiers: Classifi
     if np.isnan(row["mcc"]):
         constant = "test cells have" if (split.y_test == split.y_test[0]).all() else "predictions are"
         reasons["mcc"] = f"all {constant} one label"
-    return Scored(row, split.test_ids, split.y_test, predicted, converged, reasons)
+    most_frequent = int(known[np.argmax(np.bincount(codes))])
+    return Scored(row, split.test_ids, split.y_test, predicted, most_frequent, converged, reasons)
 
 
 def _scores(
@@ -258,6 +261,7 @@ def summarise(
     counts: Mapping[str, int],
     labels: NDArray[Any],
     details: Mapping[str, Any] | None = None,
+    where: str = "",
 ) -> list[MetricResult]:
     """Return the scores of one set of splits: the mean over classifiers first, then each classifier.
 
@@ -279,13 +283,18 @@ def summarise(
         Names of the labels.
     details
         What else all these scores say.
+    where
+        Begins what is said of these splits, if scores of several sets of splits stand together.
     """
     names = list(dict.fromkeys(s.row["classifier"] for s in scored))
+    references = _references([s for s in scored if s.row["classifier"] == names[0]], labels, where)
     results = []
     for name in (None, *names):
         part = [s for s in scored if name in (None, s.row["classifier"])]
         for score, metric in metrics.items():
             result = _summary(part, score, metric, details)
+            if score in references and not result.reason:
+                note(result, references[score])
             result.params = {**params, "classifier": name or mean_name}
             result.counts = {**counts, **(result.counts or {})}
             if name and score in _TABLES:
@@ -293,6 +302,41 @@ def summarise(
                 result._breakdowns = _TABLES[score](columns["true"], columns["predicted"], labels)
             results.append(result)
     return results
+
+
+def _references(splits: Sequence[Scored], labels: NDArray[Any], where: str) -> dict[str, str]:
+    """Say what predicting one label for every cell scores, where that is much: of two labels, or of a larger half.
+
+    Of two labels F1, precision and recall are those of one, and high for any predictions if that is the larger.
+
+    Parameters
+    ----------
+    splits
+        Those that were trained, each once.
+    labels
+        Names of the labels.
+    where
+        Begins the sentences, if scores of several sets of splits stand together.
+    """
+    splits = [split for split in splits if split.most_frequent >= 0]
+    if not splits:
+        return {}
+    shares = [float((split.true == split.most_frequent).mean()) for split in splits]
+    accuracy, answers = float(np.mean(shares)), {split.most_frequent for split in splits}
+    said = {}
+    if len(labels) == 2 or accuracy > 0.5:
+        answer = f", {str(labels[answers.pop()])!r}," if len(answers) == 1 else ""
+        said["accuracy"] = f"{where}always predicting the most frequent label{answer} has an accuracy of {accuracy:.3f}"
+    if len(labels) == 2:
+        positive = repr(str(labels[1]))
+        share = np.array([(split.true == 1).mean() for split in splits])
+        f1 = float((2 * share / (1 + share)).mean())
+        of_one = (
+            f"{where}F1, precision and recall are of the label {positive} alone, the last of two in sorted order; "
+            f"always predicting it has an F1 of {f1:.3f}"
+        )
+        said |= dict.fromkeys(("f1", "precision", "recall"), of_one)
+    return said
 
 
 _TABLES = {"accuracy": confusion, "f1": per_class}

@@ -290,7 +290,7 @@ def test_all_pairs_at_once_have_the_same_bits_on_any_number_of_threads(two_speci
     assert found[0] == found[1] == found[2]
     assert value(results, "ACCURACY", 0, 0).reason == "fewer than two labels have at least 3 cells, one per fold"
     assert value(results, "ACCURACY", 0, 1).counts["train"] == 120
-    details = {r.details and r.details["engine"] for r in results}
+    details = {(r.details or {}).get("engine") for r in results}
     assert details == ({None} if engine == "exact" else {"fast"})
 
 
@@ -348,3 +348,66 @@ def test_tables_name_the_labels_of_both_species(two_species):
     assert value(results, "ACCURACY", 0, 1).breakdowns == []
     within = value(results, "F1_SCORE", 0, 0, "rf").breakdowns
     assert {row["label"]: row["cells"] for row in within} == {label: first.count(label) for label in "abz"}
+
+
+def note_of(results, score, train, test, classifier=MEAN):
+    return (value(results, score, train, test, classifier).details or {}).get("note")
+
+
+def test_test_cells_that_nobody_can_get_right_are_said(two_species):
+    X, labels, _ = two_species
+    second = np.where(np.asarray(labels[1]) == "c", "new", labels[1])
+    results = run(X, [labels[0], second], aggregation_method="none", n_folds=3)
+    new, n = int((second == "new").sum()), len(second)
+    assert 0 < new < n
+    by_hand = {}
+    for name in ("lr", "knn", "rf"):
+        found = value(results, "F1_SCORE", 0, 1, name)
+        columns = found.units.columns
+        names = np.array(["a", "b", "c", "new"])
+        true, predicted = names[columns["true"]], names[columns["predicted"]]
+        assert (true == second).all()
+        kept = second != "new"
+        by_hand[name] = np.mean([f1_score(true[kept] == label, predicted[kept] == label) for label in ("a", "b")])
+        assert found.details["f1_on_shared_labels"] == pytest.approx(by_hand[name])
+    mean = np.mean(list(by_hand.values()))
+    assert value(results, "F1_SCORE", 0, 1).details["f1_on_shared_labels"] == pytest.approx(mean)
+    said = (
+        f"from homo_sapiens to mus_musculus, {new} of {n} cells have labels never trained on, so the accuracy is at "
+        f"most {1 - new / n:.3f}; on the others alone the mean F1 of the classifiers is {mean:.3f}"
+    )
+    for score in SCORES:
+        assert note_of(results, score, 0, 1) == note_of(results, score, 0, 1, "knn") == said
+        assert note_of(results, score, 0, 0) is None
+    assert value(results, "ACCURACY", 0, 1).value <= 1 - new / n
+
+
+def test_labels_that_are_only_spelt_otherwise_are_named(two_species):
+    X, labels, _ = two_species
+    text = [[str(float("abc".index(one))) for one in labels[0]], [str("abc".index(one)) for one in labels[1]]]
+    results = run(X, text, aggregation_method="none", n_folds=3)
+    assert value(results, "ACCURACY", 0, 1).value == 0.0
+    assert note_of(results, "ACCURACY", 0, 1) == (
+        f"from homo_sapiens to mus_musculus, none of {len(labels[1])} cells has a label that was trained on, so the "
+        "scores say nothing; labels that differ only in case, blanks or number format are different labels "
+        "('0' and '0.0', '1' and '1.0', '2' and '2.0'); spell them alike"
+    )
+    assert "f1_on_shared_labels" not in value(results, "F1_SCORE", 0, 1).details
+    alike = run(X, labels, aggregation_method="none", n_folds=3)
+    assert note_of(alike, "ACCURACY", 0, 1) is None
+
+
+def test_data_sets_of_one_organism_are_named_by_number(two_species):
+    X, labels, _ = two_species
+    results = run(X, [labels[0], ["x", "y"] * 60], [Organism.HUMAN] * 2, aggregation_method="none", n_folds=3)
+    across = [r for r in results if r.params["train_dataset"] == 1 and r.params["test_dataset"] == 0]
+    assert all(
+        "from homo_sapiens (1) to homo_sapiens (0), none of 120 cells has a label" in r.details["note"] for r in across
+    )
+
+
+def test_averaged_samples_are_called_samples(two_species):
+    X, labels, samples = two_species
+    other = ["new" if one == "c" else one for one in labels[1]]
+    results = run(X, [labels[0], other], sample_ids=samples, n_folds=2)
+    assert "samples ha" in note_of(results, "ACCURACY", 0, 1)

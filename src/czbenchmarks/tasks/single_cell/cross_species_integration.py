@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, List, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from czbenchmarks import _label_names
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.exceptions import InputAssertionError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
 from czbenchmarks.metrics.presets import PUBLISHED
-from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 from czbenchmarks.types import ListLike
 
+from .._classification import note
 from .._fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
 from .._metrics import MetricsField, most_neighbors
 from ..task import TaskInput, TaskOutput, represent
@@ -106,4 +110,22 @@ class CrossSpeciesIntegrationTask(OrthologBaselineTask):
             "batch": task_output.species,
             "max_cells": task_input.max_cells,
         }
-        return self.scores(task_input, [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE], arguments)
+        results = self.scores(task_input, [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE], arguments)
+        if said := _not_compared(np.asarray(task_output.labels), np.asarray(task_output.species)):
+            for result in results:
+                if "labels" in metrics_registry.declaration(result.metric_type).asks:
+                    note(result, said)
+        return results
+
+
+def _not_compared(labels: NDArray[Any], species: NDArray[Any]) -> str:
+    """Say what keeps labels from being compared between species: none is in two, or some only under two spellings."""
+    of_species = {name: np.unique(labels[species == name]) for name in np.unique(species)}
+    _, times = np.unique(np.concatenate(list(of_species.values())), return_counts=True)
+    said = [] if (times > 1).any() else ["no label occurs in two species, so none is compared between them"]
+    pairs = {
+        pair
+        for one, other in itertools.combinations(of_species.values(), 2)
+        for pair in _label_names.spelt_otherwise(np.setdiff1d(one, other), np.setdiff1d(other, one))
+    }
+    return "; ".join(filter(None, [*said, _label_names.said_of_spelling(sorted(pairs))]))

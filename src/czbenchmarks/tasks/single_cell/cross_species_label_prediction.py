@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
-from czbenchmarks import _check
+from czbenchmarks import _check, _label_names
 from czbenchmarks._check import Labels
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.presets import PUBLISHED
@@ -27,6 +27,8 @@ from ..task import TaskInput, TaskOutput, represent
 from ..utils import aggregate_cells_to_samples
 from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
 from ._several import labels_of, rename
+
+_MEAN = "MEAN(lr,knn,rf)"
 
 
 class CrossSpeciesLabelPredictionTaskInput(TaskInput):
@@ -73,9 +75,10 @@ class CrossSpeciesLabelPredictionTaskInput(TaskInput):
 class _DataSet:
     """One data set as it is classified: cells, or samples if cells were averaged."""
 
-    def __init__(self, X: Any, labels: Labels, samples: Labels | None, mixed: int = 0) -> None:
+    def __init__(self, X: Any, labels: Labels, samples: Labels | None, mixed: int = 0, rows: str = "cells") -> None:
         self.X, self.labels, self.samples = X, labels, samples
         self.mixed = mixed  # averaged samples whose cells had several labels
+        self.rows = rows  # what they are: cells, or averaged samples
 
 
 @dataclass
@@ -89,6 +92,19 @@ class _Pair:
     within: bool
     mixed: int
     scored: Sequence[classification.Scored] = ()
+    shared: NDArray[np.bool_] | None = None  # test cells whose label occurs in training, if there are others
+    spelling: str = ""  # labels of the others that training has under another spelling
+    rows: str = "cells"
+
+    @property
+    def where(self) -> str:
+        """Begin a sentence on this pair among others."""
+        train, test = (
+            self.params[f"{side}_species"]
+            + (f" ({self.params[key]})" if (key := f"{side}_dataset") in self.params else "")
+            for side in ("train", "test")
+        )
+        return f"within {train}, " if self.within else f"from {train} to {test}, "
 
 
 class CrossSpeciesLabelPredictionOutput(TaskOutput):
@@ -188,7 +204,12 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
         only = classification.Split(
             (train.X, every), y_train, (test.X, every), y_test, test.labels.ids, {"split": 0, **params}
         )
-        return _Pair(params, [only], names, counts, False, train.mixed + test.mixed)
+        pair = _Pair(params, [only], names, counts, False, train.mixed + test.mixed, rows=test.rows)
+        if not seen.all():
+            never = np.setdiff1d(test.labels.names, train.labels.names)
+            pair.shared = seen
+            pair.spelling = _label_names.said_of_spelling(_label_names.spelt_otherwise(never, train.labels.names))
+        return pair
 
     def _compute_metrics(
         self,
@@ -201,16 +222,19 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
             found = classification.summarise(
                 pair.scored,
                 of_folds if pair.within else of_one_test,
-                mean_name="MEAN(lr,knn,rf)",
+                mean_name=_MEAN,
                 params=pair.params,
                 counts=pair.counts,
                 labels=pair.names,
                 details=task_output._details,
+                where=pair.where,
             )
             if pair.mixed:
                 said = f"{pair.mixed} of the averaged samples hold cells of several labels; each took its first cell's"
                 for result in found:
                     classification.note(result, said, mixed_samples=pair.mixed)
+            if pair.shared is not None:
+                _note_what_is_shared(found, pair)
             results += found
         return results
 
@@ -218,6 +242,52 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
         """Return the scores asked for: of folds, and of one data set on another."""
         names, families = task_input.metrics, (classification.MEAN_FOLD, classification.SINGLE)
         return classification.chosen(names, self.display_name, *families)
+
+
+def _note_what_is_shared(results: List[MetricResult], pair: _Pair) -> None:
+    """Say how many test cells nobody can get right, what the others score, and which labels are only spelt otherwise.
+
+    The F1 on the test cells whose label occurs in training is the mean over their labels, then over classifiers; the
+    details of each F1 hold its own.
+
+    Parameters
+    ----------
+    results
+        Scores of the pair.
+    pair
+        Training and test set, of which some test cells have labels never trained on.
+    """
+    shared = pair.shared
+    assert shared is not None
+    n = len(shared)
+    if not shared.any():
+        said = f"{pair.where}none of {n:,} {pair.rows} has a label that was trained on, so the scores say nothing"
+    else:
+        said = (
+            f"{pair.where}{int((~shared).sum()):,} of {n:,} {pair.rows} have labels never trained on, so the accuracy "
+            f"is at most {shared.mean():.3f}"
+        )
+        f1 = {
+            s.row["classifier"]: _mean_f1(s.true[shared], s.predicted[shared])
+            for s in pair.scored
+            if "f1" not in s.reasons
+        }
+        if f1:
+            f1[_MEAN] = float(np.mean(list(f1.values())))
+            said += f"; on the others alone the mean F1 of the classifiers is {f1[_MEAN]:.3f}"
+        for result in results:
+            classifier = (result.params or {})["classifier"]
+            if result.metric_type is MetricType.F1_SCORE and classifier in f1:
+                result.details = {**(result.details or {}), "f1_on_shared_labels": f1[classifier]}
+    for result in results:
+        classification.note(result, "; ".join(filter(None, [said, pair.spelling])))
+
+
+def _mean_f1(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Return the mean F1 over the labels that occur."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0))
 
 
 def _nothing(name: str, params: Dict[str, Any], reason: str) -> classification.Scored:
@@ -251,5 +321,5 @@ def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTas
         pairs = np.unique(np.column_stack([samples.codes, y.codes]), axis=0)
         mixed = int((np.bincount(pairs[:, 0]) > 1).sum())
         X, means, names = aggregate_cells_to_samples(x.array, y.names[y.codes], samples.names[samples.codes], method)
-        found.append(_DataSet(X, _check.labels(means, "labels"), _check.labels(names, "sample_ids"), mixed))
+        found.append(_DataSet(X, _check.labels(means, "labels"), _check.labels(names, "sample_ids"), mixed, "samples"))
     return found

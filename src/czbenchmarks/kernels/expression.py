@@ -235,9 +235,11 @@ def dispersed_genes(found: Moments, n_genes: int) -> NDArray[np.bool_]:
     score = np.full(len(mean), np.nan)
     for one in np.unique(bins):
         own = bins == one
+        if not (own & varying).any():
+            continue
         if not (deviation := _median_deviation(dispersion[own])):
             own &= varying
-            deviation = _median_deviation(dispersion[own]) if own.any() else 0.0
+            deviation = _median_deviation(dispersion[own])
         with np.errstate(divide="ignore", invalid="ignore"):
             score[own] = _significant((dispersion[own] - np.median(dispersion[own])) / deviation)
     known = np.flatnonzero(varying & ~np.isnan(score))

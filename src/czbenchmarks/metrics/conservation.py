@@ -181,7 +181,8 @@ def hvg_conservation(expression: Any, corrected: Any, batch: Any, n_top_genes: i
 
     In each batch, h genes of the largest dispersion among genes of similar mean are chosen before and after; the score
     is the number of those chosen twice over that of the smaller choice. h is 500, or half the genes seen in a cell of
-    the batch (on the side where they are fewer). Best 1, least 0, chance h over the number of genes. A batch of fewer
+    the batch (on the side where they are fewer). A gene that does not vary is never chosen; genes of equal score go by
+    dispersion, then by position. Best 1, least 0, chance h over the number of genes. A batch of fewer
     than two cells, or without variable genes, has no value; not defined where no batch has one.
 
     The breakdown has a row for every batch: its cells, genes chosen, the share that both hold, or a reason.

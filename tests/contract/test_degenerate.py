@@ -163,8 +163,8 @@ ONE_LABEL = f"{NOT_GROUPED} clisi {KSIM} {INFORMATION} sequential_alignment"
 NO_SHARED_LABEL = f"{SILHOUETTES} {CILISI} kbet sbee {DISTANCES}"
 EXPRESSION = f"cell_cycle_conservation {DISTANCES}"
 ONE_PLACE = (
-    f"{LEIDEN} isolated_labels_f1 bras {LISI} {CILISI} sbee {KSIM} knn_purity {CONNECTIVITY} {PRESERVATION} kbet kbet_global {REGRESSION} "
-    f"{DISTANCES} trajectory_conservation"
+    f"{LEIDEN} isolated_labels_f1 bras {LISI} {CILISI} {KSIM} knn_purity {CONNECTIVITY} {PRESERVATION} kbet "
+    f"kbet_global {REGRESSION} sbee {DISTANCES} trajectory_conservation"
 )
 
 # Without a value, of the metrics that take what the case changes; the others have one.

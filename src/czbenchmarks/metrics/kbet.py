@@ -68,18 +68,20 @@ def kbet(
     n_components = whole(n_components, "n_components", 1)
     if reason := not_batched(batches):
         return Measurement.undefined(reason)
-    near = nearest(embedding, k, "batch")
+    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
+    in_one_place = np.array([coincide(embedding.array, cells) for cells in cells_of])
+    # Labels all at one place are left out: which of their cells are neighbours does not matter.
+    near = nearest(embedding, k, "batch", np.where(in_one_place[groups.codes], 0, 1 + np.arange(embedding.n)))
     if near.reason:
         return Measurement.undefined(near.reason)
 
     graph = neighbor_graph(embedding, k)
     found = kbet_by_label(graph, groups.codes, batches.codes, alpha, n_components)
-    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
     found = [
         replace(test, score=math.nan, reason=_ONE_PLACE, tested=0, neighbors=0, search="")
-        if math.isfinite(test.score) and coincide(embedding.array, cells)
+        if math.isfinite(test.score) and one_place
         else test
-        for test, cells in zip(found, cells_of, strict=True)
+        for test, one_place in zip(found, in_one_place, strict=True)
     ]
     return _mean_over_labels(found, groups, {"n_neighbors": k, **near.details})
 

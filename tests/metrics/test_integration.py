@@ -249,7 +249,7 @@ def test_bras_of_cells_without_a_direction_is_not_defined():
 
 
 def test_bras_without_a_label_to_score_is_not_defined():
-    X, batches, labels = cells()
+    X, _, labels = cells()
     for one in (bras(X, labels, ["b"] * 120), bras(np.zeros((120, 4)), labels, labels)):
         assert math.isnan(one.value)
         assert one.reason.startswith("no label has two batches and more cells than batches")

@@ -170,3 +170,18 @@ def test_memory_is_at_most_four_times_the_counts():
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 3  # the counts themselves are the fourth
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix])
+def test_genes_that_do_not_vary_are_not_among_the_variable_ones(dtype, container):
+    counts = make_counts(200, 60, dtype=dtype)
+    counts[:, -20:] = np.arange(3, 43, 2)  # the same in every cell,
+    counts[:, 0] = 5000 - counts[:, 1:].sum(axis=1)  # and so is their share of the total
+    given = sp.csr_matrix(container(counts))
+    blocks = [(0, 120), (120, 200)]
+    factors = components._size_factors(given, blocks)
+    mean, variance, _ = components._moments(given, factors, blocks)
+    assert (variance[-20:] == 0).all()
+    assert (variance[1:40] > 0).any()
+    assert not variable_genes(mean, variance, 60)[-20:].any()

@@ -115,3 +115,42 @@ def test_same_bits(same_bits, container):
         return found.mean, found.variance, dense(taken(values, rows, np.arange(0, 90, 2)))
 
     same_bits(compute)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, -3.7, 1e6 / 3])
+def test_a_constant_gene_has_a_variance_of_exactly_0(container, dtype, value):
+    values = np.log1p(counts()).astype(dtype)
+    values[:, [2, 50]] = value
+    found = moments(Expression(container(values)), np.arange(70))
+    assert found.variance[[2, 50]].tolist() == [0, 0]
+    assert found.mean[2] == dtype(value)
+    np.testing.assert_allclose(found.variance, values.astype(float).var(axis=0, ddof=1), rtol=1e-10, atol=1e-12)
+    assert not dispersed_genes(found, 90)[[2, 50]].any()
+
+
+def test_a_small_variance_beside_a_large_mean_is_kept(container):
+    values = np.random.default_rng(0).normal([0, 1e4, 1e8, 0], 1.0, (300, 4))
+    values[:, 3] = 0
+    found = moments(Expression(container(values)), np.arange(300))
+    np.testing.assert_allclose(found.variance, values.var(axis=0, ddof=1), rtol=1e-6)
+
+
+def test_equal_genes_are_chosen_by_position():
+    rng = np.random.default_rng(0)
+    gene = rng.poisson(1.0, (50, 1)).astype(float)
+    values = np.hstack([rng.permutation(gene) for _ in range(10)] + [rng.poisson(1.0, (50, 30))])
+    found = dispersed_genes(moments(Expression(values), np.arange(50)), 15)
+    assert found.sum() == 15
+    alike = np.flatnonzero(found[:10])
+    assert alike.tolist() == list(range(len(alike)))
+
+
+def test_where_most_genes_of_similar_mean_do_not_vary_the_others_are_compared_with_each_other():
+    rng = np.random.default_rng(0)
+    spread = np.concatenate([np.zeros(300), np.linspace(0.1, 2, 100)])
+    values = 10 + rng.normal(size=(80, 400)) * spread
+    found = dispersed_genes(moments(Expression(values), np.arange(80)), 20)
+    assert found.sum() == 20
+    assert not found[:300].any()

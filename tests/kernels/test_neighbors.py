@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from czbenchmarks.kernels import compiled
+from czbenchmarks.kernels.approximate import approximate_neighbors
 from czbenchmarks.kernels.neighbors import Neighbors, exact_neighbors, nearest_of_all
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
@@ -269,3 +270,34 @@ def test_the_way_they_were_found_is_told():
     assert Neighbors(*lists, "given").facts() == {"neighbors": "given"}
     short = Neighbors(*lists, "approximate", 0.98765).first(1)
     assert short.facts() == {"neighbors": "approximate", "neighbors_recall": 0.9877}
+
+
+def slow_ties(X, k):
+    """Count, cell by cell, the listed neighbours that are as near as the nearest cell left out."""
+    found = []
+    for i, cell in enumerate(X):
+        others = sorted(((other - cell) ** 2).sum() for j, other in enumerate(X) if j != i)
+        listed, out = others[: k - 1], others[k - 1 :]
+        found.append(listed.count(out[0]) if out else 0)
+    return found
+
+
+@pytest.mark.parametrize("search", [exact_neighbors, approximate_neighbors])
+@pytest.mark.parametrize("k", [2, 5, 20, 59, 60])
+def test_ties_with_cells_left_out_are_those_of_the_twin(search, k):
+    X = np.random.default_rng(0).integers(0, 4, (60, 2)).astype(np.float64)
+    X[:25] = X[30]
+    expected = slow_ties(X, k)
+    found = search(X, k)
+    np.testing.assert_array_equal(found.tied(), expected)
+    np.testing.assert_array_equal(search(X, 60).first(k).tied(), expected)
+    np.testing.assert_array_equal(search(X, 60).tied(np.full(60, k)), expected)
+    each = np.arange(60) % (k - 1) + 2  # another number for every cell
+    np.testing.assert_array_equal(found.tied(each), [slow_ties(X, own)[i] for i, own in enumerate(each)])
+
+
+def test_ties_are_not_known_beyond_given_lists():
+    lists = exact_neighbors(np.zeros((9, 2)), 6)
+    given = Neighbors(lists.indices, lists.distances, "given")
+    assert given.tied().tolist() == [0] * 9
+    assert given.first(5).tied().tolist() == [4] * 9

@@ -342,3 +342,43 @@ def test_trajectory_that_is_not_defined_has_a_reason():
         trajectory_conservation(X, labels, np.where(np.arange(300) == 3, np.nan, time))
     with pytest.raises(ValueError, match="`root` must be between 0 and 299, got 300"):
         trajectory_conservation(X, labels, time, root=300)
+
+
+CONTAINERS = {
+    "dense": np.asarray, "csr": sp.csr_matrix, "csc": sp.csc_matrix, "float32": lambda x: x.astype(np.float32),
+    "csr float32": lambda x: sp.csr_matrix(x.astype(np.float32)), "fortran": np.asfortranarray,
+}  # fmt: skip
+
+
+def centred_genes():
+    """Return counts of which a batch lacks half, and a correction that makes those a constant there."""
+    rng = np.random.default_rng(5)
+    batch = np.arange(120) % 2
+    counts = rng.poisson(rng.gamma(0.5, 2, 300), (120, 300)).astype(float)
+    counts[batch == 1, 150:] = 0
+    counts[:, 0] += 1000 - counts.sum(axis=1)  # equal totals, so that many genes tie
+    values = logged(counts)
+    corrected = values.copy()
+    for one in (0, 1):
+        corrected[batch == one] += values.mean(axis=0) - values[batch == one].mean(axis=0)
+    # Eighths are exact in every precision.
+    return counts, np.round(corrected * 8) / 8, batch
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_neither_container_nor_precision_nor_order_of_cells_decides_which_genes_vary(container):
+    counts, corrected, batch = centred_genes()
+    expected = hvg_conservation(counts, corrected, batch, 40).value
+    write = CONTAINERS[container]
+    assert hvg_conservation(write(counts), write(corrected), batch, 40).value == expected
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(120)
+        assert hvg_conservation(write(counts[order]), write(corrected[order]), batch[order], 40).value == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_genes_does_not_decide_how_many_are_kept(seed):
+    counts, corrected, batch = genes()
+    order = np.random.default_rng(seed).permutation(200)
+    expected = hvg_conservation(counts, corrected, batch, 40).value
+    assert hvg_conservation(counts[:, order], corrected[:, order], batch, 40).value == expected

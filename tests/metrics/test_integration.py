@@ -34,14 +34,15 @@ def test_entropy_agrees_with_the_twin(k):
     np.testing.assert_allclose(found.units.values, slow_entropy(X, batches, k), atol=1e-13)
     assert found.value == found.units.values.mean()
     assert found.units.ids.tolist() == list(range(1000, 1120))
-    assert found.details == {"n_neighbors": k}
+    assert found.details["n_neighbors"] == k
+    assert ("note" in found.details) == (k in (2, 119))  # fewer than the batches, more than a third of the cells
     assert found.counts == {"used": 120, "left_out": 0, "batches": 3}
 
 
 def test_fewer_cells_than_neighbours_are_recorded():
     X, batches, _ = cells()
     found = entropy_per_cell(X, batches)
-    assert found.details == {"n_neighbors": 120}
+    assert found.details["n_neighbors"] == 120
     np.testing.assert_allclose(found.units.values, slow_entropy(X, batches, 120), atol=1e-13)
 
 
@@ -248,12 +249,11 @@ def test_bras_of_cells_without_a_direction_is_not_defined():
 
 
 def test_bras_without_a_label_to_score_is_not_defined():
-    X, batches, labels = cells()
+    X, _, labels = cells()
     for one in (bras(X, labels, ["b"] * 120), bras(np.zeros((120, 4)), labels, labels)):
         assert math.isnan(one.value)
         assert one.reason.startswith("no label has two batches and more cells than batches")
         assert len(one.breakdowns) == 4
-    assert bras(np.ones((120, 3)), labels, batches).value == 1.0  # nothing tells the batches apart
 
 
 def test_an_estimated_bras_has_the_values_of_all_cells():
@@ -270,3 +270,32 @@ def test_an_unknown_choice_of_other_batches_is_refused():
     X, batches, labels = cells()
     with pytest.raises(ValueError, match=r"`other` 'farthest' is not known\. Did you mean 'furthest'"):
         bras(X, labels, batches, other="farthest")
+
+
+def test_few_cells_are_noted_with_what_to_read_instead():
+    X, batches, _ = cells()
+    few = entropy_per_cell(X, batches)  # 120 cells
+    assert few.details["note"] == (
+        "120 neighbours are more than a third of 120 cells, so they hardly tell embeddings apart; "
+        "read bras, graph_connectivity, pcr_comparison (--metrics scib)"
+    )
+    rng = np.random.default_rng(0)
+    note = entropy_per_cell(rng.normal(size=(599, 3)), np.arange(599) % 2).details["note"]
+    assert note.endswith("read bras, ilisi, kbet, graph_connectivity, pcr_comparison (--metrics scib)")
+    assert "note" not in entropy_per_cell(rng.normal(size=(600, 3)), np.arange(600) % 2).details
+
+
+def test_labels_without_extent_are_noted_or_left_out():
+    X, batches, labels = cells()
+    X[labels == 1] = X[0]
+    X[labels == 2] = X[5] * np.linspace(1, 2, (labels == 2).sum())[:, None]  # one direction, other lengths
+    silhouettes = batch_silhouette(X, labels, batches)
+    assert silhouettes.details["note"] == "labels whose cells are all at one place say nothing of mixing: 1"
+    assert silhouettes.breakdowns[1]["mean"] == 1.0
+    angles = bras(X, labels, batches)
+    assert angles.details["labels_left_out"] == ["1", "2"]
+    kept = (labels != 1) & (labels != 2)
+    assert angles.value == bras(X[kept], labels[kept], batches[kept]).value
+    assert bras(X * 0 + 1, labels, batches).reason.startswith(
+        "no label has two batches and more cells than batches, not all in one direction (0, 1, 2"
+    )

@@ -202,3 +202,42 @@ def test_controls_rank_as_they_must():
     apart, partly, mixed = (batch_silhouette(X, ["t"] * 200, codes).value for X in (perfect, noisy, shuffled))
     assert apart < partly - 0.1
     assert partly < mixed
+
+
+def moved(name, X, codes, seeds=range(4)):
+    """Return what a metric gives for some orders of the cells."""
+    orders = [np.arange(len(X)), *(np.random.default_rng(seed).permutation(len(X)) for seed in seeds)]
+    orders.append(np.argsort(codes, kind="stable"))
+    return [METRICS[name](X[order], codes[order]) for order in orders]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in DRAWN])
+def test_order_decides_nothing_unsaid_where_cells_have_identical_coordinates(name, share):
+    X, codes, rng = draw(4, n=200)
+    X[rng.permutation(200)[: int(share * 200)]] = X[0]
+    found = moved(name, X, codes)
+    values = [one.value for one in found]
+    if not np.allclose(values, values[0], rtol=0, atol=1e-9, equal_nan=True):
+        assert all("taken in row order" in one.details["note"] for one in found if not one.reason)
+    # Cells that have nothing in common but their coordinates are most of those counted.
+    if share == 0.6 and name in ("clisi", "ilisi", "ksim", "purity", "kbet", "kbet of all", "sbee", "connectivity"):
+        assert all("the order of the rows would decide" in one.reason for one in found)
+
+
+@pytest.mark.parametrize("name", ["clisi", "ksim", "purity", "weak connectivity"])
+def test_labels_that_are_a_place_each_are_kept_in_any_order(name):
+    codes = np.repeat(np.arange(4), 50)
+    found = moved(name, np.eye(4)[codes], codes)
+    assert [one.value for one in found] == [1.0] * len(found)
+    assert not any("note" in one.details for one in found)
+
+
+FEW = {"clisi": 30, "ilisi": 90, "ksim": 25, "purity": 31, "kbet of all": 25, "connectivity": 8, "alignment": 11}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_more_neighbours_than_a_third_of_the_cells_are_noted(name):
+    for n, noted in ((3 * FEW[name] - 1, True), (3 * FEW[name], False)):
+        X, codes, _ = draw(0, n=n)
+        assert ("more than a third of" in METRICS[name](X, codes).details.get("note", "")) == noted

@@ -62,7 +62,8 @@ def test_agrees_with_the_twin(k):
     assert {pair: row["cells"] for pair, row in rows.items()} == {
         (label, str(batch)): size for (label, batch), size in frame.groupby(["label", "batch"]).size().items()
     }
-    assert found.details == {"n_neighbors": k, "labels_in_one_batch": ["alone", "in one batch"]}
+    assert found.details["labels_in_one_batch"] == ["alone", "in one batch"]
+    assert "taken in row order" in found.details["note"]  # of the label at one place
     assert found.counts["labels_in_one_batch"] == 2
     assert found.counts["median_distance_0"] > 0
     assert (found.counts["used"], found.counts["labels"]) == (200, 5)
@@ -71,11 +72,16 @@ def test_agrees_with_the_twin(k):
 
 
 def test_a_batch_whose_cells_have_no_distance():
-    found = sbee(np.zeros((40, 2)), ["t"] * 40, ["x", "y"] * 20)
-    assert found.value == 0.0
+    X, labels = np.zeros((80, 2)), ["t"] * 40 + ["other"] * 40
+    X[40:] = np.random.default_rng(0).normal(5, 1, (40, 2))
+    found = sbee(X, labels, ["x", "y"] * 40, n_neighbors=40)
+    assert found.value < 0.5
     assert found.counts["median_distance_0"] == 40
-    assert [math.isnan(row["distance"]) for row in found.breakdowns] == [True, True]
-    assert [row["mixing"] for row in found.breakdowns] == pytest.approx([1.0, 1.0])
+    rows = [row for row in found.breakdowns if row["label"] == "t"]
+    assert [math.isnan(row["distance"]) for row in rows] == [True, True]
+    assert [row["score"] for row in rows] == [0.0, 0.0]
+    assert [row["mixing"] for row in rows] == pytest.approx([1.0, 1.0])
+    assert sbee(X[:40], labels[:40], ["x", "y"] * 20).reason == "all cells are at one place"
 
 
 def test_batches_apart_and_mixed():
@@ -92,7 +98,8 @@ def test_where_it_is_not_defined():
     assert one.reason == "all cells belong to one batch, 'b'"
     assert sbee(X, labels, labels).reason == "no label occurs in two batches"
     assert math.isfinite(sbee(X, ["t"] * 200, batches).value)
-    assert math.isfinite(sbee([[0.0], [1.0]], ["t", "t"], ["x", "y"]).value)
+    assert math.isfinite(sbee([[0.0], [1.0], [2.0]], ["t"] * 3, ["x", "y", "y"]).value)
+    assert sbee([[0.0], [1.0]], ["t", "t"], ["x", "y"]).reason == "every cell has a batch of its own"
 
 
 def test_large_labels_are_compared_with_cells_that_are_drawn():

@@ -53,12 +53,13 @@ def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbor
     true = nearest_of_all(points[sample], points, k, sample, "neighbours of a sample")
     half = max(1, len(sample) // 2)
     wanted = _clusters_wanted(points[sample[:half]], centres, cluster[true.indices[:half, 1:]], recall)
-    indices, distances = _search(points, order.astype(np.int32), centres, cluster, wanted, k)
+    indices, distances, beyond = _search(points, order.astype(np.int32), centres, cluster, wanted, k)
     # The cell itself is always found and does not count.
     reached = distances[order[sample[half:]], 1:] <= true.distances[half:, -1:]
     if unit != 1.0:
         distances *= unit
-    return Neighbors(indices, distances, "approximate", float(reached.mean()) if reached.size else 1.0)
+        beyond *= unit
+    return Neighbors(indices, distances, "approximate", float(reached.mean()) if reached.size else 1.0, beyond)
 
 
 def _near_centres(points: Floats, centres: Floats, count: int) -> NDArray[np.int32]:
@@ -91,15 +92,21 @@ def _clusters_wanted(sample: Floats, centres: Floats, true: Integers, recall: fl
 
 def _search(
     points: Floats, names: NDArray[np.int32], centres: Floats, cluster: Integers, wanted: int, k: int
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Compare every cell with the cells of the clusters nearest to it; lists in the order of the names."""
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Compare every cell with the cells of the clusters nearest to it; lists in the order of the names.
+
+    Returns
+    -------
+    Indices, distances, and the distance to the nearest cell that is left out.
+    """
     from .compiled import nearest
 
     n = len(points)
     borders = np.searchsorted(cluster, np.arange(len(centres) + 1))
     sizes = np.diff(borders)
     lists = np.column_stack([borders[:-1], borders[1:]])
-    indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
+    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
+    searched = min(k + 1, n)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block
@@ -107,7 +114,7 @@ def _search(
         count = min(wanted, len(centres))
         while True:
             near = _near_centres(rows, centres, count)
-            if count == len(centres) or sizes[near].sum(axis=1).min() >= k:
+            if count == len(centres) or sizes[near].sum(axis=1).min() >= searched:
                 break
             count = min(2 * count, len(centres))  # small clusters hold too few cells
         own = cluster[start:stop]
@@ -117,9 +124,11 @@ def _search(
         starts = np.searchsorted(np.sort(near, axis=None), np.arange(len(centres) + 1))
         spans = np.column_stack([starts[:-1], starts[1:]])
         owns = np.arange(start, stop, dtype=np.int32)
-        found = np.empty((stop - start, k), dtype=np.int32), np.empty((stop - start, k))
-        nearest(rows, owns, points, names, lists, spans, members, k, k + MARGIN, -1.0, *found)
-        indices[names[start:stop]], distances[names[start:stop]] = found
+        found = np.empty((stop - start, searched), dtype=np.int32), np.empty((stop - start, searched))
+        nearest(rows, owns, points, names, lists, spans, members, searched, k + MARGIN, -1.0, *found)
+        indices[names[start:stop]], distances[names[start:stop]] = found[0][:, :k], found[1][:, :k]
+        if searched > k:
+            beyond[names[start:stop]] = found[1][:, k]
 
     map_blocks(visit, ranges(n, _BATCH), "approximate neighbours")
-    return indices, distances
+    return indices, distances, beyond

@@ -30,6 +30,7 @@ _PARTS = 16  # of the matrix that is decomposed, at most
 _PART = 1 << 19  # entries of one, at least
 _BINS = 20
 _NO_MEAN = 1e-12  # in place of 0, as scanpy divides by it
+_NO_SPREAD = 1e-6  # of the squared mean: a variance beneath it is rounding of squares in single precision
 
 
 def principal_components(counts: Any, n_genes: int, n_components: int, seed: int) -> NDArray[np.float32]:
@@ -150,7 +151,9 @@ def _moments(
         sum(parts) for parts in zip(*map_blocks(sums, groups, "variance of the genes"), strict=True)
     )
     mean = first / n
-    return mean, (second / n - mean**2) * (n / max(n - 1, 1)), entries
+    variance = (second / n - mean**2) * (n / max(n - 1, 1))
+    variance[variance < _NO_SPREAD * mean**2] = 0.0
+    return mean, variance, entries
 
 
 def variable_genes(mean: NDArray[np.float64], variance: NDArray[np.float64], n_genes: int) -> NDArray[np.bool_]:
@@ -161,7 +164,7 @@ def variable_genes(mean: NDArray[np.float64], variance: NDArray[np.float64], n_g
     """
     mean = np.where(mean == 0, _NO_MEAN, mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        dispersion = np.log(variance / mean)  # rounding may leave a variance below 0
+        dispersion = np.log(variance / mean)
     defined = np.isfinite(dispersion)
     bins = _mean_bins(np.log1p(mean))
     sizes = np.bincount(bins[defined], minlength=_BINS)

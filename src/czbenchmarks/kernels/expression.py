@@ -24,6 +24,7 @@ LARGEST_LOG = 50.0
 _ENTRIES = 1 << 20  # in a block
 _SUMS = 16  # by gene, held at a time
 _NO_MEAN = 1e-12  # in place of 0, as scanpy divides by it
+_DIGITS = 10  # of a mean, dispersion or score: what follows depends on the order of sums
 _PERCENTILES = np.arange(10, 105, 5)
 
 
@@ -125,31 +126,70 @@ def moments(expression: Expression, rows: NDArray[np.int64], *, unlogged: bool =
     unlogged
         Take the logarithm back first.
     """
-    blocks, g, n = expression.blocks(rows), expression.genes, len(rows)
+    blocks = expression.blocks(rows)
 
-    def sums(group: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        first, second, cells = np.zeros(g), np.zeros(g), np.zeros(g, dtype=np.int64)
+    def of_group(group: tuple[int, int]) -> _Sums:
+        found = _Sums.none(expression.genes)
         for block in blocks[slice(*group)]:
             part = expression.logged(block)
-            sparse = hasattr(part, "indptr")
-            data = np.asarray(part.data if sparse else part, dtype=np.float64)
-            data = np.expm1(data) if unlogged else data
-            if sparse:
-                first += np.bincount(part.indices, data, g)
-                second += np.bincount(part.indices, data * data, g)
-                cells += np.bincount(part.indices[data != 0], minlength=g)
-            else:
-                first += data.sum(axis=0)
-                second += (data * data).sum(axis=0)
-                cells += np.count_nonzero(data, axis=0)
-        return first, second, cells
+            values = part.data if hasattr(part, "indptr") else part
+            if unlogged:
+                np.expm1(values, out=values)
+            found = found.plus(_sums(part))
+        return found
 
     groups = ranges(len(blocks), -(-len(blocks) // _SUMS))
-    found = zip(*map_blocks(sums, groups, "mean and variance of the genes"), strict=True)
-    first, second, cells = (sum(parts) for parts in found)
-    mean = first / n
-    variance = np.maximum(second / n - mean**2, 0.0) * (n / max(n - 1, 1))
-    return Moments(mean, variance, np.asarray(cells))
+    found = _Sums.none(expression.genes)
+    for one in map_blocks(of_group, groups, "mean and variance of the genes"):
+        found = found.plus(one)
+    return Moments(found.mean, found.squares / max(len(rows) - 1, 1), found.cells)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of every gene over n cells: mean, sum of squared deviations from it, and the number of cells that have it."""
+
+    n: int
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    cells: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, genes: int) -> _Sums:
+        return cls(0, np.zeros(genes), np.zeros(genes), np.zeros(genes, dtype=np.int64))
+
+    def plus(self, other: _Sums) -> _Sums:
+        """Return those of the cells of both (Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115)."""
+        if not self.n:
+            return other
+        n, apart = self.n + other.n, other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * (self.n * other.n / n)
+        return _Sums(n, self.mean + apart * (other.n / n), squares, self.cells + other.cells)
+
+
+def _sums(part: Any) -> _Sums:
+    """Return the sums of a block of cells in two passes, all in double precision.
+
+    Values are counted from those of the first cell, so that a constant gene has a variance of exactly 0.
+    """
+    n, g = part.shape
+    if not hasattr(part, "indptr"):
+        values = part.astype(np.float64)
+        first = values[0].copy()
+        cells = np.count_nonzero(values, axis=0)
+        values -= first
+        mean = values.mean(axis=0)
+        values -= mean
+        return _Sums(n, first + mean, np.einsum("ij,ij->j", values, values), cells)
+    values, genes = part.data.astype(np.float64), part.indices
+    first = part[:1].toarray()[0].astype(np.float64)
+    absent = n - np.bincount(genes, minlength=g)  # cells that hold a 0 which is not stored
+    cells = np.bincount(genes[values != 0], minlength=g)
+    values -= first[genes]
+    mean = (np.bincount(genes, values, g) - absent * first) / n
+    values -= mean[genes]
+    squares = np.bincount(genes, values * values, g) + absent * (first + mean) ** 2
+    return _Sums(n, first + mean, squares, cells)
 
 
 def taken(expression: Expression, rows: NDArray[np.int64], genes: NDArray[Any]) -> Any:
@@ -176,24 +216,48 @@ def dispersed_genes(found: Moments, n_genes: int) -> NDArray[np.bool_]:
     """Choose genes by variance over mean, counted from the median of genes of similar mean, in their deviations.
 
     Similar are those between two of the percentiles 10, 15, … 100 of the means; the deviation is the median absolute
-    one (Zheng et al. 2017, doi:10.1038/ncomms14049, as scanpy's flavour "cell_ranger" has it). Ties with the last gene
-    are chosen too.
+    one (Zheng et al. 2017, doi:10.1038/ncomms14049, as scanpy's flavour "cell_ranger" has it). A gene that does not
+    vary is never chosen; it counts among those of similar mean, unless so many of them do not vary that the deviation
+    is 0: then those that vary are counted alone. Equal scores go by dispersion, then by position.
 
     Raises
     ------
     LookupError
         If no gene has a score.
     """
-    mean = np.where(found.mean == 0, _NO_MEAN, found.mean)
-    dispersion = found.variance / mean
+    varying = found.variance > 0
+    if not varying.any():
+        raise LookupError("no gene varies")
+    # Means and dispersions that differ by rounding tie, in whatever order cells were added.
+    mean = _significant(np.where(found.mean == 0, _NO_MEAN, found.mean))
+    dispersion = _significant(found.variance / mean)
     bins = np.searchsorted(np.percentile(mean, _PERCENTILES), mean)
     score = np.full(len(mean), np.nan)
     for one in np.unique(bins):
         own = bins == one
-        off = dispersion[own] - np.median(dispersion[own])
+        if not (own & varying).any():
+            continue
+        if not (deviation := _median_deviation(dispersion[own])):
+            own &= varying
+            deviation = _median_deviation(dispersion[own])
         with np.errstate(divide="ignore", invalid="ignore"):
-            score[own] = off / np.median(np.abs(off))
-    ranked = np.sort(score[~np.isnan(score)])[::-1]
-    if not len(ranked):
+            score[own] = _significant((dispersion[own] - np.median(dispersion[own])) / deviation)
+    known = np.flatnonzero(varying & ~np.isnan(score))
+    if not len(known):
         raise LookupError("no gene varies more than others")
-    return np.asarray(score >= ranked[min(n_genes, len(ranked)) - 1])  # NaN is not
+    order = np.lexsort((known, -dispersion[known], -score[known]))
+    chosen = np.zeros(len(found.mean), dtype=bool)
+    chosen[known[order[:n_genes]]] = True
+    return chosen
+
+
+def _median_deviation(values: NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(values - np.median(values))))
+
+
+def _significant(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to ten significant digits; what is not finite stays."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(values))))
+        rounded = np.rint(values * scale) / scale
+    return np.where(np.isfinite(rounded), rounded, values)

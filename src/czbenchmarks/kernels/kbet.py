@@ -122,6 +122,8 @@ def kbet_of_label(graph: Any, batches: NDArray[np.int64], alpha: float, n_compon
         return LabelTest(math.nan, f"fewer than {_LEAST_CELLS} cells", n, kinds)
     if kinds < 2:
         return LabelTest(math.nan, "one batch", n, kinds)
+    if kinds == n:
+        return LabelTest(math.nan, "a batch for every cell", n, kinds)
     least, most = _NEIGHBORS
     k = min(most, max(least, n // (kinds * _BATCH_SHARE)), _PAIRS // n)
     pieces = connected_components(graph, directed=False)[1].astype(np.int64)

@@ -38,12 +38,15 @@ class Neighbors:
         ``"exact"``, ``"approximate"``, or ``"given"`` by the user.
     recall
         Share of the true neighbours (without the cell itself) that an approximate search found, on a sample.
+    beyond
+        Distance of each cell to the nearest one that is left out, infinite where none is; None if it is not known.
     """
 
     indices: NDArray[np.int32]
     distances: NDArray[np.float64]
     search: Search = "exact"
     recall: float | None = None
+    beyond: NDArray[np.float64] | None = None
 
     @property
     def k(self) -> int:
@@ -54,7 +57,35 @@ class Neighbors:
         """Return the same lists cut to `k` entries."""
         if k == self.k:
             return self
-        return Neighbors(self.indices[:, :k], self.distances[:, :k], self.search, self.recall)
+        return Neighbors(
+            self.indices[:, :k], self.distances[:, :k], self.search, self.recall, self.distances[:, k]
+        )  # fmt: skip
+
+    def tied(self, counted: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return how many neighbours of each cell are as near as a cell that is left out: the order of rows chose them.
+
+        Parameters
+        ----------
+        counted
+            For each cell, how many entries of its list count, itself included, at least 2; by default all.
+        """
+        found = np.zeros(len(self.indices), dtype=np.int64)
+        if self.k < 2:
+            return found
+        last, beyond = self.distances[:, -1], self.beyond
+        if counted is not None:
+            rows = np.arange(len(found))
+            last = self.distances[rows, counted - 1]
+            inside = self.distances[rows, np.minimum(counted, self.k - 1)]
+            beyond = np.where(counted < self.k, inside, np.inf if beyond is None else beyond)
+        if beyond is None:
+            return found
+        rows = np.flatnonzero(last == beyond)
+        alike = self.distances[rows, 1:] == last[rows, None]
+        if counted is not None:
+            alike &= np.arange(1, self.k) < counted[rows, None]
+        found[rows] = alike.sum(axis=1)
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Say how the neighbours were found, for the details of a result; nothing if they are exact."""
@@ -81,7 +112,8 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
     n = len(points)
     tiles = np.array(ranges(n, TILE))
     middles = np.stack([points[low:high].mean(axis=0, dtype=np.float64) for low, high in tiles])
-    indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
+    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
+    searched = min(k + 1, n)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block
@@ -89,13 +121,15 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
         middle = points[start:stop].mean(axis=0, dtype=np.float64)
         lists = tiles[np.argsort(((middles - middle) ** 2).sum(axis=1), kind="stable")]
         owns = np.arange(start, stop, dtype=np.int32)
-        found = _search(points[start:stop], owns, points, names, lists, k)
-        indices[names[start:stop]] = found[0]
-        distances[names[start:stop]] = found[1] * unit
+        found = _search(points[start:stop], owns, points, names, lists, searched)
+        indices[names[start:stop]] = found[0][:, :k]
+        distances[names[start:stop]] = found[1][:, :k] * unit
+        if searched > k:
+            beyond[names[start:stop]] = found[1][:, k] * unit
 
-    _prepare(points, names, tiles, k)
+    _prepare(points, names, tiles, searched)
     map_blocks(visit, ranges(n, _BLOCK), "nearest neighbours")
-    return Neighbors(indices, distances)
+    return Neighbors(indices, distances, beyond=beyond)
 
 
 def _near_together(points: Floats) -> NDArray[np.int64]:

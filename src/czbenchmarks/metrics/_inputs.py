@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
 from czbenchmarks.kernels.stored import StoredMatrix
+
+from .declaration import Part
+from .presets import PRESETS
 
 REFERENCE_COMPONENTS = 50  # of the data before integration
 
@@ -119,19 +124,178 @@ def batches_of(groups: Labels, batches: Labels) -> NDArray[np.int64]:
     return np.bincount(pairs, minlength=len(groups.names))
 
 
-def all_at_one_place(embedding: Representation, neighbors: Neighbors) -> bool:
-    """Tell whether the lists hold the first few rows only: all cells have the same coordinates, and there are more.
-
-    What is counted among such neighbours says how the rows were ordered, and nothing else.
+def not_batched(batches: Labels) -> str | None:
+    """Say why batches cannot be mixed, whatever the embedding; None if they can.
 
     Parameters
     ----------
-    embedding, neighbors
-        n cells, and their lists.
+    batches
+        Batches of all cells.
     """
-    if neighbors.k >= embedding.n or neighbors.distances.any():
-        return False
-    return bool((embedding.array == embedding.array[0]).all())
+    if len(batches.names) < 2:
+        return f"all cells belong to one batch, {batches.names[0]!r}"
+    if len(batches.names) == len(batches):
+        return "every cell has a batch of its own"
+    return None
+
+
+def noted(details: Mapping[str, Any], *notes: str | None) -> dict[str, Any]:
+    """Return details whose note holds these notes too.
+
+    Parameters
+    ----------
+    details
+        Of a measurement, with or without a note.
+    *notes
+        Notes; empty ones and None do not count.
+    """
+    every = [note for note in (details.get("note"), *notes) if note]
+    return {**details, "note": "; ".join(dict.fromkeys(every))} if every else dict(details)
+
+
+def coincide(X: NDArray[np.floating], cells: NDArray[np.int64]) -> bool:
+    """Tell whether cells have the same coordinates; two are looked at first, which suffices nearly always.
+
+    Parameters
+    ----------
+    X
+        n x d.
+    cells
+        Rows looked at, at least one.
+    """
+    return all(bool((X[some] == X[cells[0]]).all()) for some in (cells[:2], cells))
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Neighbour lists, and what is to be doubted of what is counted in them.
+
+    Attributes
+    ----------
+    neighbors
+        The lists.
+    details
+        How they were found, and a note where they say little of what is near.
+    reason
+        Why nothing can be counted in them; None if it can.
+    """
+
+    neighbors: Neighbors
+    details: dict[str, Any]
+    reason: str | None
+
+
+def nearest(
+    embedding: Representation,
+    k: int,
+    part: Part = "",
+    groups: NDArray[np.int64] | None = None,
+    counted: NDArray[np.int64] | None = None,
+) -> Nearest:
+    """Return the `k` nearest cells of every cell, and whether few cells or the order of the rows decide about them.
+
+    Where cells are as near as others that a list has no room for, those first in the data are in it. That is noted. It
+    is a reason against a value where it concerns most of the neighbours of most cells, as in an embedding of which
+    most cells have identical coordinates.
+
+    Parameters
+    ----------
+    embedding
+        n cells.
+    k
+        Cells per list, the cell itself included; n where there are fewer.
+    part
+        What the metric rewards, for the names of others that look at fewer cells.
+    groups
+        What is counted, one code per cell: cells with identical coordinates and the same code may take each other's
+        place. By default no cell may.
+    counted
+        For each cell, how many entries of its list count; by default all.
+    """
+    neighbors = embedding.neighbors(k)
+    n, details = embedding.n, neighbors.facts()
+    entries = np.full(n, neighbors.k) if counted is None else counted
+    tied = _chosen_by_order(embedding, neighbors, entries, groups)
+    some, most = int((tied > 0).sum()), int((2 * tied > entries - 1).sum())
+    if some:
+        details["tied_cells"] = some
+    details = noted(details, few_cells(neighbors.k, n, part), tie_note(some))
+    reason = None
+    if not neighbors.distances.any() and coincide(embedding.array, np.arange(n)):
+        reason = "all cells are at one place"
+    elif 2 * most > n:
+        reason = (
+            f"most neighbours of {most:,} of {n:,} cells are as near as cells left out, so the order of the rows would "
+            "decide"
+        )
+    return Nearest(neighbors, details, reason)
+
+
+def tie_note(cells: int) -> str | None:
+    """Say for how many cells the order of the rows chose neighbours; None for no cell.
+
+    Parameters
+    ----------
+    cells
+        Their number.
+    """
+    return f"the last neighbours of {cells} cells are as near as cells left out; taken in row order" if cells else None
+
+
+def few_cells(k: int, n: int, part: Part = "") -> str | None:
+    """Say that so many neighbours are hardly nearer than other cells, and what to read instead; None if they are.
+
+    Parameters
+    ----------
+    k
+        Cells counted.
+    n
+        Cells there are.
+    part
+        What the metric rewards.
+    """
+    if 3 * k <= n:
+        return None
+    rows = [(metric.value, metric.declaration) for metric in PRESETS["scib"].metrics]
+    others = [name for name, row in rows if part and row.part == part and 3 * row.neighbors <= n]
+    instead = f"; read {', '.join(others)} (--metrics scib)" if others else ""
+    return f"{k:,} neighbours are more than a third of {n:,} cells, so they hardly tell embeddings apart{instead}"
+
+
+def many_groups(groups: int, k: int, kind: str) -> str | None:
+    """Say that there are more groups than cells counted around a cell, so that none can be missed; None if not.
+
+    Parameters
+    ----------
+    groups
+        Their number.
+    k
+        Cells counted.
+    kind
+        What the groups are: ``"labels"`` or ``"batches"``.
+    """
+    return f"there are more {kind} ({groups:,}) than neighbours counted ({k:,})" if groups > k else None
+
+
+def _chosen_by_order(
+    embedding: Representation, neighbors: Neighbors, entries: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Return how many neighbours of each cell the order of the rows chose, so that what is counted depends on it."""
+    tied = neighbors.tied(entries)
+    if groups is None or not tied.any():
+        return tied
+    doubled = np.flatnonzero(neighbors.distances[:, 1] == 0)
+    if not len(doubled):
+        return tied
+    # Cells with identical coordinates; adding 0 makes one of the two zeros.
+    points = np.ascontiguousarray(embedding.array[doubled] + 0.0)
+    place = np.unique(points.view(np.dtype((np.void, points[:1].nbytes))).ravel(), return_inverse=True)[1].ravel()
+    least, most = np.full(int(place.max()) + 1, np.iinfo(np.int64).max), np.full(int(place.max()) + 1, -1)
+    np.minimum.at(least, place, groups[doubled])
+    np.maximum.at(most, place, groups[doubled])
+    inside = neighbors.distances[doubled, entries[doubled] - 1] == 0  # what ties has the cell's own coordinates
+    tied[doubled[inside & (least == most)[place]]] = 0
+    return tied
 
 
 def sampled(

@@ -8,6 +8,7 @@ from typing import Any
 
 from czbenchmarks._check import labels
 
+from ._inputs import noted
 from .types import Measurement, Units
 
 
@@ -169,4 +170,12 @@ def _agreement(
         return Measurement(math.nan, "labels and clusters hold one group each", units, counts)
     if several_labels and len(true.names) == 1:
         return Measurement(math.nan, f"all cells have one label, {true.names[0]!r}", units, counts)
-    return Measurement(float(score(true.codes, predicted.codes)), None, units, counts)
+    n = len(true)
+    notes = {
+        "every cell has a label of its own": len(true.names) == n,
+        "every cell is a cluster of its own": len(predicted.names) == n,
+        "all cells have one label": len(true.names) == 1,
+        "all cells are in one cluster": len(predicted.names) == 1,
+    }
+    details = noted({}, *(note for note, holds in notes.items() if holds))
+    return Measurement(float(score(true.codes, predicted.codes)), None, units, counts, details)

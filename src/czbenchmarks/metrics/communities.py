@@ -21,7 +21,7 @@ from czbenchmarks.kernels.graph import CommunityGraph
 from czbenchmarks.kernels.kmeans import MOST_ITERATIONS, kmeans
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import neighbor_graph, not_grouped, represent
+from ._inputs import coincide, nearest, neighbor_graph, not_grouped, represent
 from .clustering import adjusted_rand_index, normalized_mutual_info
 from .types import Measurement, Units
 
@@ -285,7 +285,7 @@ def no_communities(embedding: Representation) -> str | None:
     """Say why the neighbour graph has no communities; None if it has."""
     if embedding.n < 3:
         return f"{embedding.n} cells are too few for communities"
-    if not embedding.neighbors(N_NEIGHBORS).distances.any() and (embedding.array == embedding.array[0]).all():
+    if not embedding.neighbors(N_NEIGHBORS).distances.any() and coincide(embedding.array, np.arange(embedding.n)):
         return "all cells are at one place, so none is nearer than another"
     return None
 
@@ -334,8 +334,8 @@ def _of_leiden(
     found = communities(embedding, wanted, seed)
     curve = _curve(embedding, groups, wanted, found)
     best = max(range(len(curve)), key=lambda i: (curve[i]["nmi"], -curve[i]["resolution"]))
-    neighbors = embedding.neighbors(N_NEIGHBORS)
-    details = {"resolution": wanted[best], "n_neighbors": neighbors.k, **neighbors.facts()}
+    near = nearest(embedding, N_NEIGHBORS, "bio")
+    details = {"resolution": wanted[best], "n_neighbors": near.neighbors.k, **near.details}
     return _measured(curve[best][score], groups, found[best], details, curve)
 
 

@@ -22,7 +22,7 @@ from czbenchmarks.kernels.representation import digest
 from czbenchmarks.kernels.trajectory import diffusion_components, diffusion_pseudotime, largest_component, root_cell
 
 from ._expression import logged, state
-from ._inputs import neighbor_graph, represent
+from ._inputs import nearest, neighbor_graph, represent
 from .types import Measurement, Units
 
 N_COMPONENTS = 50
@@ -181,7 +181,8 @@ def hvg_conservation(expression: Any, corrected: Any, batch: Any, n_top_genes: i
 
     In each batch, h genes of the largest dispersion among genes of similar mean are chosen before and after; the score
     is the number of those chosen twice over that of the smaller choice. h is 500, or half the genes seen in a cell of
-    the batch (on the side where they are fewer). Best 1, least 0, chance h over the number of genes. A batch of fewer
+    the batch (on the side where they are fewer). A gene that does not vary is never chosen; genes of equal score go by
+    dispersion, then by position. Best 1, least 0, chance h over the number of genes. A batch of fewer
     than two cells, or without variable genes, has no value; not defined where no batch has one.
 
     The breakdown has a row for every batch: its cells, genes chosen, the share that both hold, or a reason.
@@ -225,13 +226,10 @@ def hvg_conservation(expression: Any, corrected: Any, batch: Any, n_top_genes: i
             continue
         before = given.once(("moments of the genes", digest(cells)), functools.partial(moments, first, cells))
         sides = [before, moments(second, cells)]
-        seen = [side.cells > 0 for side in sides]
-        most = min(n_top_genes, min(int(own.sum()) for own in seen) // 2)
+        seen = [np.flatnonzero(side.cells) for side in sides]
+        most = min(n_top_genes, min(map(len, seen)) // 2)
         try:
-            chosen = [
-                np.flatnonzero(own)[dispersed_genes(side.of(own), most)] if most else np.zeros(0, dtype=np.int64)
-                for side, own in zip(sides, seen, strict=True)
-            ]
+            chosen = [own[dispersed_genes(side.of(own), most)] for side, own in zip(sides, seen, strict=True)]
         except LookupError:
             most = 0
         if not most:
@@ -305,7 +303,7 @@ def trajectory_conservation(
     graph = neighbor_graph(embedding, GRAPH_NEIGHBORS)
     inside = embedding.once(("largest component", GRAPH_NEIGHBORS), lambda: largest_component(graph))
     counts = {"used": embedding.n, "left_out": 0, "outside": embedding.n - len(inside)}
-    details: dict[str, Any] = dict(embedding.neighbors(GRAPH_NEIGHBORS).facts())
+    details: dict[str, Any] = dict(nearest(embedding, GRAPH_NEIGHBORS, "bio").details)
     if np.ptp(before) == 0:
         return Measurement.undefined("the pseudotime before integration is constant", counts=counts)
     if not embedding.neighbors(GRAPH_NEIGHBORS).distances.any():

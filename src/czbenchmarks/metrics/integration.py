@@ -11,12 +11,14 @@ from czbenchmarks._check import Labels, listing, unknown, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.entropy import neighbor_entropy
+from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
-from ._inputs import batches_of, represent, sampled
+from ._inputs import batches_of, coincide, many_groups, nearest, not_batched, noted, represent, sampled
 from .types import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200
+_ROUNDING = 1e-7  # of a direction, in single precision
 
 
 def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, random_seed: int = 42) -> Measurement:
@@ -57,16 +59,12 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     if k < 2:
         return Measurement.undefined("a cell has no neighbours")
-    details: dict[str, Any] = {"n_neighbors": k}
-    if k < embedding.n:
-        neighbors = embedding.neighbors(k + 1)
-        details |= neighbors.facts()
-        distances = neighbors.distances
-        tied = int((distances[:, k] == distances[:, k - 1]).sum())
-        if tied:
-            details["tied_cells"] = tied
-            details["note"] = f"the last neighbours of {tied} cells are as near as cells left out; taken in row order"
-    values = neighbor_entropy(embedding.neighbors(k).indices, batches.codes, len(batches.names))
+    found = nearest(embedding, k, "batch", batches.codes)  # as published, there is a value whatever is to be doubted
+    details = noted(
+        {"n_neighbors": k, **found.details}, not_batched(batches), many_groups(len(batches.names), k, "batches"),
+        found.reason,
+    )  # fmt: skip
+    values = neighbor_entropy(found.neighbors.indices, batches.codes, len(batches.names))
     counts = {"used": embedding.n, "left_out": 0, "batches": len(batches.names)}
     return Measurement(float(values.mean()), None, Units("cell", batches.ids, values), counts, details)
 
@@ -179,6 +177,13 @@ def _within_labels(
     batches = _labels(batch, "batch", embedding.n)
     n_batches, sizes = batches_of(groups, batches), groups.counts
     scored = (n_batches > 1) & (n_batches < sizes)
+    in_one_place = _in_one_place(embedding, groups, scored, distance)
+    note = ""
+    if distance == "euclidean" and in_one_place.any():  # as published, they count 1
+        names = listing([str(name) for name in groups.names[in_one_place]])
+        note = f"labels whose cells are all at one place say nothing of mixing: {names}"
+    elif distance == "cosine":
+        scored &= ~in_one_place
     skipped = [name for name, used in zip(groups.names, scored, strict=True) if not used]
     cells = np.flatnonzero(scored[groups.codes])
     counts = {
@@ -190,7 +195,8 @@ def _within_labels(
     values = np.full(embedding.n, np.nan)
     columns = {"label": groups.codes, "batch": batches.codes}
     if not len(cells):
-        reason = f"no label has two batches and more cells than batches ({listing(skipped)})"
+        places = ", not all in one direction" if in_one_place.any() else ""
+        reason = f"no label has two batches and more cells than batches{places} ({listing(skipped)})"
         table = _table(groups, n_batches, np.full(len(groups.names), np.nan))
         return Measurement.undefined(
             reason, units=Units("cell", groups.ids, values, columns), counts=counts, breakdowns=table
@@ -199,6 +205,7 @@ def _within_labels(
     if distance == "cosine" and (reason := _without_direction(points, groups.ids[cells])):
         return Measurement.undefined(reason, units=Units("cell", groups.ids, values, columns), counts=counts)
     details: dict[str, Any] = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
+    details = noted(details, note)
     # Every label weighs the same, every cell of a label too.
     weights = np.where(scored, 1 / (scored.sum() * sizes), 0.0)[groups.codes]
     strata = np.where(scored[groups.codes], groups.codes * len(batches.names) + batches.codes, -1)
@@ -223,6 +230,27 @@ def _within_labels(
         details |= {"estimated_from": len(rows), "standard_error": error}
         return Measurement(mean, None, units, counts, details, table)
     return Measurement(float(means[scored].mean()), None, units, counts, details, table)
+
+
+def _in_one_place(
+    embedding: Representation, groups: Labels, scored: NDArray[np.bool_], distance: Distance
+) -> NDArray[np.bool_]:
+    """Tell for which labels all cells have no distance from each other: their silhouettes are 0 by definition."""
+    found = np.zeros(len(groups.names), dtype=bool)
+    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
+    for one in np.flatnonzero(scored):
+        cells = cells_of[one]
+        if distance == "euclidean":
+            found[one] = coincide(embedding.array, cells)
+            continue
+        for some in (cells[:2], cells):  # two suffice nearly always
+            points = embedding.array[some].astype(np.float64)
+            lengths = np.linalg.norm(points, axis=1, keepdims=True)
+            units = points / np.where(lengths > 0, lengths, 1.0)
+            found[one] = lengths.all() and bool((np.abs(units - units[0]) < _ROUNDING).all())
+            if not found[one]:
+                break
+    return found
 
 
 def _without_direction(points: NDArray[np.floating], ids: NDArray[Any]) -> str:

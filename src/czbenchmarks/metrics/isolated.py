@@ -13,7 +13,7 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 
-from ._inputs import batches_of, not_grouped, represent
+from ._inputs import batches_of, nearest, not_grouped, noted, represent
 from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities
 from .embedding import label_silhouettes
 from .types import Measurement, Units
@@ -135,7 +135,8 @@ def isolated_labels_f1(
     values = scores.max(axis=0)
     at = np.array(wanted)[best]
     units = Units("label", groups.names[chosen.labels], values[chosen.labels], {"label": np.flatnonzero(chosen.labels)})
-    details = {**chosen.details, **embedding.neighbors(N_NEIGHBORS).facts()}
+    details = noted(nearest(embedding, N_NEIGHBORS, "bio").details, chosen.details.get("note"))
+    details = {**chosen.details, **details}
     counts = chosen.counts(int(groups.counts[chosen.labels].sum()))
     table = chosen.table(score=values, resolution=at)
     return Measurement(float(values[chosen.labels].mean()), None, units, counts, details, table)

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
-from ._inputs import all_at_one_place, neighbor_graph, represent
+from ._inputs import coincide, many_groups, nearest, neighbor_graph, not_batched, noted, represent
 from .types import Measurement, Units
 
 GRAPH_NEIGHBORS = 50
@@ -67,28 +66,24 @@ def kbet(
     alpha = share(alpha, "alpha")
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     n_components = whole(n_components, "n_components", 1)
-    if len(batches.names) < 2:
-        return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
-    neighbors = embedding.neighbors(k)
-    # Among cells that are all equally near, the order of the rows would decide, whatever their number.
-    if not neighbors.distances.any() and _coincide(embedding.array, np.arange(embedding.n)):
-        return Measurement.undefined("all cells are at one place")
+    if reason := not_batched(batches):
+        return Measurement.undefined(reason)
+    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
+    in_one_place = np.array([coincide(embedding.array, cells) for cells in cells_of])
+    # Labels all at one place are left out: which of their cells are neighbours does not matter.
+    near = nearest(embedding, k, "batch", np.where(in_one_place[groups.codes], 0, 1 + np.arange(embedding.n)))
+    if near.reason:
+        return Measurement.undefined(near.reason)
 
     graph = neighbor_graph(embedding, k)
     found = kbet_by_label(graph, groups.codes, batches.codes, alpha, n_components)
-    cells_of = np.split(np.argsort(groups.codes, kind="stable"), np.cumsum(groups.counts)[:-1])
     found = [
         replace(test, score=math.nan, reason=_ONE_PLACE, tested=0, neighbors=0, search="")
-        if math.isfinite(test.score) and _coincide(embedding.array, cells)
+        if math.isfinite(test.score) and one_place
         else test
-        for test, cells in zip(found, cells_of, strict=True)
+        for test, one_place in zip(found, in_one_place, strict=True)
     ]
-    return _mean_over_labels(found, groups, {"n_neighbors": k, **neighbors.facts()})
-
-
-def _coincide(X: NDArray[np.floating], cells: NDArray[np.int64]) -> bool:
-    """Tell whether cells have the same coordinates; two are looked at first, which suffices nearly always."""
-    return all(bool((X[some] == X[cells[0]]).all()) for some in (cells[:2], cells))
+    return _mean_over_labels(found, groups, {"n_neighbors": k, **near.details})
 
 
 def _mean_over_labels(found: list[LabelTest], groups: Labels, details: dict[str, Any]) -> Measurement:
@@ -107,6 +102,14 @@ def _mean_over_labels(found: list[LabelTest], groups: Labels, details: dict[str,
         details["labels_left_out"] = skipped
     if pieces:
         details["labels_in_pieces"] = pieces
+    tested = [test for test in found if test.tested]
+    small = [test for test in tested if 3 * (test.neighbors + 1) > test.tested or test.batches > test.neighbors + 1]
+    if 2 * len(small) > scored.sum():
+        note = (
+            f"in {len(small):,} of {scored.sum():,} labels the neighbours counted are more than a third of the cells, "
+            "or fewer than the batches, so hardly a cell can be rejected"
+        )
+        details = noted(details, note)
     if any(test.search == "approximate" for test in found):
         details["diffusion_neighbors"] = "approximate"
     units = Units("label", groups.names, scores)
@@ -154,14 +157,15 @@ def kbet_global(X: Any, batch: Any, n_neighbors: int = GLOBAL_NEIGHBORS, alpha: 
     batches = _labels(batch, "batch", embedding.n)
     alpha = share(alpha, "alpha")
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
-    if len(batches.names) < 2:
-        return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
-    neighbors = embedding.neighbors(k)
-    if all_at_one_place(embedding, neighbors):
-        return Measurement.undefined("all cells are at one place")
-    details: dict[str, Any] = {"n_neighbors": k, **neighbors.facts()}
-    if k == embedding.n:
-        details["note"] = "every cell is a neighbour of every other, so none can be rejected"
+    if reason := not_batched(batches):
+        return Measurement.undefined(reason)
+    near = nearest(embedding, k, "batch", batches.codes)
+    if near.reason:
+        return Measurement.undefined(near.reason)
+    neighbors = near.neighbors
+    every = "every cell is a neighbour of every other, so none can be rejected" if k == embedding.n else ""
+    many = many_groups(len(batches.names), k, "batches")
+    details = noted({"n_neighbors": k, **near.details}, every, many)
     p_values = neighbor_p_values(neighbors.indices, batches.codes)
     accepted = (p_values >= alpha).astype(np.float64)
     units = Units("cell", batches.ids, accepted, {"batch": batches.codes, "p_value": p_values})

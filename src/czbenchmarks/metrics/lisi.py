@@ -13,7 +13,7 @@ from czbenchmarks.kernels.lisi import inverse_simpson, sharpness
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import all_at_one_place, represent
+from ._inputs import many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
 from .embedding import by_label
 from .types import Measurement, Units
 
@@ -84,14 +84,14 @@ def ilisi(X: Any, batch: Any, n_neighbors: int = NEIGHBORS) -> Measurement:
 def _median(embedding: Representation, groups: Labels, n_neighbors: int, kind: str) -> Measurement:
     n, n_groups = embedding.n, len(groups.names)
     k = min(whole(n_neighbors, "n_neighbors", LEAST_NEIGHBORS), n)
-    if n_groups < 2:
-        share = "have one label" if kind == "label" else "belong to one batch"
-        return Measurement.undefined(f"all cells {share}, {groups.names[0]!r}")
+    if reason := (not_grouped if kind == "label" else not_batched)(groups):
+        return Measurement.undefined(reason)
     if k < LEAST_NEIGHBORS:
         return Measurement.undefined(f"{n} cells are too few: {LEAST_NEIGHBORS} are needed")
-    neighbors = embedding.neighbors(k)
-    if all_at_one_place(embedding, neighbors):
-        return Measurement.undefined("all cells are at one place")
+    near = nearest(embedding, k, "bio" if kind == "label" else "batch", groups.codes)
+    if near.reason:
+        return Measurement.undefined(near.reason)
+    neighbors = near.neighbors
     sharp = embedding.once(("lisi weights", k), lambda: sharpness(neighbors.distances, k // 3))
     found = inverse_simpson(neighbors.indices, neighbors.distances, sharp, groups.codes, n_groups)
     values = (n_groups - found if kind == "label" else found - 1) / (n_groups - 1)
@@ -110,7 +110,8 @@ def _median(embedding: Representation, groups: Labels, n_neighbors: int, kind: s
         })  # fmt: skip
     details = {"n_neighbors": k, "perplexity": k // 3, "median_lisi": float(np.median(found[used]))}
     value = float(np.median(values[used]))
-    return Measurement(value, None, units, counts, details | neighbors.facts(), rows)
+    details = noted(details | near.details, many_groups(n_groups, k, what))
+    return Measurement(value, None, units, counts, details, rows)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -181,7 +182,7 @@ def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bo
     batches = _labels(batch, "batch", embedding.n)
     most = whole(n_neighbors, "n_neighbors", LEAST_NEIGHBORS)
     key = ("cilisi", most, digest(types.codes, batches.codes))
-    values, reasons, facts = embedding.once(key, lambda: _by_type(embedding, types, batches, most))
+    values, reasons, facts, tied = embedding.once(key, lambda: _by_type(embedding, types, batches, most))
     used = np.isfinite(values)
     skipped = [name for name, reason in zip(types.names, reasons, strict=True) if reason]
     counts = {
@@ -196,7 +197,14 @@ def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bo
     if not used.any():
         reason = f"no label has {LEAST_CELLS} cells, two batches and more than one place ({listing(skipped)})"
         return Measurement.undefined(reason, units=units, counts=counts, breakdowns=rows)
-    details: dict[str, Any] = {"n_neighbors": most} | facts
+    few = int(types.counts[(types.counts < 3 * most) & ~np.array([bool(reason) for reason in reasons])].sum())
+    little = ""
+    if 2 * few > used.sum():
+        little = (
+            f"for {few:,} of {used.sum():,} cells, of labels of fewer than {3 * most:,}, {most:,} neighbours are more "
+            "than a third of the label, so they hardly tell embeddings apart"
+        )
+    details: dict[str, Any] = noted({"n_neighbors": most} | facts, little, tie_note(tied))
     if skipped:
         details["labels_left_out"] = [str(name) for name in skipped]
     value = np.nanmean([row["value"] for row in rows]) if over_types else values[used].mean()
@@ -205,9 +213,9 @@ def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bo
 
 def _by_type(
     embedding: Representation, types: Labels, batches: Labels, most: int
-) -> tuple[NDArray[np.float64], list[str], dict[str, Any]]:
-    """Return a value per cell, for every type why it has none, and how neighbours were found."""
-    values, reasons, searches = np.full(embedding.n, np.nan), [], []
+) -> tuple[NDArray[np.float64], list[str], dict[str, Any], int]:
+    """Return a value per cell, for every type why it has none, how neighbours were found, and how many cells tie."""
+    values, reasons, searches, tied = np.full(embedding.n, np.nan), [], [], 0
     order = np.argsort(types.codes, kind="stable")
     for cells in np.split(order, np.cumsum(types.counts)[:-1]):
         inside = batches.take(cells)
@@ -215,16 +223,17 @@ def _by_type(
             reasons.append("fewer than 10 cells" if len(cells) < LEAST_CELLS else "one batch")
             continue
         part = Representation(embedding.array[cells], search=embedding.search)
-        neighbors = part.neighbors(most)
-        if all_at_one_place(part, neighbors):
-            reasons.append("all cells at one place")
+        near = nearest(part, most, "batch", inside.codes)
+        if reason := not_batched(inside) or near.reason:
+            reasons.append(reason)
             continue
+        neighbors, tied = near.neighbors, tied + near.details.get("tied_cells", 0)
         sharp = sharpness(neighbors.distances, neighbors.k // 3)
         found = inverse_simpson(neighbors.indices, neighbors.distances, sharp, inside.codes, len(inside.names))
         values[cells] = (found - 1) / (len(inside.names) - 1)
         reasons.append("" if np.isfinite(values[cells]).any() else "one neighbour has all the weight")
         searches.append(neighbors)
-    return values, reasons, _facts(searches)
+    return values, reasons, _facts(searches), tied
 
 
 def _facts(searches: list[Neighbors]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import numpy as np
 from czbenchmarks._check import Labels, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.connectivity import largest_components
-from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 
-from ._inputs import all_at_one_place, represent
+from ._inputs import Nearest, nearest, not_grouped, noted, represent
 from .embedding import by_label
 from .types import Measurement, Units
 
@@ -80,9 +79,10 @@ def ksim_acceptance(X: Any, labels: Any, n_neighbors: int = KSIM_NEIGHBORS, min_
 def _own_label(X: Any, labels: Any, n_neighbors: int, min_share: float | None) -> Measurement:
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
-    neighbors = _lists(embedding, groups, whole(n_neighbors, "n_neighbors", 2))
-    if isinstance(neighbors, str):
-        return Measurement.undefined(neighbors)
+    near = _lists(embedding, groups, whole(n_neighbors, "n_neighbors", 2))
+    if isinstance(near, str):
+        return Measurement.undefined(near)
+    neighbors = near.neighbors
     codes = groups.codes.astype(np.int32)  # half the memory
     values = (codes[neighbors.indices] == codes[:, None]).mean(axis=1)
     details: dict[str, Any] = {"n_neighbors": neighbors.k}
@@ -92,7 +92,7 @@ def _own_label(X: Any, labels: Any, n_neighbors: int, min_share: float | None) -
     counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names)}
     units = Units("cell", groups.ids, values, {"label": groups.codes})
     rows = by_label(groups, groups.codes, values, "value")
-    return Measurement(float(values.mean()), None, units, counts, details | neighbors.facts(), rows)
+    return Measurement(float(values.mean()), None, units, counts, details | near.details, rows)
 
 
 def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Measurement:
@@ -123,9 +123,10 @@ def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Meas
     """
     embedding = represent(X, "X")
     groups = _labels(labels, "labels", embedding.n)
-    neighbors = _lists(embedding, groups, whole(n_neighbors, "n_neighbors", 1) + 1)
-    if isinstance(neighbors, str):
-        return Measurement.undefined(neighbors)
+    near = _lists(embedding, groups, whole(n_neighbors, "n_neighbors", 1) + 1)
+    if isinstance(near, str):
+        return Measurement.undefined(near)
+    neighbors = near.neighbors
     scored = groups.counts > 1
     codes = groups.codes.astype(np.int32)  # half the memory
     values = (codes[neighbors.indices[:, 1:]] == codes[:, None]).mean(axis=1)
@@ -145,15 +146,15 @@ def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Meas
     if not scored.all():
         details["labels_left_out"] = [str(name) for name in groups.names[~scored]]
     value = float(np.mean([row["value"] for row, used in zip(rows, scored, strict=True) if used]))
-    return Measurement(value, None, units, counts, details | neighbors.facts(), rows)
+    return Measurement(value, None, units, counts, details | near.details, rows)
 
 
-def _lists(embedding: Representation, groups: Labels, k: int) -> Neighbors | str:
+def _lists(embedding: Representation, groups: Labels, k: int) -> Nearest | str:
     """Return neighbour lists, or why nothing can be counted in them."""
-    if len(groups.names) < 2:
-        return f"all cells have one label, {groups.names[0]!r}"
-    neighbors = embedding.neighbors(k)
-    return "all cells are at one place" if all_at_one_place(embedding, neighbors) else neighbors
+    if reason := not_grouped(groups):
+        return reason
+    near = nearest(embedding, k, "bio", groups.codes)
+    return near.reason or near
 
 
 def graph_connectivity(X: Any, labels: Any, n_neighbors: int = GRAPH_NEIGHBORS) -> Measurement:
@@ -219,9 +220,12 @@ def _connected(X: Any, labels: Any, n_neighbors: int, *, strong: bool) -> Measur
     k = whole(n_neighbors, "n_neighbors", 2)
     if embedding.n < 2:
         return Measurement.undefined("a cell has no neighbours")
-    neighbors = embedding.neighbors(k)
-    if all_at_one_place(embedding, neighbors):
-        return Measurement.undefined("all cells are at one place")
+    # Where cells with identical coordinates share a label, any of them may be the one that joins the others.
+    near = nearest(embedding, k, "batch", None if strong else groups.codes)
+    reason = not_grouped(groups) if len(groups.names) > 1 else None
+    if reason := reason or near.reason:
+        return Measurement.undefined(reason)
+    neighbors = near.neighbors
     largest = largest_components(neighbors.indices, groups.codes, len(groups.names), strong=strong)
     values = largest / groups.counts
     rows = [
@@ -231,4 +235,5 @@ def _connected(X: Any, labels: Any, n_neighbors: int, *, strong: bool) -> Measur
     counts = {"used": len(values), "left_out": 0, "cells": embedding.n}
     details = {"n_neighbors": neighbors.k, "connection": "strong" if strong else "weak"}
     units = Units("label", groups.names, values)
-    return Measurement(float(values.mean()), None, units, counts, details | neighbors.facts(), rows)
+    one = "all cells have one label, so the graph of all cells is looked at" if len(groups.names) == 1 else ""
+    return Measurement(float(values.mean()), None, units, counts, noted(details | near.details, one), rows)

@@ -11,7 +11,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.preservation import excess_ranks
 from czbenchmarks.kernels.representation import Representation
 
-from ._inputs import all_at_one_place, reference_components, represent, sampled
+from ._inputs import nearest, noted, reference_components, represent, sampled
 from .types import Measurement, Units
 
 NEIGHBORS = 15
@@ -116,15 +116,17 @@ def _preserved(
     k = min(whole(n_neighbors, "n_neighbors", 1), (n - 1) // 2)
     if k < 1:
         return Measurement.undefined(f"{n} cells are too few: 3 are needed")
-    own, lists = ranked.neighbors(k + 1), listed.neighbors(k + 1)
-    if all_at_one_place(ranked, own) or all_at_one_place(listed, lists):
-        return Measurement.undefined("all cells are at one place, in the embedding or before")
+    near = nearest(ranked, k + 1), nearest(listed, k + 1)
+    if reason := near[0].reason or near[1].reason:
+        return Measurement.undefined(f"{reason}, in the embedding or before")
+    own, lists = (one.neighbors for one in near)
     most = SAMPLE if max_cells is None and n > ALL_UP_TO else max_cells
     sample = sampled(ranked, np.zeros(n, dtype=np.int64), np.full(n, 1 / n), most, random_seed)
     rows = np.arange(n) if sample is None else sample.rows
     behind = excess_ranks(ranked.array, lists.indices, own.indices, rows)
     values = 1.0 - 2.0 / (k * (2 * n - 3 * k - 1)) * behind
-    details: dict[str, Any] = {"n_neighbors": k, **lists.facts(), **own.facts()}
+    details: dict[str, Any] = {"n_neighbors": k, **near[1].details, **near[0].details}
+    details = noted(details, near[1].details.get("note"))
     counts = {"used": len(rows), "left_out": n - len(rows)}
     units = Units("cell", rows, values)
     if sample is None:

@@ -13,7 +13,7 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.regression import explained_by_groups, explained_by_number
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import reference_components, represent
+from ._inputs import not_batched, reference_components, represent
 from .types import Measurement
 
 _NOTHING = 1e-12  # of the variance: rounding, where the means of the batches are the same
@@ -135,12 +135,7 @@ class _Covariate:
             values = numbers(batch, "batch", n)
             return cls(values, None, "all cells have one value of `batch`" if np.ptp(values) == 0 else "")
         batches = _labels(batch, "batch", n)
-        reason = ""
-        if len(batches.names) < 2:
-            reason = f"all cells belong to one batch, {batches.names[0]!r}"
-        elif len(batches.names) == n:
-            reason = "every cell has a batch of its own"
-        return cls(batches.codes, batches, reason)
+        return cls(batches.codes, batches, not_batched(batches) or "")
 
     def counts(self, n: int) -> dict[str, int]:
         return {"used": n, "left_out": 0} | ({"batches": len(self.batches.names)} if self.batches else {})

@@ -14,7 +14,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.sbee import distance_ratios, neighbor_mixing
 
-from ._inputs import represent
+from ._inputs import nearest, not_batched, noted, represent
 from .types import Measurement, Units
 
 SBEE_NEIGHBORS = 90
@@ -74,14 +74,17 @@ def sbee(
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     most = whole(max_reference, "max_reference", 1)
     seed = checked_seed(random_seed)
-    if len(batches.names) < 2:
-        return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
+    if reason := not_batched(batches):
+        return Measurement.undefined(reason)
     pairs, of_cell = np.unique(groups.codes * len(batches.names) + batches.codes, return_inverse=True)
     label_of = pairs // len(batches.names)
     batches_of = np.bincount(label_of)
     if batches_of.max() < 2:
         return Measurement.undefined("no label occurs in two batches")
-    neighbors = embedding.neighbors(k)
+    near = nearest(embedding, k, "batch", of_cell, np.minimum(np.maximum(groups.counts, 2), k)[groups.codes])
+    if near.reason:
+        return Measurement.undefined(near.reason)
+    neighbors = near.neighbors
     mixing = neighbor_mixing(neighbors.indices, groups.codes, batches.codes)
     distance, drawn = _distance_scores(embedding, groups, batches, most, seed)
     values = _harmonic(mixing, distance)
@@ -89,9 +92,13 @@ def sbee(
     scores = np.bincount(of_cell, weights=values) / sizes
     means = np.bincount(label_of, weights=scores) / batches_of
     single = [str(name) for name in groups.names[batches_of == 1]]
-    details: dict[str, Any] = {"n_neighbors": k, **neighbors.facts()}
+    details: dict[str, Any] = {"n_neighbors": k, **near.details}
     if single:
         details["labels_in_one_batch"] = single
+    unmixed = int(((batches_of == 1) | (batches_of == groups.counts)).sum())
+    if 2 * unmixed > len(groups.names):
+        note = f"{unmixed:,} of {len(groups.names):,} labels, in one batch or with a batch for every cell, say nothing"
+        details = noted(details, f"{note} of mixing")
     if drawn:
         details |= {"cells_with_drawn_references": drawn, "reference_cells": most}
     counts = {"used": embedding.n, "left_out": 0, "labels": len(groups.names), "labels_in_one_batch": len(single)}

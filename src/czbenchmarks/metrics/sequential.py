@@ -9,7 +9,7 @@ import numpy as np
 from czbenchmarks._check import cell_ids, numbers, whole
 from czbenchmarks.kernels import sequence
 
-from ._inputs import represent
+from ._inputs import nearest, noted, represent
 from .types import Measurement, Units
 
 
@@ -52,11 +52,13 @@ def sequential_alignment(
         wanted = np.minimum(wanted, embedding.n - 1)
     else:
         wanted = np.full(embedding.n, k, dtype=np.int64)
-    neighbors = embedding.neighbors(int(wanted.max()) + 1)
+    # As published, there is a value whatever is to be doubted.
+    near = nearest(embedding, int(wanted.max()) + 1, "", np.unique(values, return_inverse=True)[1], wanted + 1)
+    neighbors = near.neighbors
     each = sequence.neighbor_differences(neighbors, values, wanted)
     observed = float(each.mean())
     counts = {"used": embedding.n, "left_out": 0}
-    details: dict[str, Any] = {"k": k, **neighbors.facts()}
+    details: dict[str, Any] = noted({"k": k, **near.details}, near.reason)
     ids = cell_ids(labels, embedding.n)
     if not normalize:
         return Measurement(observed, None, Units("cell", ids, each, {"label": values}), counts, details)

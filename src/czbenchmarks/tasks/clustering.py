@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks.kernels.graph import leiden
-from czbenchmarks.metrics._inputs import neighbor_graph
+from czbenchmarks.metrics._inputs import nearest, neighbor_graph, noted
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
@@ -89,11 +89,10 @@ class ClusteringTask(Task):
         _check.at_least_two(labels, "input_labels")
         if len(labels.names) == embedding.n:
             raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
-        neighbors = embedding.neighbors(N_NEIGHBORS)
         graph = neighbor_graph(embedding, N_NEIGHBORS)  # which the metrics share
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         output = ClusteringOutput(predicted_labels=clusters.tolist()).with_representation(embedding)
-        output._details = neighbors.facts()
+        output._details = nearest(embedding, N_NEIGHBORS, "bio").details
         return cast(ClusteringOutput, output)
 
     def _compute_metrics(self, task_input: ClusteringTaskInput, task_output: ClusteringOutput) -> List[MetricResult]:
@@ -102,5 +101,6 @@ class ClusteringTask(Task):
         published = [MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO]
         scores = self.scores(task_input, published, {**arguments, **of_embedding})
         for score in scores:  # the metrics of clusters see clusters only, not how the neighbours were found
-            score.details = {**(score.details or {}), **task_output._details} or None
+            own = score.details or {}
+            score.details = noted({**own, **task_output._details}, own.get("note")) or None
         return scores

@@ -88,7 +88,7 @@ class BatchIntegrationTask(Task):
 
     def max_neighbors(self, task_input: BatchIntegrationTaskInput) -> int:
         """Return how many cells around each cell the metrics ask for."""
-        published = ENTROPY_NEIGHBORS + 1  # one more tells whether the last ones tie
+        published = ENTROPY_NEIGHBORS + 1  # as ever: what an approximate search finds depends on how many are asked for
         return most_neighbors(task_input.metrics, published, _ARGUMENTS)
 
     def _run_task(self, cell_representation: Any, task_input: BatchIntegrationTaskInput) -> BatchIntegrationOutput:

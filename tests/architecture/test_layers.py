@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {*CORE, "tasks", "datasets"},
     "_options": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_compared"},
     "_screens": {*CORE, "datasets", "results", "_options"},
-    "_compared": {*CORE, "tasks", "cells"},
+    "_compared": {*CORE, "tasks", "datasets", "cells", "_reading"},
     "_sources": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options"},
     "_baselines": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options", "_sources"},
     "_checking": {*CORE, "tasks", "results", "cells", "_options", "_compared", "checks"},

@@ -124,31 +124,6 @@ class MetricResult(BaseModel):
     _units: Optional[Units] = PrivateAttr(default=None)
     _breakdowns: List[Dict[str, Any]] = PrivateAttr(default_factory=list)
 
-    @classmethod
-    def of(cls, metric_type: MetricType, found: Measurement, params: Optional[Dict[str, Any]] = None) -> MetricResult:
-        """Make a score of a measurement.
-
-        Parameters
-        ----------
-        metric_type
-            The metric.
-        found
-            What it gave.
-        params
-            What tells this score from others of the same metric.
-        """
-        result = cls(
-            metric_type=metric_type,
-            value=found.value,
-            params=params or {},
-            reason=found.reason,
-            counts=dict(found.counts) or None,
-            details=dict(found.details) or None,
-        )
-        result._units = found.units
-        result._breakdowns = [dict(row) for row in found.breakdowns]
-        return result
-
     @field_validator("value", mode="before")
     @classmethod
     def _null_is_nan(cls, value: Any) -> Any:

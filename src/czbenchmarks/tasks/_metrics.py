@@ -15,7 +15,7 @@ from czbenchmarks._check import kind_of, same_length
 from czbenchmarks._lazy import load
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
-from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
+from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
 
 if TYPE_CHECKING:
     from .task import Task
@@ -153,6 +153,31 @@ def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[
     return needed, welcome - needed
 
 
+def result_of(metric: MetricType, found: Measurement, params: dict[str, Any] | None = None) -> MetricResult:
+    """Make a score of what a metric gave.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    found
+        What it gave.
+    params
+        What tells this score from others of the same metric.
+    """
+    result = MetricResult(
+        metric_type=metric,
+        value=found.value,
+        params=params or {},
+        reason=found.reason,
+        counts=dict(found.counts) or None,
+        details=dict(found.details) or None,
+    )
+    result._units = found.units
+    result._breakdowns = [dict(row) for row in found.breakdowns]
+    return result
+
+
 def score_all(
     task: Task,
     names: Sequence[str],
@@ -280,7 +305,7 @@ def _score(
         if by_name:
             raise
         return MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))
-    result = MetricResult.of(metric, found)
+    result = result_of(metric, found)
     result._undefined = not by_name and not found.failed and math.isnan(found.value)
     return result
 

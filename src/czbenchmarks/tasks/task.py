@@ -16,7 +16,7 @@ from czbenchmarks.metrics._inputs import represent as represent
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
-from ._metrics import Unusable, score_all
+from ._metrics import Unusable, result_of, score_all
 from ._registry import TASK_REGISTRY as TASK_REGISTRY
 from ._registry import TaskRegistry as TaskRegistry
 
@@ -216,7 +216,7 @@ class Task(ABC):
         **arguments
             The metric's arguments.
         """
-        return MetricResult.of(metric_type, metrics_registry.measure(metric_type, **arguments), params)
+        return result_of(metric_type, metrics_registry.measure(metric_type, **arguments), params)
 
     def scores(
         self, task_input: TaskInput, published: Sequence[MetricType], arguments: Mapping[str, Any]

@@ -16,7 +16,7 @@ import czbenchmarks
 SOURCE = pathlib.Path(czbenchmarks.__file__).parent
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-BASE = {"types", "constants", "exceptions", "_lazy", "_check", "_progress"}
+BASE = {"types", "constants", "exceptions", "_lazy", "_text", "_check", "_naming", "_progress"}
 CORE = {*BASE, "kernels", "metrics"}
 BELOW_RUN = {
     *CORE,

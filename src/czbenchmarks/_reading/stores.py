@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text
 
 from .files import Refused, affordable, existing, reading, shown
 
@@ -163,7 +164,7 @@ def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset(
             raise Refused(f"`{name}` must be a tree, {element.name} of {shown(path)} holds itself; write it again.")
         seen |= {place}
     named = [*element.attrs.get("column-order", ()), element.attrs.get("_index", "")]
-    for key in [*element, *(one for one in map(str, named) if "/" in one)]:  # a name of a table may be a path
+    for key in [*element, *(one for one in map(as_text, named) if "/" in one)]:  # a name of a table may be a path
         guard(child(element, key, path, name), path, name, seen)
 
 

@@ -103,7 +103,7 @@ class Stored:
             element = child(root, key, self.path, self.name)
             if is_array(element):
                 return len(element.shape or ()) == 2
-            return element.attrs.get("encoding-type") in ("csr_matrix", "csc_matrix")
+            return as_text(element.attrs.get("encoding-type")) in ("csr_matrix", "csc_matrix")
 
     @contextmanager
     def held(self, key: str) -> Iterator[Any]:
@@ -153,7 +153,7 @@ class Stored:
     def _table(self, group: str) -> Iterator[Any]:
         with opened(self.path, self.name) as root:
             table = child(root, group, self.path, self.name) if group in root else None
-            if table is None or table.attrs.get("encoding-type") != "dataframe":
+            if table is None or as_text(table.attrs.get("encoding-type")) != "dataframe":
                 raise self._no_table(group)
             yield table
 

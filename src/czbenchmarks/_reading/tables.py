@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
 _INDEX = {"", "index", "indexlevel0", "unnamed0", "id", "name", "names", "rownames", "obsid", "obsname", "obsnames",
-          "barcode", "barcodes", "cell", "cells", "cellid", "cellids", "cellname", "cellnames", "cellbarcode"}  # fmt: skip
+          "barcode", "barcodes", "cell", "cells", "cellid", "cellids", "cellname",
+          "cellnames", "cellbarcode"}  # fmt: skip
 """Headings of a column that names cells even if the names are numbers; lower case, letters and digits only."""
 _LONGEST = 2**26
 """Characters of a line of headings."""
@@ -168,7 +169,8 @@ def names_column(
     """
     headed = [i for i, heading in enumerate(headings) if _heads_names(heading) and (i == 0 or heading.strip())]
     if len(headed) + indexed > 1:
-        places = [*(["its index"] if indexed else []), *(_column(i, headings) for i in headed)]
+        columns = [f"the column {headings[i]!r}" if headings[i].strip() else "the first column" for i in headed]
+        places = ["its index", *columns] if indexed else columns
         raise Refused(f"`{name}` must name its cells once, {said} does in {' and in '.join(places)}; drop all but one.")
     if headed:
         return headed[0]
@@ -189,16 +191,10 @@ def names_column(
             return i
         if len(names) > 2 and counts_rows(names):
             raise Refused(
-                f"`{name}` must hold dimensions only, {_column(i, headings, last)} of {said} counts the rows; "
+                f"`{name}` must hold dimensions only, the {'last' if i else 'first'} column of {said} counts the rows; "
                 "drop it, or leave its heading empty."
             )
     return None
-
-
-def _column(i: int, headings: Sequence[str], last: int = -1) -> str:
-    if i in (0, last):
-        return "the last column" if i else "the first column"
-    return f"the column {headings[i]!r}"
 
 
 def column_names(column: pd.Series[Any]) -> NDArray[np.object_]:

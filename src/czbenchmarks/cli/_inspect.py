@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks._reading.stores import child, guard, is_array, opened
+from czbenchmarks._text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,7 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
 
 
 def _is_null(element: Any) -> bool:
-    return element.attrs.get("encoding-type") == "null"
+    return as_text(element.attrs.get("encoding-type")) == "null"
 
 
 def _shape(element: Any) -> list[int] | None:
@@ -122,7 +123,7 @@ def _shape(element: Any) -> list[int] | None:
         return [int(n) for n in element.attrs["shape"]]
     if "column-order" in element.attrs:  # a table
         columns = list(element.attrs["column-order"])
-        index = element[str(element.attrs["_index"])]
+        index = element[as_text(element.attrs["_index"])]
         return [int(index.shape[0]), len(columns)] if is_array(index) else None
     return None
 

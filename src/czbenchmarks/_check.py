@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._addresses import shown
+from ._text import decoded
 from .exceptions import InputAssertionError
 
 
@@ -288,6 +289,7 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
             array[:] = list(value)
     else:
         raise TypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
+    array = decoded(array)
     if array.ndim != 1:
         raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}; pass one label per cell.")
     if array.dtype.kind in "cV":
@@ -348,22 +350,6 @@ def _is_number(value: object) -> bool:
     except (ValueError, TypeError):
         return False
     return True
-
-
-def same_order(value: Any, names: Any, name: str, of: str = "obs") -> None:
-    """Refuse a Series or DataFrame that holds the names of `of` in another order; any other index is ignored."""
-    import pandas as pd
-
-    if not isinstance(value, (pd.Series, pd.DataFrame)) or len(value.index) != len(names):
-        return
-    index, names = value.index, pd.Index(names)
-    if index.equals(names) or not index.is_unique or not names.is_unique:
-        return
-    if names.isin(index).all():
-        raise ValueError(
-            f"`{name}` must follow the order of `{of}`, got the same {len(names):,} names in another order; "
-            f"reorder it: {name}.loc[{of}.index]."
-        )
 
 
 def whole(value: Any, name: str, least: int, most: int | None = None) -> int:

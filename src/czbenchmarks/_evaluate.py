@@ -65,8 +65,8 @@ def evaluate(
         Cells x dimensions: an array, sparse matrix, DataFrame, ``Representation``, path to a file (``.npy``,
         ``.npz``, ``.csv``, ``.tsv``, ``.parquet``, ``.h5ad``, ``.zarr``; ``FILE:KEY`` for one of several arrays), or
         a reference into the data (``@X``, ``@obsm:KEY``, ``@layers:KEY``). What has cell names is aligned by them,
-        anything else by position. A list of those, one per data set, for tasks that compare data sets; a mapping
-        from names to those to score several; None with `baseline` alone.
+        anything else by position. A list of those, one per data set, for tasks that compare data sets; a mapping from
+        names to those to score several; None with `baseline` alone.
     data
         AnnData, path or address of an ``.h5ad`` file or ``.zarr`` store, data set object or DataFrame (taken as
         `obs`), or a list of those. Only what the tasks need is read, and nothing is changed.
@@ -101,8 +101,9 @@ def evaluate(
         Column of `obs` (or an array) that names each cell's donor, for the checks; by default ``donor_id`` or
         ``donor`` if there is one.
     **options
-        Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays or names of `obs`
-        columns (by default ``cell_type``, for sequential organization ``time``; for `batch_labels` ``batch``).
+        Fields of the tasks' inputs; each goes to every task that has it. Labels are arrays, Series (put in order by
+        the cell names in their index) or names of `obs` columns (by default ``cell_type``, for sequential organization
+        ``time``; for `batch_labels` ``batch``).
         ``baseline_NAME`` is an option of the baseline.
 
     Returns
@@ -197,7 +198,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         ),
         warnings=[
             *_warnings(plans, scores, everything, cells, found, embeddings),
-            *strange_neighbors(given, asked.neighbors, embeddings),
+            *dict.fromkeys([*run.notes, *strange_neighbors(given, asked.neighbors, embeddings)]),
             *(baselines.notes if baselines else []),
         ],
         failures=failures,
@@ -236,6 +237,7 @@ class _Run:
     baselines: Baselines | None
     clock: _Clock
     units: Units = field(default_factory=Units)
+    notes: list[str] = field(default_factory=list)
 
     def score(
         self, plans: list[Plan], failures: list[Failure], forget: Callable[[Representation], None], only_one: bool
@@ -313,7 +315,9 @@ class _Run:
             several = self.embeddings[name]
         with self.clock.phase(plan.key):
             if name != BASELINE and "gene_index" in type(plan.task_input).model_fields:
-                several = [prediction(self.found[name][0], several[0], self.cells[0], plan.given)]
+                one, notes = prediction(self.found[name][0], several[0], self.cells[0], plan.given)
+                several = [one]
+                self.notes.extend(f"{name} {note}" for note in notes)
             given = several if task.requires_multiple_datasets else several[0]
             results = task.run(cell_representation=given, task_input=plan.input_under(seed))
         self.units.keep(results)
@@ -332,6 +336,7 @@ def _warnings(
     said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
     said += _doubtful_labels(plans)
     for before, after in zip(everything, cells, strict=True):
+        said += before.notes
         if after.n < before.n:
             said.append(
                 f"{before.n - after.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
@@ -341,8 +346,7 @@ def _warnings(
         strange = sum(one.missing_from_data for one in several)
         if strange:
             said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
-        if any(one.names_no_cells for one in several):
-            said.append(f"{name} names no cells, so its rows were taken in the order of the data")
+        said += [f"{name} {note}" for one in several for note in one.notes]
         if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
             said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
     about_scores = [*_labels_left_out(scores), *_scores_left_out(scores), *notes_of_screens(plans, scores)]

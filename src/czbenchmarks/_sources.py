@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from . import _check
+from . import _check, _naming
 from ._addresses import shown, stem
 from ._options import described
 from .cells import Cells, reference_for
@@ -250,8 +250,10 @@ def searching(whole: Representation, search: str, given: Neighbors | None = None
     return whole
 
 
-def prediction(found: Found, prepared: Representation, cells: Cells, given: Mapping[str, Any]) -> Any:
-    """Return predicted expression as its task takes it: named columns are genes, in whatever order.
+def prediction(
+    found: Found, prepared: Representation, cells: Cells, given: Mapping[str, Any]
+) -> tuple[Any, tuple[str, ...]]:
+    """Return predicted expression as its task takes it, named columns in the order of the genes, and notes on that.
 
     Parameters
     ----------
@@ -266,26 +268,27 @@ def prediction(found: Found, prepared: Representation, cells: Cells, given: Mapp
     """
     import pandas as pd
 
-    names = list(found.columns or [])
-    if names and all(name.isdigit() for name in names):
-        names = []  # they count the columns
+    names = found.columns
     if "gene_index" in given or "cell_index" in given:
         rows = found.value.index if hasattr(found.value, "iloc") else None
         if not names and rows is None:
-            return prepared
-        return pd.DataFrame(prepared.array, index=rows, columns=names or None)
-    genes = [str(gene) for gene in cells.piece("var").index]
-    if not names or names == genes:
-        return prepared
-    place = {name: i for i, name in enumerate(names)}
-    absent, strange = [gene for gene in genes if gene not in place], sorted(set(names) - set(genes))
-    if absent or strange or len(place) < len(names) or len(set(genes)) < len(genes):
+            return prepared, ()
+        return pd.DataFrame(prepared.array, index=rows, columns=names or None), ()
+    if not names:
+        return prepared, ()
+    genes = _naming.as_names(cells.piece("var").index)
+    place = _naming.places(names, genes, "the prediction", cells.name, "Gene")
+    if place is None:
+        return prepared, ("names no genes, so its columns were taken in the order of the data",)
+    absent, strange = genes[place < 0], _naming.as_names(names).delete(place[place >= 0])
+    if len(absent) or len(strange):
         raise ValueError(
             f"The columns of a prediction must be the genes of `{cells.name}`: expected {len(genes):,}, got "
             f"{len(names):,}, of which {len(strange):,} are unknown ({_check.listing(strange) or 'none'}) and "
-            f"{len(absent):,} are missing ({_check.listing(absent) or 'none'}); name a subset with gene_index."
+            f"{len(absent):,} are missing ({_check.listing(absent) or 'none'}); name a subset with gene_index, "
+            f"{_naming.BY_POSITION}."
         )
-    return prepared.values[:, [place[gene] for gene in genes]]
+    return (prepared if (place[1:] > place[:-1]).all() else prepared.values[:, place]), ()
 
 
 def data_facts(everything: Cells, cut: Cells) -> dict[str, Any]:

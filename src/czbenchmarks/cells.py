@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _check
+from . import _check, _naming
 from ._addresses import shown
 from ._reading.annotated import Stored, no_entry
 from ._reading.files import Refused, local_path, reading
 from ._reading.stores import check_store, kind_of_store
+from ._text import as_text, decoded_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,11 @@ class Cells:
         needed), DataFrame (taken as `obs`), or a data set object, loaded or not.
     name
         How a sentence calls it.
+
+    Attributes
+    ----------
+    notes
+        What was taken by position, to be said beside the scores.
     """
 
     def __init__(self, source: Any, name: str = "data") -> None:
@@ -50,6 +56,7 @@ class Cells:
         self.name = name
         self._pieces: dict[tuple[str, str | None], Any] = {}
         self._made: dict[str, Any] = {}
+        self.notes: list[str] = []
 
     @cached_property
     def path(self) -> Path | None:
@@ -80,7 +87,7 @@ class Cells:
         """The columns of `obs`; none is read for that."""
         if ("obs", None) not in self._pieces and self._stored is not None:
             return self._stored.columns("obs")
-        return [str(name) for name in self.obs.columns]
+        return [as_text(name) for name in self.obs.columns]
 
     @property
     def has_expression(self) -> bool:
@@ -213,7 +220,8 @@ class Cells:
         Parameters
         ----------
         values
-            One entry per cell of the data, all of them.
+            One entry per cell of the data, all of them. A Series or DataFrame is put into the order of the data by the
+            names of its index; one whose index only counts, and anything else, is in that order.
         name
             How a sentence calls them.
         """
@@ -221,8 +229,19 @@ class Cells:
             _check.same_length(shape[0], self.n, name)
         elif hasattr(values, "__len__"):
             _check.same_length(len(values), self.n, name)
-        _check.same_order(values, self.names, name)
-        return values
+        if not hasattr(values, "iloc"):
+            return values
+        place = _naming.places(values.index, self.names, name, self.name)
+        if place is None:
+            self.notes.append(f"`{name}` names no cells, so its entries were taken in the order of `{self.name}`")
+            return values
+        if (place < 0).any():  # as many others are strange
+            absent = self.names[place < 0]
+            raise ValueError(
+                f"`{name}` must name the cells of `{self.name}`, got no entry for {len(absent):,} of its "
+                f"{self.n:,} cells ({_check.listing(absent)}); correct its index, {_naming.BY_POSITION}."
+            )
+        return values if (place[1:] > place[:-1]).all() else values.iloc[place].set_axis(self.names, axis=0)
 
     @cached_property
     def _is_unloaded(self) -> bool:
@@ -278,12 +297,13 @@ class Cells:
         memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already
         if memory is None and _is_table(self.source):
             if group == "obs":
-                return self.source
+                return decoded_table(self.source)
             raise ValueError(f"`{self.name}` is a table of obs and holds no {group}; pass an AnnData or .h5ad file.")
         found = self._from_file(group, key) if memory is None else _entry(getattr(memory, group), group, key)
         if found is None:
             raise ValueError(f"`{self.name}` must hold {group} for this, got none.")
         found = found.to_memory() if hasattr(found, "to_memory") else _array(found)
+        found = decoded_table(found) if group in ("obs", "var") else found
         if group in _PER_CELL and memory is None:
             self._one_row_per_cell(found, group if key is None else f"{group}:{key}")
         return found

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _addresses, _check
+from . import _addresses, _check, _naming
 from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
 from ._reading.parquet import read_parquet
 from ._reading.stores import check_store, child, guard, is_array, opened
-from ._reading.tables import counts_rows, index_names, read_text_table, table_suffix
+from ._reading.tables import column_names, index_names, names_column, read_text_table, table_suffix, without
+from ._text import as_text
 from .cells import Cells
 from .kernels.stored import StoredMatrix
 
@@ -49,6 +50,8 @@ class Found:
         ``"name"``, ``"position"`` or ``"caller"``.
     columns
         Names of the dimensions, where it has them: the genes of a prediction.
+    notes
+        What was taken for the names of its rows, as said after the name of the embedding, unless its index was.
     """
 
     value: Any
@@ -57,23 +60,25 @@ class Found:
     missing_from_data: int
     origin: dict[str, Any]
     columns: list[str] | None = None
-
-    @property
-    def names_no_cells(self) -> bool:
-        """Whether it is a file that could name its cells and does not."""
-        suffixes = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".h5ad", ".zarr")
-        return self.origin["aligned"] == "position" and str(self.origin.get("path", "")).lower().endswith(suffixes)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """What was read: values, the names of its rows if it has any, and where it came from."""
+    """What was read: values, the names of its rows if it has any (and the column they are from), where it came from."""
 
     value: Any
     names: Any
     columns: list[str] | None
     origin: dict[str, Any]
     name: str
+    names_from: str | None = None
+
+    @property
+    def could_name_cells(self) -> bool:
+        """Whether it is a table or file in which the cells can have names."""
+        suffixes = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".h5ad", ".zarr")
+        return self.names is not None or str(self.origin.get("path", "")).lower().endswith(suffixes)
 
 
 def read_embedding(
@@ -87,8 +92,8 @@ def read_embedding(
 ) -> Found:
     """Read an embedding and align it with the data.
 
-    A table with cell names is aligned by them. Anything else, names that only count the rows included, is taken by
-    position.
+    A table with cell names is aligned by them. Anything else is taken by position, and so are names that only count
+    the rows, unless the data's own names are whole numbers.
 
     Parameters
     ----------
@@ -123,11 +128,17 @@ def read_embedding(
             import pandas as pd
 
             value = pd.DataFrame(value, index=pd.Index(raw.names), columns=raw.columns)
-        return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns)
-    if raw.names is None or _only_counts(raw.names, cells):
-        _same_rows(raw.value, cells, raw.name, prediction)
-        return Found(raw.value, None, 0, 0, {**raw.origin, "aligned": "position"}, raw.columns)
-    return _by_name(raw, cells, allow_missing_cells, prediction)
+        return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns, _said_of_names(raw))
+    place = None if raw.names is None else _naming.places(raw.names, cells.names, raw.name, cells.name)
+    if place is not None:
+        return _by_name(raw, place, cells, allow_missing_cells, prediction)
+    _same_rows(raw.value, cells, raw.name, prediction)
+    notes = ("names no cells, so its rows were taken in the order of the data",) if raw.could_name_cells else ()
+    return Found(raw.value, None, 0, 0, {**raw.origin, "aligned": "position"}, raw.columns, notes)
+
+
+def _said_of_names(raw: _Raw) -> tuple[str, ...]:
+    return () if raw.names_from is None else (f"names its cells in the column {raw.names_from!r}",)
 
 
 def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
@@ -140,11 +151,22 @@ def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
             "`embedding` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
         )
     origin = {"kind": type(source).__name__}
-    names, columns = None, None
     if hasattr(source, "columns") and hasattr(source, "index"):
-        columns = [str(column) for column in source.columns]
-        names = index_names(source)
-    return _Raw(source, names, columns, origin, "embedding")
+        return _table_in_memory(source, cells, origin)
+    return _Raw(source, None, None, origin, "embedding")
+
+
+def _table_in_memory(table: pd.DataFrame, cells: Cells, origin: dict[str, Any]) -> _Raw:
+    """Tell the names of cells from the numbers, as in files."""
+    headings = [as_text(column) for column in table.columns]
+    indexed = index_names(table) is not None
+    known = frozenset(_naming.as_names(cells.names))
+    position = names_column(table, headings, known, "embedding", "the table", indexed=indexed)
+    if position is None:
+        return _Raw(table, table.index, headings, origin, "embedding")
+    names = column_names(table.iloc[:, position])
+    value = without(table, position).set_axis(names, axis=0)
+    return _Raw(value, names, without(headings, position), origin, "embedding", headings[position])
 
 
 def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
@@ -170,12 +192,12 @@ def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
     if table_suffix(path) in (".csv", ".tsv", ".txt"):
         table = read_text_table(path, name, cells.names)
     elif suffix in (".parquet", ".pq"):
-        table = read_parquet(path, name)
+        table = read_parquet(path, name, cells.names)
     else:
         raise ValueError(
             f"`{name}` must be a {_FORMATS} file or a reference such as @obsm:KEY, got {shown(path)}; convert it."
         )
-    return _Raw(table.values, table.names, table.columns, origin, said)
+    return _Raw(table.values, table.names, table.columns, origin, said, table.names_from)
 
 
 def _hint_at_obsm(text: str, cells: Cells) -> None:
@@ -225,11 +247,11 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         except ValueError as error:
             hint = "" if key else "; name an entry of obsm as FILE:KEY if you mean that"
             raise ValueError(str(error).rstrip(".") + hint + ".") from None
-        columns: list[str] | None = [str(column) for column in cells.piece("var").index]
+        columns: list[str] | None = [as_text(column) for column in cells.piece("var").index]
     else:
         group, _, rest = key.partition(":")
         value = cells.piece(group, rest) if rest and group in ("obsm", "layers") else cells.piece("obsm", key)
-        columns = [str(column) for column in value.columns] if hasattr(value, "columns") else None
+        columns = [as_text(column) for column in value.columns] if hasattr(value, "columns") else None
     return _Raw(value, cells.names, columns, origin, said)
 
 
@@ -243,13 +265,6 @@ def _left_in_file(cells: Cells, said: str) -> StoredMatrix | None:
         return None
     found = StoredMatrix(lambda: file.held("X"), said)
     return found if found.shape[0] == cells.n else None
-
-
-def _only_counts(names: Any, cells: Cells) -> bool:
-    """Tell whether names just number the rows, while the data's names do not."""
-    if not counts_rows(names):
-        return False
-    return not all(str(name).isdigit() for name in cells.names)
 
 
 def _same_rows(value: Any, cells: Cells, name: str, prediction: bool) -> None:
@@ -267,39 +282,31 @@ def _same_rows(value: Any, cells: Cells, name: str, prediction: bool) -> None:
     _check.same_length(int(rows), cells.n, name, hint=f"; {_CONTROLS_TOO}" if prediction else "")
 
 
-def _by_name(raw: _Raw, cells: Cells, allow_missing_cells: bool, prediction: bool) -> Found:
-    """Bring the rows into the order of `obs`."""
-    import pandas as pd
-
-    theirs = pd.Index(raw.names).astype(str)
-    ours = pd.Index(cells.names).astype(str)
+def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_cells: bool, prediction: bool) -> Found:
+    """Bring the rows into the order of `obs`: `place` holds where each cell of the data is among them, or -1."""
     origin = {**raw.origin, "aligned": "name"}
-    if theirs.equals(ours):  # then names that occur twice do no harm
-        return Found(raw.value, None, 0, 0, origin, raw.columns)
-    for index, name in ((theirs, raw.name), (ours, cells.name)):
-        if not index.is_unique:
-            twice = index[index.duplicated()].unique()
-            raise ValueError(
-                f"Cell names must be unique to be aligned, `{name}` has {len(twice):,} more than once "
-                f"({_check.listing(twice)}); make them unique, or pass an array in the order of the data."
-            )
-    place = theirs.get_indexer(ours)
     rows = np.flatnonzero(place >= 0)
-    absent, strange = ours[place < 0], theirs[~theirs.isin(ours)]
+    if len(rows) == len(place) == len(raw.names) and (place[1:] > place[:-1]).all():
+        return Found(raw.value, None, 0, 0, origin, raw.columns, _said_of_names(raw))
+    absent = cells.names[place < 0]
+    strange = _naming.as_names(raw.names).delete(place[rows])
     if not len(rows):
         raise ValueError(
-            f"`{raw.name}` must name the cells of `{cells.name}`, got none of its {len(ours):,} names: "
-            f"'{_check.listing(theirs[:1])}' where the data have '{_check.listing(ours[:1])}'; rename the rows, "
-            "or drop the names if the rows are in the order of the data."
+            f"`{raw.name}` must name the cells of `{cells.name}`, got none of its {cells.n:,} names: "
+            f"'{_check.listing(strange[:1])}' where the data have '{_check.listing(absent[:1])}'; rename the rows, "
+            "or pass an array to go by position if they are in the order of the data."
         )
     if (len(absent) or len(strange)) and not allow_missing_cells:
-        raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction))
+        counted = f"; {_naming.BY_POSITION}" if _naming.counts_rows(raw.names) else ""
+        raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction, counted))
     value = _rows(raw.value, place[rows], cells.names[rows])
-    return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns)
+    return Found(
+        value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _said_of_names(raw)
+    )
 
 
 def _missing(
-    embedding: str, data: str, absent: pd.Index, strange: pd.Index, shared: int, prediction: bool = False
+    embedding: str, data: str, absent: pd.Index, strange: pd.Index, shared: int, prediction: bool, hint: str
 ) -> str:
     faults = []
     if len(absent):
@@ -309,10 +316,9 @@ def _missing(
         verb = "row is of a cell" if len(strange) == 1 else "rows are of cells"
         faults.append(f"{len(strange):,} {verb} not in the data ({_check.listing(strange)})")
     return (
-        f"`{embedding}` must have one row per cell of `{data}`: {' and '.join(faults)}; "
-        "complete it, or score the "
+        f"`{embedding}` must have one row per cell of `{data}`: {' and '.join(faults)}; complete it, or score the "
         f"{shared:,} shared cells with allow_missing_cells (--allow-missing-cells)"
-        f"{f'; {_CONTROLS_TOO}' if prediction else ''}."
+        f"{hint}{f'; {_CONTROLS_TOO}' if prediction else ''}."
     )
 
 

@@ -16,7 +16,10 @@ import czbenchmarks
 SOURCE = pathlib.Path(czbenchmarks.__file__).parent
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-BASE = {"types", "constants", "exceptions", "_lazy", "_check", "_label_names", "_progress", "_addresses"}
+BASE = {
+    "types", "constants", "exceptions", "_lazy", "_addresses", "_text", "_check", "_naming", "_label_names",
+    "_progress",
+}  # fmt: skip
 CORE = {*BASE, "kernels", "metrics"}
 BELOW_RUN = {
     *CORE,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text, decode_tables, decoded_column, decoded_index
 
 from .files import Refused, shown
 from .stores import child, declared_shape, guard, is_array, missing_chunks, missing_chunks_matter, opened
@@ -47,7 +48,7 @@ class Stored:
     def columns(self, group: str) -> list[str]:
         """Return the columns of `obs` or `var`."""
         with self._table(group) as table:
-            return [str(name) for name in table.attrs["column-order"]]
+            return [as_text(name) for name in table.attrs["column-order"]]
 
     def names(self, group: str) -> pd.Index:
         """Return the names of cells or genes."""
@@ -55,8 +56,9 @@ class Stored:
 
         if group not in self._names:
             with self._table(group) as table:
-                key = str(table.attrs["_index"])
-                self._names[group] = pd.Index(self._value(table, key), name=None if key == "_index" else key)
+                key = as_text(table.attrs["_index"])
+                names = pd.Index(self._value(table, key), name=None if key == "_index" else key)
+                self._names[group] = decoded_index(names)
         found: pd.Index = self._names[group]
         return found
 
@@ -66,11 +68,11 @@ class Stored:
 
         names = self.names(group)
         with self._table(group) as table:
-            if key not in list(map(str, table.attrs["column-order"])):
+            if key not in list(map(as_text, table.attrs["column-order"])):
                 return None
             if "categories" in child(table, key, self.path, self.name).attrs:
                 return None  # before anndata 0.8 a column of text is codes, and its text elsewhere
-            column: pd.Series[Any] = pd.Series(self._value(table, key), index=names, name=key)
+            column: pd.Series[Any] = decoded_column(pd.Series(self._value(table, key), index=names, name=key))
             if self.path.is_dir() and missing_chunks_matter(table[key], column):
                 raise Refused(
                     f"`{self.name}` must be complete, chunks of column {key!r} of {group} of {shown(self.path)} are "
@@ -113,7 +115,7 @@ class Stored:
             element = child(root, key, self.path, self.name)
             if is_array(element):
                 return len(element.shape or ()) == 2
-            return element.attrs.get("encoding-type") in ("csr_matrix", "csc_matrix")
+            return as_text(element.attrs.get("encoding-type")) in ("csr_matrix", "csc_matrix")
 
     @contextmanager
     def held(self, key: str) -> Iterator[Any]:
@@ -145,6 +147,7 @@ class Stored:
         with opened(self.path, self.name) as root:
             found: AnnData = anndata.io.read_zarr(root) if self.path.is_dir() else anndata.io.read_h5ad(self.path)
             self.check_sparse(found)
+        decode_tables(found)
         return found
 
     def check_all(self) -> None:
@@ -162,7 +165,7 @@ class Stored:
     def _table(self, group: str) -> Iterator[Any]:
         with opened(self.path, self.name) as root:
             table = child(root, group, self.path, self.name) if group in root else None
-            if table is None or table.attrs.get("encoding-type") != "dataframe":
+            if table is None or as_text(table.attrs.get("encoding-type")) != "dataframe":
                 raise self._no_table(group)
             yield table
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from czbenchmarks._naming import as_names
+from czbenchmarks._text import as_text
+
 from .files import Refused, affordable, reading, regular, shown
-from .tables import Table, all_numbers, index_names, is_number
+from .tables import Table, all_numbers, column_names, index_names, names_column, without
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +34,16 @@ _PATIENCE, _RATE = 30.0, 1e6
 """Seconds, and bytes per second, after which decoding must have ended: damage can make it go on forever."""
 
 
-def read_parquet(path: Path, name: str) -> Table:
-    """Read a parquet file; names are its index, or its first or only column of text."""
+def read_parquet(path: Path, name: str, known: Any) -> Table:
+    """Read a parquet file.
+
+    Parameters
+    ----------
+    path, name
+        The file, and how a sentence calls it.
+    known
+        The names of the data's cells: a column of such names is one of names, even if they are numbers.
+    """
     regular(path, name, ".parquet file")
     with path.open("rb") as file:
         magic = file.read(4)
@@ -40,13 +52,14 @@ def read_parquet(path: Path, name: str) -> Table:
             f"`{name}` must be a .parquet file, got {shown(path)}, which is not one; write it with to_parquet."
         )
     if find_spec("pyarrow") is not None:  # it checks what it reads; fastparquet trusts the pages
-        return _decode(path, name)
+        return _decode(path, name, frozenset(as_names(known)))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "table.npz"
         words = [sys.executable, "-c", _CHILD.format(path=sys.path), str(path), name, str(target)]
         try:
             limit = _PATIENCE + path.stat().st_size / _RATE
-            done = subprocess.run(words, capture_output=True, check=False, timeout=limit)
+            asked = json.dumps(list(as_names(known))).encode()
+            done = subprocess.run(words, input=asked, capture_output=True, check=False, timeout=limit)
             if done.returncode == _REFUSED:
                 raise Refused(done.stderr.decode("utf-8", "replace").strip())
             complete = done.returncode == 0 and target.exists()
@@ -56,40 +69,44 @@ def read_parquet(path: Path, name: str) -> Table:
             raise Refused(f"`{name}` must be a complete .parquet file, {shown(path)} is damaged; write it again.")
         with np.load(target, allow_pickle=False) as found:
             names = found["names"].astype(object) if "names" in found else None
-            return Table(found["values"], names, found["columns"].tolist())
+            names_from = str(found["names_from"]) if "names_from" in found else None
+            return Table(found["values"], names, found["columns"].tolist(), names_from)
 
 
 def _write_plainly(path: str, name: str, target: str) -> int:
     """Decode a file and write its table as plain arrays, or the sentence that refuses it to stderr."""
     try:
-        table = _decode(Path(path), name)
+        table = _decode(Path(path), name, frozenset(json.load(sys.stdin.buffer)))
     except ValueError as error:
         sys.stderr.buffer.write(str(error).encode("utf-8", "replace"))
         return _REFUSED
     parts = {"values": table.values, "columns": np.array(table.columns, dtype=str)}
     if table.names is not None:
         parts["names"] = np.array(table.names, dtype=str)
+    if table.names_from is not None:
+        parts["names_from"] = np.array(table.names_from)
     with Path(target).open("wb") as file:
         np.savez(file, **parts)
     return 0
 
 
-def _decode(path: Path, name: str) -> Table:
+def _decode(path: Path, name: str, known: frozenset[str]) -> Table:
     # fastparquet prints what it finds damaged
     with reading(path, name, ".parquet"), contextlib.redirect_stdout(io.StringIO()):
-        rows, columns = _shape(path)
+        rows, columns, indexed = _shape(path)
         affordable(rows * columns * 8, path.stat().st_size, path, name, "the table")
         frame = _frame(path)
-        names = index_names(frame)
-        text = [i for i, kind in enumerate(frame.dtypes) if not is_number(kind)]
-        if names is None and (text[:1] == [0] or len(text) == 1):  # whoever does not know pandas writes them last
-            names = frame.iloc[:, text[0]]
-            frame = frame.drop(columns=frame.columns[text[0]])
-        names = None if names is None else names.astype(str).to_numpy(dtype=object)
-        if 0 in frame.shape:
-            raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {frame.shape}.")
-        headings = [str(column) for column in frame.columns]
-        return Table(all_numbers(frame, headings, path, name), names, headings)
+        headings = [as_text(column) for column in frame.columns]
+        named = index_names(frame) is not None
+        position = names_column(frame, headings, known, name, shown(path), indexed=named)
+        names = None
+        if position is not None or named or indexed:
+            names = column_names(frame.index.to_series() if position is None else frame.iloc[:, position])
+        numbers, columns_left = without(frame, position), without(headings, position)
+        if 0 in numbers.shape:
+            raise Refused(f"`{name}` must have columns of numbers, {shown(path)} has shape {numbers.shape}.")
+        chosen = None if position is None else headings[position]
+        return Table(all_numbers(numbers, columns_left, path, name), names, columns_left, chosen)
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -102,13 +119,15 @@ def _frame(path: Path) -> pd.DataFrame:
     return fastparquet.ParquetFile(str(path)).to_pandas()
 
 
-def _shape(path: Path) -> tuple[int, int]:
+def _shape(path: Path) -> tuple[int, int, bool]:
+    """Return the number of rows and columns, and whether pandas wrote an index, be it 0, 1, 2, …"""
     if find_spec("pyarrow") is not None:
         import pyarrow.parquet  # type: ignore[import-not-found, unused-ignore]
 
         found = pyarrow.parquet.read_metadata(path)
-        return int(found.num_rows), int(found.num_columns)
+        written = (found.metadata or {}).get(b"pandas", b"{}")
+        return int(found.num_rows), int(found.num_columns), bool(json.loads(written).get("index_columns"))
     import fastparquet
 
     file = fastparquet.ParquetFile(str(path))
-    return int(file.count()), len(file.columns)
+    return int(file.count()), len(file.columns), bool(file.pandas_metadata.get("index_columns"))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text
 
 from .files import Refused, affordable, existing, reading, shown
 
@@ -113,7 +114,7 @@ def declared_shape(element: Any) -> list[int] | None:
         return [int(n) for n in element.attrs["shape"]]
     if "column-order" in element.attrs:  # a table
         columns = list(element.attrs["column-order"])
-        index = element[str(element.attrs["_index"])]
+        index = element[as_text(element.attrs["_index"])]
         return [int(index.shape[0]), len(columns)] if is_array(index) else None
     return None
 
@@ -176,7 +177,7 @@ def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset(
             raise Refused(f"`{name}` must be a tree, {element.name} of {shown(path)} holds itself; write it again.")
         seen |= {place}
     named = [*element.attrs.get("column-order", ()), element.attrs.get("_index", "")]
-    for key in [*element, *(one for one in map(str, named) if "/" in one)]:  # a name of a table may be a path
+    for key in [*element, *(one for one in map(as_text, named) if "/" in one)]:  # a name of a table may be a path
         guard(child(element, key, path, name), path, name, seen)
 
 

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._naming import as_names, counts_rows
 
 from .files import PLAIN, Refused, affordable, memory_limit, reading, regular, shown, size_text
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "spaces"}
-_INDEX = {"", "index", "unnamed0", "id", "name", "names", "rownames", "obsid", "obsname", "obsnames", "barcode",
-          "barcodes", "cell", "cells", "cellid", "cellids", "cellname", "cellnames", "cellbarcode"}  # fmt: skip
-"""Headings of a first column that names cells even if the names are numbers; lower case, letters and digits only."""
+_INDEX = {"", "index", "indexlevel0", "unnamed0", "id", "name", "names", "rownames", "obsid", "obsname", "obsnames",
+          "barcode", "barcodes", "cell", "cells", "cellid", "cellids", "cellname",
+          "cellnames", "cellbarcode"}  # fmt: skip
+"""Headings of a column that names cells even if the names are numbers; lower case, letters and digits only."""
 _LONGEST = 2**26
 """Characters of a line of headings."""
 _MOST_ROWS = 1_000_000
@@ -35,11 +37,18 @@ _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers of a file; `names` of its rows and `columns`, where it has them."""
+    """Numbers of a file; `names` of its rows and `columns`, where it has them.
+
+    Attributes
+    ----------
+    names_from
+        Heading of the column that was taken for the names, if it could be a dimension.
+    """
 
     values: Any
     names: Any = None
     columns: list[str] | None = None
+    names_from: str | None = None
 
 
 def table_suffix(path: Path) -> str:
@@ -60,7 +69,7 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
     suffix = table_suffix(path)
     regular(path, name, f"{suffix} file")
     separator = _SEPARATORS[suffix]
-    cells = frozenset(map(str, known))
+    cells = frozenset(as_names(known))
     with reading(path, name, suffix):
         first, rows = _first_row(path, name, separator)
         most = _MOST_ROWS + 100 * len(known)
@@ -111,25 +120,96 @@ def _split(frame: pd.DataFrame, headings: list[str] | None, path: Path, name: st
     """Tell the names of cells from the numbers."""
     text = frame[0].to_numpy(dtype=object)
     numeric = all(_is_number(value) or value in _MISSING for value in text)
-    named = not numeric or (headings is not None and _heads_names(headings[0]))
-    if not named and frame.shape[1] > 1 and frame[0].is_unique:
-        named = len(cells.intersection(text)) * 2 > min(len(cells), len(text))
-    if not named and frame.shape[1] > 1 and len(text) > 2 and counts_rows(text):
-        raise Refused(
-            f"`{name}` must hold dimensions only, the first column of {shown(path)} counts the rows; "
-            "drop it, or leave its heading empty."
-        )
-    start = 1 if named else 0
-    if frame.shape[1] == start:
+    if numeric:
+        frame = frame.copy(deep=False)
+        frame[0] = np.array([np.nan if value in _MISSING else float(value) for value in text])
+    position = names_column(frame, headings or [], cells, name, shown(path), written=text if numeric else None)
+    if frame.shape[1] == (position is not None):
         raise Refused(
             f"`{name}` must have columns of numbers, {shown(path)} has one column and it is text; "
             f"separate values by {_NAMES[_SEPARATORS[table_suffix(path)]]}."
         )
-    columns = [str(i) for i in range(frame.shape[1] - start)] if headings is None else headings[start:]
-    numbers = frame.iloc[:, start:].copy()
-    if not named:
-        numbers[0] = np.array([np.nan if value in _MISSING else float(value) for value in text])
-    return Table(all_numbers(numbers, columns, path, name), text if named else None, columns)
+    names = None if position is None else text if position == 0 else column_names(frame.iloc[:, position])
+    # The first column is the index of a table of text, and text is no dimension.
+    chosen = headings[position] if headings and position is not None and (numeric or position > 0) else None
+    numbers = without(frame, position)
+    columns = [str(i) for i in range(numbers.shape[1])] if headings is None else without(headings, position)
+    return Table(all_numbers(numbers, columns, path, name), names, columns, chosen or None)
+
+
+def names_column(
+    frame: pd.DataFrame,
+    headings: Sequence[str],
+    known: Collection[str],
+    name: str,
+    said: str,
+    *,
+    written: Any = None,
+    indexed: bool = False,
+) -> int | None:
+    """Return the position of the column that names the rows of a table; None if there is none.
+
+    It is the one that is headed as names are; else the first if it is text, or the only one of text; else the first or
+    last one if most of its whole numbers are names of the data. One that only counts the rows is refused.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    headings
+        Of all its columns; none if it has none.
+    known
+        Names of the data's cells.
+    name, said
+        How a sentence calls the embedding, and the table it is read from.
+    written
+        The numbers of the first column as they were written.
+    indexed
+        Whether its index names the rows, so that no column may.
+    """
+    headed = [i for i, heading in enumerate(headings) if _heads_names(heading) and (i == 0 or heading.strip())]
+    if len(headed) + indexed > 1:
+        columns = [f"the column {headings[i]!r}" if headings[i].strip() else "the first column" for i in headed]
+        places = ["its index", *columns] if indexed else columns
+        raise Refused(f"`{name}` must name its cells once, {said} does in {' and in '.join(places)}; drop all but one.")
+    if headed:
+        return headed[0]
+    text = [i for i, kind in enumerate(frame.dtypes) if not is_number(kind)]
+    if text:
+        is_names = not indexed and (text[0] == 0 or (len(text) == 1 and frame.iloc[:, text[0]].is_unique))
+        return text[0] if is_names else None
+    last = frame.shape[1] - 1
+    for i in dict.fromkeys((0, last)) if last > 0 else ():
+        if i > 0 or written is None:
+            if frame.dtypes.iloc[i].kind not in "iu":
+                continue
+            names = as_names(frame.iloc[:, i])
+        else:
+            names = as_names(written)
+        mentioned = sum(one in known for one in names) if names.is_unique else 0
+        if mentioned * 2 > min(len(known), len(names)) and not indexed:
+            return i
+        if len(names) > 2 and counts_rows(names):
+            raise Refused(
+                f"`{name}` must hold dimensions only, the {'last' if i else 'first'} column of {said} counts the rows; "
+                "drop it, or leave its heading empty."
+            )
+    return None
+
+
+def column_names(column: pd.Series[Any]) -> NDArray[np.object_]:
+    """Return the names that a column holds; 7.0 is the name 7."""
+    if getattr(column.dtype, "kind", "O") == "f" and (column == column // 1).all():
+        column = column.astype(np.int64)
+    return as_names(column).to_numpy(dtype=object)
+
+
+def without(values: Any, position: int | None) -> Any:
+    """Return the columns of a table, or their headings, but one."""
+    if position is None:
+        return values
+    kept = [i for i in range(values.shape[1] if hasattr(values, "iloc") else len(values)) if i != position]
+    return values.iloc[:, kept] if hasattr(values, "iloc") else [values[i] for i in kept]
 
 
 def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: str) -> NDArray[np.float64]:
@@ -163,15 +243,6 @@ def index_names(frame: pd.DataFrame) -> Any:
     index = frame.index
     plain = isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
     return None if plain else index
-
-
-def counts_rows(names: Any) -> bool:
-    """Tell whether names are 0, 1, 2, … or 1, 2, 3, …: the numbers of the rows, by which nothing is found."""
-    text = [str(value) for value in names[:1]]
-    if text not in (["0"], ["1"]):
-        return False
-    start = int(text[0])
-    return all(str(value) == str(i) for i, value in enumerate(names, start))
 
 
 def _is_number(text: object) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from czbenchmarks._check import same_length
 from czbenchmarks.kernels.overlap import Overlap, shared_neighbors
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import all_at_one_place, reference_components, represent
+from czbenchmarks.metrics._inputs import nearest, reference_components, represent
 
 from .types import Check
 
@@ -53,10 +53,11 @@ def order_of_rows(X: Any, unintegrated: Any) -> Check:
     k = min(NEIGHBORS, (embedding.n - 1) // 2)
     if embedding.n < 4 or k < 1:
         return Check(ORDER, "not checked", f"{embedding.n} cells are too few: 4 are needed.")
-    lists, others = embedding.neighbors(k + 1), before.neighbors(k + 1)
-    if all_at_one_place(embedding, lists) or all_at_one_place(before, others):
-        return Check(ORDER, "not checked", "All cells are at one place, in the embedding or in the data.")
-    found = shared_neighbors(lists.indices[:, : k + 1], others.indices[:, : k + 1])
+    lists, others = nearest(embedding, k + 1), nearest(before, k + 1)
+    for where, reason in (("embedding", lists.reason), ("data", others.reason)):
+        if reason:
+            return Check(ORDER, "not checked", f"In the {where}, {reason}.")
+    found = shared_neighbors(lists.neighbors.indices[:, : k + 1], others.neighbors.indices[:, : k + 1])
     shares = [pairs / (embedding.n * k) for pairs in (found.shared, found.expected)]
     details = {"n_neighbors": k, "shared": shares[0], "by_chance": shares[1], "deviations": _deviations(found)}
     said = (

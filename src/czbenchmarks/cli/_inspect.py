@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks._reading.stores import child, declared_shape, guard, is_array, opened
+from czbenchmarks._text import as_text
 
 from ._screen import screen_facts
 
@@ -119,7 +120,7 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
 
 
 def _is_null(element: Any) -> bool:
-    return element.attrs.get("encoding-type") == "null"
+    return as_text(element.attrs.get("encoding-type")) == "null"
 
 
 def _looks(element: Any, path: Path, name: str) -> str | None:

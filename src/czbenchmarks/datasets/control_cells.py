@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ def read(uns: Mapping[str, Any]) -> dict[str, Any]:
     if KEY not in uns:
         raise ValueError(f"Key {KEY!r} not found in adata.uns; store there the control cells of each treated cell.")
     raw = uns[KEY]
-    if isinstance(raw, str):
+    if isinstance(raw, (str, bytes)):
         try:
             raw = json.loads(raw)
         except ValueError as error:
@@ -51,9 +52,9 @@ def cells_of(condition: object, cells: Any, treated: Callable[[str], list[str]])
     """
     name = f"{KEY}[{condition!r}]"
     if isinstance(cells, Mapping):
-        return {str(cell): texts(controls, f"{name}[{cell!r}]") for cell, controls in cells.items()}
+        return {as_text(cell): texts(controls, f"{name}[{cell!r}]") for cell, controls in cells.items()}
     controls = texts(cells, name)
-    own = treated(str(condition))
+    own = treated(as_text(condition))
     if not own:
         raise ValueError(
             f"{name} lists control cells, so {condition!r} must be a condition of the data, got no such "
@@ -91,12 +92,12 @@ def one_to_one(raw: Mapping[str, Any]) -> bool:
 
 def texts(value: Any, name: str) -> list[str]:
     """Return one name or a list of names as a list of text."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, (bytes, Mapping)) or not hasattr(value, "__iter__"):
+    if isinstance(value, (str, bytes)):
+        return [as_text(value)]
+    if isinstance(value, Mapping) or not hasattr(value, "__iter__"):
         hint = "; names with '/' are no keys in HDF5, store the map as JSON text" if isinstance(value, Mapping) else ""
         raise TypeError(f"{name} must be a name or a list of names, got {_check.kind_of(value)}{hint}.")
-    return [str(one) for one in value]
+    return [as_text(one) for one in value]
 
 
 def has_slash(value: Any) -> bool:

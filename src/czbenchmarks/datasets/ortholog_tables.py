@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from czbenchmarks import _check
 from czbenchmarks._addresses import shown
+from czbenchmarks._text import as_text
 
 from .types import Organism
 
@@ -98,7 +99,7 @@ def _read(table: Any) -> Table:
             f".tsv file, got {_check.kind_of(table)}."
         )
     columns: dict[Organism, dict[str, Names]] = {}
-    for position, heading in enumerate(map(str, frame.columns)):
+    for position, heading in enumerate(map(as_text, frame.columns)):
         if (organism := _organism(heading)) is not None:
             columns.setdefault(organism, {})[heading] = plain_names(frame.iloc[:, position])
     if len(columns) < 2:
@@ -181,7 +182,7 @@ def plain_names(values: Any) -> Names:
     import pandas as pd
 
     found = np.asarray(values, dtype=object)
-    text = (("" if missing else str(name).strip()) for name, missing in zip(found, pd.isna(found), strict=True))
+    text = (("" if missing else as_text(name).strip()) for name, missing in zip(found, pd.isna(found), strict=True))
     plain = np.empty(len(found), dtype=object)
     plain[:] = [match[1] if (match := _VERSION.fullmatch(name)) else name for name in text]
     return plain

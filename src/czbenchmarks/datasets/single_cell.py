@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text, decode_tables
 
 from .dataset import Dataset
 from .types import Organism
@@ -59,13 +60,13 @@ class SingleCellDataset(Dataset):
         if all(str(name).startswith(prefix) for name in names):
             return
         ids = self.adata.var.get("ensembl_id")
-        if ids is None or not all(str(name).startswith(prefix) for name in ids):
+        if ids is None or not all(as_text(name).startswith(prefix) for name in ids):
             raise ValueError(
                 "Dataset does not contain valid gene names. "
                 f"Gene names must start with {prefix} and be stored in "
                 "either adata.var_names or adata.var['ensembl_id']."
             )
-        self.adata.var_names = [str(name) for name in ids]
+        self.adata.var_names = [as_text(name) for name in ids]
 
     def _column(
         self, key: str, what: str = "Dataset does not contain", verdict: str = "column in obs"
@@ -90,9 +91,9 @@ def _read(path: Path, backed: Literal["r"] | None) -> AnnData:
     import anndata
 
     try:
-        if path.suffix == ".zarr":
-            return anndata.io.read_zarr(path)
-        return anndata.read_h5ad(path, backed=backed)
+        zarr = path.suffix == ".zarr"
+        adata = anndata.io.read_zarr(path) if zarr else anndata.read_h5ad(path, backed=backed)
+        decode_tables(adata)
     except (MemoryError, Warning):
         raise
     except Exception as error:
@@ -103,3 +104,4 @@ def _read(path: Path, backed: Literal["r"] | None) -> AnnData:
             f"`path` must be a complete {kind}, got {path} which cannot be read "
             f"({type(error).__name__}: {reason}); write or download it again."
         ) from error
+    return adata

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text
 from czbenchmarks.constants import RANDOM_SEED
 
 from . import control_cells
@@ -208,10 +209,11 @@ class SingleCellPerturbationDataset(SingleCellDataset):
             raise TypeError(f"`{name}` must map conditions to genes, got {_check.kind_of(targets)}.")
         known = set(self._conditions().cat.categories)
         for condition in targets:
-            if str(condition) not in known:
+            if as_text(condition) not in known:
                 raise ValueError(_check.unknown("Condition", condition, known, f"of `{name}` is not in the data"))
         return {
-            str(condition): control_cells.texts(genes, f"{name}[{condition!r}]") for condition, genes in targets.items()
+            as_text(condition): control_cells.texts(genes, f"{name}[{condition!r}]")
+            for condition, genes in targets.items()
         }
 
     def _validate_uns_for_task(self, adata: AnnData) -> None:
@@ -261,13 +263,15 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         raw = control_cells.mapping(raw_mapping)
         by_condition = functools.cache(self._cells_by_condition)  # once, and only if a condition lists controls
         return {
-            str(condition): control_cells.cells_of(condition, cells, lambda one: by_condition().get(one, []))
+            as_text(condition): control_cells.cells_of(condition, cells, lambda one: by_condition().get(one, []))
             for condition, cells in raw.items()
         }
 
     def _cells_by_condition(self) -> dict[str, list[str]]:
         names = self.adata.obs_names.to_series()
-        return {str(condition): list(cells) for condition, cells in names.groupby(self._conditions(), observed=True)}
+        return {
+            as_text(condition): list(cells) for condition, cells in names.groupby(self._conditions(), observed=True)
+        }
 
     def _known_controls(self, mapping: dict[str, dict[str, list[str]]]) -> None:
         found = sorted({control for cells in mapping.values() for control in control_cells.union(cells)})
@@ -276,7 +280,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
     def _conditions(self) -> pd.Series[Any]:
         """Return the condition of every cell as a category of text, every category in use."""
         column = self._column(self.condition_key, "Condition key", "not found in adata.obs")
-        return column.astype("category").cat.remove_unused_categories().cat.rename_categories(str)
+        return column.astype("category").cat.remove_unused_categories().cat.rename_categories(as_text)
 
     def _cells(self, condition: str) -> list[str]:
         return [str(cell) for cell in self.adata.obs_names[self._conditions() == condition]]

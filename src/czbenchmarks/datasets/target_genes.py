@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks import _check
+from czbenchmarks._text import decoded_table
 from czbenchmarks.constants import RANDOM_SEED
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def sample_de_genes(
             raise ValueError(_check.unknown("Column", column, map(str, de_results), "not found in de_results"))
         if de_results[column].isna().any():
             raise ValueError(f"{column} must be named in every row of de_results, got missing ones; drop those rows.")
+    de_results = decoded_table(de_results[[condition_col, gene_col]])
     random = np.random.RandomState(seed)  # the published draws are this generator's
     targets = {}
     for condition, genes in de_results.groupby(de_results[condition_col].astype(str), sort=False)[gene_col]:
@@ -160,9 +162,9 @@ def de_table(uns: Mapping[str, Any], key: str) -> pd.DataFrame:
         )
     value = uns[key]
     if isinstance(value, pd.DataFrame):
-        return value
+        return decoded_table(value)
     try:
-        return pd.DataFrame(value)
+        return decoded_table(pd.DataFrame(value))
     except (ValueError, TypeError):
         raise TypeError(
             f"adata.uns[{key!r}] must be a table of differential expression, got {_check.kind_of(value)}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from czbenchmarks import _check
+from czbenchmarks._text import as_text
 
 
 class Organism(Enum):
@@ -67,7 +68,7 @@ class Organism(Enum):
     def _missing_(cls, value: object) -> Organism:
         if isinstance(value, list):  # the pair, back from JSON
             value = tuple(value)
-        text = str(value).strip().lower().removeprefix("organism.").replace(" ", "_")
+        text = as_text(value).strip().lower().removeprefix("organism.").replace(" ", "_")
         for member in cls:
             if value == member.value or text in (member._name_.lower(), member.name):
                 return member

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional, Type, Union
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
-from czbenchmarks import _check
+from czbenchmarks import _naming
 from czbenchmarks._check import is_given, kind_of, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
@@ -309,34 +310,30 @@ class Task(ABC):
 
     @staticmethod
     def _refuse_other_orders(embeddings: Sequence[Any], task_input: TaskInput) -> None:
-        """Refuse tables and label Series that name the same cells in different orders."""
+        """Refuse tables and Series of labels that name the same cells in different orders, or only some of the same."""
         fields = {name: getattr(task_input, name, None) for name in _NAMED_FIELDS}
         for i, embedding in enumerate(embeddings):
             named = [(name, _entry(value, i)) for name, value in fields.items()]
-            # Whatever has an index of names; the first sets the order, `obs` if there is one.
-            named = [
-                (name, value) for name, value in [*named, ("cell_representation", embedding)] if hasattr(value, "iloc")
+            # Whatever has an index; of two, the first sets the order, `obs` if there is one.
+            indices = [
+                (name, value.index)
+                for name, value in [*named, ("cell_representation", embedding)]
+                if hasattr(value, "iloc")
             ]
-            # A plain index of positions names nobody.
-            named = [(name, value) for name, value in named if not _is_plain(value.index)]
-            for name, value in named[1:]:
-                _check.same_order(value, named[0][1].index, name, named[0][0])
+            for (of, first), (name, index) in itertools.combinations(indices, 2):
+                _naming.refuse_another_order(index, first, name, of)
 
     def _prepare(self, value: Any, name: str) -> Any:
         prepared = represent(value, name, keep_sparse=self._keeps_sparse)
         return prepared if self._accepts_representation else prepared.array
 
 
-_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids", "groups")
+_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids", "groups", "pseudotime")
 
 
 def _entry(value: Any, i: int) -> Any:
     """Return the entry of one data set where there are several; too short a list is refused later, in its own words."""
     return (value[i] if i < len(value) else None) if isinstance(value, list) else value
-
-
-def _is_plain(index: Any) -> bool:
-    return type(index).__name__ == "RangeIndex"
 
 
 def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:

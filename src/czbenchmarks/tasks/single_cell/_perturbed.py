@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._naming import as_names
+from czbenchmarks._text import as_text
 from czbenchmarks.kernels.groups import group_sums
 
 EPSILON = 1e-8
@@ -263,12 +265,12 @@ def _control_pairs(uns: Any) -> Dict[str, _Pairs]:
             raise ValueError(
                 f"{where}[{condition!r}] must map each treated cell to its control, got {_check.kind_of(pairs)}."
             )
-        cells = list(map(str, pairs))
+        cells = list(map(as_text, pairs))
         if set(map(type, pairs.values())) <= {str}:
             found[condition] = _Pairs(cells, list(pairs.values()), None)
             continue
         mapped = [
-            [str(one)] if isinstance(one, str) else _names(one, f"{where}[{condition!r}][{cell!r}]")
+            [as_text(one)] if isinstance(one, (str, bytes)) else _names(one, f"{where}[{condition!r}][{cell!r}]")
             for cell, one in pairs.items()
         ]
         found[condition] = _Pairs(cells, list(chain.from_iterable(mapped)), [len(one) for one in mapped])
@@ -283,10 +285,10 @@ def _true_changes(
     gene: NDArray[np.int64],
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return for each target, a condition and a gene, whether the table has it once, and its true change."""
-    metric = str(uns.get("metric_column", "logfoldchange"))
+    metric = as_text(uns.get("metric_column", "logfoldchange"))
     config = uns.get("config") if isinstance(uns.get("config"), dict) else {}
-    condition_key = str(config.get("condition_key", "condition"))
-    gene_key = str(config.get("de_gene_col", "gene_id"))
+    condition_key = as_text(config.get("condition_key", "condition"))
+    gene_key = as_text(config.get("de_gene_col", "gene_id"))
     table = uns.get("de_results")
     if not isinstance(table, pd.DataFrame):
         raise ValueError(
@@ -319,7 +321,7 @@ def _true_changes(
 def _coded(column: pd.Series[Any], number: Mapping[str, int]) -> NDArray[np.int64]:
     """Return the number of each entry's name; -1 for others and for missing ones."""
     codes, distinct = pd.factorize(column)
-    return np.append(_looked_up(number, map(str, distinct)), -1)[codes]
+    return np.append(_looked_up(number, map(as_text, distinct)), -1)[codes]
 
 
 def _looked_up(number: Mapping[str, int], names: Iterable[str]) -> NDArray[np.int64]:
@@ -329,7 +331,7 @@ def _looked_up(number: Mapping[str, int], names: Iterable[str]) -> NDArray[np.in
 
 def _mapping(uns: Any, key: str) -> Dict[str, Any]:
     found = uns.get(key)
-    if isinstance(found, str):  # h5ad cannot hold names with a slash as keys, so they are stored as JSON
+    if isinstance(found, (str, bytes)):  # h5ad cannot hold names with a slash as keys, so they are stored as JSON
         try:
             found = json.loads(found)
         except ValueError:
@@ -339,13 +341,13 @@ def _mapping(uns: Any, key: str) -> Dict[str, Any]:
             f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset, on "
             'the command line by -u \'{"dataset_class": "SingleCellPerturbationDataset", "organism": …, "path": …}\'.'
         )
-    return {str(name): value for name, value in found.items()}
+    return {as_text(name): value for name, value in found.items()}
 
 
 def _names(value: Any, where: str) -> List[str]:
     if not isinstance(value, (list, tuple, np.ndarray, pd.Index, pd.Series)):
         raise ValueError(f"{where} must be a list of names, got {value!r}.")
-    return list(map(str, value))
+    return list(map(as_text, value))
 
 
 def _positions(names: pd.Index, given: Optional[pd.Index], size: int, name: str, what: str) -> Dict[str, int]:
@@ -360,6 +362,7 @@ def _positions(names: pd.Index, given: Optional[pd.Index], size: int, name: str,
         given = names
     elif len(given) != size:
         raise ValueError(f"`{name}` must name every one of the predictions' {size:,} {what}, got {len(given):,} names.")
+    names, given = as_names(names), as_names(given)
     if not given.is_unique:
         twice = given[given.duplicated()].unique()
         raise ValueError(f"adata must name its {what} uniquely, got {_check.listing(twice)} more than once.")
@@ -368,4 +371,4 @@ def _positions(names: pd.Index, given: Optional[pd.Index], size: int, name: str,
         raise ValueError(
             f"`{name}` must hold names of adata only, got {len(missing):,} unknown {what}: {_check.listing(missing)}."
         )
-    return dict(zip(map(str, given.tolist()), range(size), strict=True))
+    return dict(zip(given, range(size), strict=True))

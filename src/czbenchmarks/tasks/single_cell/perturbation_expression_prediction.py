@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
-from czbenchmarks import _check
+from czbenchmarks import _check, _naming
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix, is_stored
 from czbenchmarks.metrics.perturbation import each_rank_correlation
@@ -118,13 +118,12 @@ class PerturbationExpressionPredictionTask(Task):
         """
         if isinstance(cell_representation, pd.DataFrame) and isinstance(task_input, self.input_model):
             adata: Any = task_input.adata
-            columns = pd.Series(0, index=cell_representation.columns)
-            for table, index, names, field in (
-                (cell_representation, task_input.cell_index, adata.obs_names, "cell_index"),
-                (columns, task_input.gene_index, adata.var_names, "gene_index"),
+            for theirs, index, names, field in (
+                (cell_representation.index, task_input.cell_index, adata.obs_names, "cell_index"),
+                (cell_representation.columns, task_input.gene_index, adata.var_names, "gene_index"),
             ):
                 of = "adata" if index is None else field
-                _check.same_order(table, names if index is None else index, "cell_representation", of)
+                _naming.refuse_another_order(theirs, names if index is None else index, "cell_representation", of)
         return super().run(cell_representation, task_input)
 
     def _prepare(self, value: Any, name: str) -> Any:

@@ -56,8 +56,8 @@ def test_data_that_are_noise_tell_no_order():
     ("X", "before", "said"),
     [
         (np.eye(3), np.eye(3), "3 cells are too few"),
-        (np.ones((40, 2)), cells(40), "All cells are at one place"),
-        (cells(40), np.ones((40, 2)), "All cells are at one place"),
+        (np.ones((40, 2)), cells(40), "In the embedding, all cells are at one place"),
+        (cells(40), np.ones((40, 2)), "In the data, all cells are at one place"),
     ],
 )
 def test_nothing_to_compare(X, before, said):

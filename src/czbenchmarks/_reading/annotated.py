@@ -103,7 +103,7 @@ class Stored:
             element = child(root, group, self.path, self.name)
             if key is not None:
                 return not is_array(element) and key in list(element)
-            if element.attrs.get("encoding-type") == "null":
+            if as_text(element.attrs.get("encoding-type")) == "null":
                 return False
             return not (group == "X" and 0 in (declared_shape(element) or [])[1:])
 

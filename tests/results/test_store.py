@@ -92,3 +92,19 @@ def test_two_processes_write_to_one_store(tmp_path, start):
     processes = [start([sys.executable, "-c", code, tmp_path / "runs.db"]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert [run.id for run in Store(tmp_path / "runs.db").runs()] == list(range(1, 41))
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_one(tmp_path, monkeypatch):
+    real, path = sqlite3.connect, tmp_path / "runs.db"
+
+    class Meanwhile(sqlite3.Connection):
+        def execute(self, *given):
+            rows = super().execute(*given)
+            if not path.stat().st_size:  # after our first look another makes it
+                rows = iter(rows.fetchall())
+                monkeypatch.setattr(sqlite3, "connect", real)
+                Store(path).add(make_record())
+            return rows
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **more: real(*given, factory=Meanwhile, **more))
+    assert Store(path).add(make_record()) == 2

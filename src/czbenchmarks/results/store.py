@@ -176,8 +176,9 @@ class Store:
 
     def _mark(self, connection: sqlite3.Connection, make: bool) -> None:
         """Make a new file a store; refuse another program's."""
-        [[mark]] = connection.execute("PRAGMA application_id")
+        # In this order: what another process makes meanwhile has its mark before or with its table.
         [[tables]] = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+        [[mark]] = connection.execute("PRAGMA application_id")
         if mark == _APPLICATION:
             if make and not _has_failed(connection):
                 connection.execute("BEGIN IMMEDIATE")  # two processes may meet an old store at once

@@ -106,7 +106,6 @@ def _search(
     sizes = np.diff(borders)
     lists = np.column_stack([borders[:-1], borders[1:]])
     indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
-    searched = min(k + 1, n)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block
@@ -114,7 +113,7 @@ def _search(
         count = min(wanted, len(centres))
         while True:
             near = _near_centres(rows, centres, count)
-            if count == len(centres) or sizes[near].sum(axis=1).min() >= searched:
+            if count == len(centres) or sizes[near].sum(axis=1).min() >= k:
                 break
             count = min(2 * count, len(centres))  # small clusters hold too few cells
         own = cluster[start:stop]
@@ -124,6 +123,7 @@ def _search(
         starts = np.searchsorted(np.sort(near, axis=None), np.arange(len(centres) + 1))
         spans = np.column_stack([starts[:-1], starts[1:]])
         owns = np.arange(start, stop, dtype=np.int32)
+        searched = k + int(sizes[near].sum(axis=1).min() > k)  # the next cell, unless that takes more clusters
         found = np.empty((stop - start, searched), dtype=np.int32), np.empty((stop - start, searched))
         nearest(rows, owns, points, names, lists, spans, members, searched, k + MARGIN, -1.0, *found)
         indices[names[start:stop]], distances[names[start:stop]] = found[0][:, :k], found[1][:, :k]

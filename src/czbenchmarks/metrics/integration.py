@@ -59,6 +59,8 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
         return Measurement.undefined(f"all cells belong to one batch, {batches.names[0]!r}")
     if k < 2:
         return Measurement.undefined("a cell has no neighbours")
+    if k < embedding.n:
+        embedding.neighbors(k + 1)  # what an approximate search finds depends on how many are asked for
     found = nearest(embedding, k, "batch", batches.codes)  # as published, there is a value whatever is to be doubted
     details = noted(
         {"n_neighbors": k, **found.details}, not_batched(batches), many_groups(len(batches.names), k, "batches"),

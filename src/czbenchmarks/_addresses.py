@@ -11,7 +11,7 @@ _START = r"(?<![A-Za-z0-9+.-])(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:https?|s3|ftps?):
 _ANYWHERE = re.compile(_START, re.IGNORECASE)
 _IN_A_SENTENCE = re.compile(rf"{_START}[^\s\"'<>]*?(?=(?:[),;:]+\.?)?(?:[\s\"'<>]|$))", re.IGNORECASE)
 _PARTS = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
-_HOST = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:@\[\]]*)(?::[0-9]*)?")
+_HOST = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:@\[\]]*)(?::[0-9]+)?")
 _HARMLESS = re.compile(r"(?:acc|dl|download|format|raw|v|version|versionid)=[A-Za-z0-9._-]{0,40}", re.IGNORECASE)
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,40})=.*[^=].*", re.DOTALL)
 
@@ -50,8 +50,8 @@ def shown(text: object) -> str:
     rest = text[start.end() :]
     authority, path, query = _parts(rest)
     host = authority.rpartition("@")[2]
-    later = path if path else rest[len(authority) :]
-    if _HOST.fullmatch(host) is None or ("@" in later and (host != authority or ":" in host)):
+    unsure = "@" in rest[len(authority) :] and (host != authority or ":" in host)
+    if unsure or _HOST.fullmatch(host) is None:
         # A password with a slash or a question mark in it: where it ends, and so the host, cannot be told.
         _, path, query = _parts(rest.rpartition("@")[2])
         host, path = "...", "/" + path.rpartition("/")[2]

@@ -30,8 +30,9 @@ $(VENV)/.dev: $(VENV)/.ready
 demo: setup
 	@$(BIN)/czbenchmarks demo -o demo
 
+# TESTS="tests/cli tests/results" for some of them.
 test: dev
-	$(BIN)/python -m pytest -n auto -m "not long"
+	$(BIN)/python -m pytest -n auto -m "not long" $(TESTS)
 
 test-long: dev
 	$(BIN)/python -m pytest -m long

@@ -14,7 +14,8 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from czbenchmarks.cells import Cells, reference_for
+from czbenchmarks._options import reference_for
+from czbenchmarks.cells import Cells
 from czbenchmarks.datasets import SingleCellLabeledDataset, SingleCellPerturbationDataset
 from czbenchmarks.embeddings import read_embedding
 

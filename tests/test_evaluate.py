@@ -760,3 +760,15 @@ def test_the_parameters_of_the_baseline_are_recorded(adata):
     record = evaluate(None, adata, "embedding", baseline=True, baseline_n_pcs=5)
     assert record.run_specification.baseline["embedding"]["n_pcs"] == 5
     assert repr(record) == "RunRecord(1 scores, 0 failures; see to_frame())"
+
+
+def test_rows_of_zeros_and_one_embedding_for_two_data_sets_are_said(adata):
+    X = np.asarray(adata.obsm["X_model"]).copy()
+    X[[1, 5, 7]] = 0.0
+    record = evaluate({"gaps": X, "model": "@obsm:X_model"}, adata, "embedding", labels="cell_type")
+    assert record.warnings == ["3 rows of gaps are all zeros, as of cells that a model left out"]
+    X = np.asarray(adata.obsm["X_model"])
+    task, given = "cross-species_integration", {"labels": "cell_type", "organisms": ["HUMAN", "MOUSE"]}
+    twice = "twice has the same values for every data set, as of one that was given twice"
+    assert twice in evaluate({"twice": [X, X]}, [adata, adata], task, **given).warnings
+    assert twice not in evaluate({"twice": [X, X + 1.0]}, [adata, adata], task, **given).warnings

@@ -137,4 +137,4 @@ def test_integration_says_which_labels_it_does_not_compare(second, note):
     found = {r.metric_type.value: r for r in CrossSpeciesIntegrationTask().run([X, X + 0.01], task_input)}
     for name in ("batch_silhouette", "silhouette_score"):
         assert (found[name].details or {}).get("note") == note
-    assert "note" not in (found["entropy_per_cell"].details or {})
+    assert "label" not in (found["entropy_per_cell"].details or {}).get("note", "")

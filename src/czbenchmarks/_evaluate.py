@@ -10,13 +10,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import _check, _label_names
 from ._baselines import Baselines
 from ._checking import Checking
 from ._keeping import Units, asking_for
 from ._options import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
 from ._progress import work
-from ._screens import drawn_by, notes_of_screens
+from ._run_notes import notes_of_run
+from ._screens import drawn_by
 from ._sources import (
     check_search,
     cut,
@@ -31,7 +31,6 @@ from ._sources import (
 from .cells import Cells
 from .embeddings import Found
 from .kernels.parallel import resources
-from .kernels.stored import StoredMatrix
 from .results.provenance import environment, max_memory_mib
 from .results.record import BASELINE, AskedOfTask, Failure, RunRecord, RunSpecification, RuntimeMetrics, Score
 
@@ -197,7 +196,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
             elapsed_time_secs=clock.elapsed, max_memory_mib=max_memory_mib(), phases=clock.phases
         ),
         warnings=[
-            *_warnings(plans, scores, everything, cells, found, embeddings),
+            *notes_of_run(plans, scores, everything, cells, found, embeddings),
             *dict.fromkeys([*run.notes, *strange_neighbors(given, asked.neighbors, embeddings)]),
             *(baselines.notes if baselines else []),
         ],
@@ -322,99 +321,3 @@ class _Run:
             results = task.run(cell_representation=given, task_input=plan.input_under(seed))
         self.units.keep(results)
         return results
-
-
-def _warnings(
-    plans: list[Plan],
-    scores: list[Score],
-    everything: list[Cells],
-    cells: list[Cells],
-    found: Mapping[str, list[Found]],
-    embeddings: Mapping[str, list[Representation]],
-) -> list[str]:
-    """Say what defaults chose and what was left out."""
-    said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
-    said += _doubtful_labels(plans)
-    for before, after in zip(everything, cells, strict=True):
-        said += before.notes
-        if after.n < before.n:
-            said.append(
-                f"{before.n - after.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
-                "and were left out"
-            )
-    for name, several in found.items():
-        strange = sum(one.missing_from_data for one in several)
-        if strange:
-            said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
-        said += [f"{name} {note}" for one in several for note in one.notes]
-        if all(one.n > 1 and _same_everywhere(one.values) for one in embeddings[name]):
-            said.append(f"{name} has the same values for every cell, so its scores say nothing of a model")
-    about_scores = [*_labels_left_out(scores), *_scores_left_out(scores), *notes_of_screens(plans, scores)]
-    return list(dict.fromkeys([*said, *about_scores]))
-
-
-def _scores_left_out(scores: list[Score]) -> list[str]:
-    """Say which scores means leave out, and why those have no value."""
-    reasons = {(one.task, one.embedding, one.metric_type): one.reason for one in scores if not one.params}
-    names = list(dict.fromkeys(score.embedding for score in scores))
-    of: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
-    for score in scores:
-        for metric in (score.details or {}).get("scores_left_out", ()):
-            reason = reasons.get((score.task, score.embedding, metric)) or "no reason given"
-            presets, embeddings = of.setdefault((score.task, metric, reason), ({}, {}))
-            presets[str(score.params.get("preset"))] = embeddings[score.embedding] = None
-    said = []
-    for (task, metric, reason), (presets, embeddings) in of.items():
-        whose = "" if len(embeddings) == len(names) else f" of {', '.join(embeddings)}"
-        means = f"the means and the total of {' and '.join(presets)}"
-        said.append(f"{task}{whose}: {metric} has no value ({reason}), so {means} leave it out")
-    return said
-
-
-def _doubtful_labels(plans: list[Plan]) -> list[str]:
-    """Say which labels of which fields may not mean what they say; of fields that tasks share, once."""
-    fields: dict[str, dict[str, None]] = {}
-    for plan in plans:
-        for name, value in plan.columns.items():
-            several = value if plan.task_class.requires_multiple_datasets else [value]
-            for i, one in enumerate(several):
-                place = f"`{name}[{i}]`" if len(several) > 1 else f"`{name}`"
-                try:
-                    found = _check.labels(one, name)
-                except BAD_INPUT:  # the task has refused them, in its own words
-                    continue
-                for doubt in _label_names.doubts(found):
-                    fields.setdefault(doubt, {})[place] = None
-    return [f"{' and '.join(places)}: {doubt}" for doubt, places in fields.items()]
-
-
-def _labels_left_out(scores: list[Score]) -> list[str]:
-    """Say which scores leave out labels, those that leave out the same ones together."""
-    of: dict[tuple[str, int, int], list[str]] = {}
-    for score in scores:
-        counts = score.counts or {}
-        if counts.get("labels_left_out"):
-            place = (score.task, counts["labels_left_out"], counts.get("left_out", 0))
-            of.setdefault(place, []).append(score.metric_type)
-    said = []
-    for (task, labels, cells), metrics in of.items():
-        if task.endswith("label_prediction"):
-            which = "1 label with too few cells was" if labels == 1 else f"{labels:,} labels with too few cells were"
-            said.append(f"{task}: {which} left out ({cells:,} cells)")
-            continue
-        names = list(dict.fromkeys(metrics))
-        which = "1 label" if labels == 1 else f"{labels:,} labels"
-        why = "with a single batch" if set(names) <= {"batch_silhouette", "bras"} else "too small or in one batch"
-        were = "was" if labels == 1 else "were"
-        said.append(f"{task} ({', '.join(names)}): {which} {why} {were} left out ({cells:,} cells)")
-    return said
-
-
-def _same_everywhere(values: Any) -> bool:
-    if isinstance(values, StoredMatrix):  # a prediction; one without differences has no score, which says it
-        return False
-    first = values[:1]
-    if hasattr(values, "toarray"):
-        first = first.toarray()
-        return bool((values.max(axis=0).toarray() == first).all() and (values.min(axis=0).toarray() == first).all())
-    return bool((values[-1] == first).all() and (values == first).all())

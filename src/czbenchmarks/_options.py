@@ -13,7 +13,7 @@ import numpy as np
 from . import _check
 from ._addresses import shown
 from ._compared import defaults as compared_with
-from .cells import Cells, reference_for
+from .cells import Cells
 from .constants import RANDOM_SEED
 from .datasets.single_cell_perturbation import data_under_seeds
 from .results.record import Failure
@@ -365,3 +365,25 @@ def described(value: Any) -> Any:
         return [described(one) for one in value]
     size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
     return _check.kind_of(value) + size
+
+
+def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
+    """Return the data set that a reference names, and the reference without its number.
+
+    Parameters
+    ----------
+    reference
+        As the user wrote it.
+    cells
+        The data sets.
+    position
+        Which one is meant if the reference does not say.
+    """
+    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
+    if match is None:
+        return cells[position], reference
+    number = int(match[1])
+    if number >= len(cells):
+        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
+        raise ValueError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
+    return cells[number], "@" + (match[2] or "")

@@ -13,8 +13,8 @@ import numpy as np
 
 from . import _check, _naming
 from ._addresses import shown, stem
-from ._options import described
-from .cells import Cells, reference_for
+from ._options import described, reference_for
+from .cells import Cells
 from .datasets.cache import cache_folder, digest
 from .datasets.dataset import Dataset
 from .embeddings import Found, read_embedding, split_key

@@ -8,7 +8,6 @@ data set itself. With several data sets ``@1:obs:COLUMN`` names the second one.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -393,25 +392,3 @@ def _array(value: Any) -> Any:
 
 def _is_table(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "index")
-
-
-def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
-    """Return the data set that a reference names, and the reference without its number.
-
-    Parameters
-    ----------
-    reference
-        As the user wrote it.
-    cells
-        The data sets.
-    position
-        Which one is meant if the reference does not say.
-    """
-    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
-    if match is None:
-        return cells[position], reference
-    number = int(match[1])
-    if number >= len(cells):
-        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
-        raise ValueError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
-    return cells[number], "@" + (match[2] or "")

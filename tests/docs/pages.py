@@ -6,7 +6,7 @@ A page runs in an empty folder of its own, its blocks in their order:
 - ``console`` blocks hold commands after ``$`` and what they print, ``bash`` blocks commands alone.
 
 ``...`` in shown output stands for anything; a number with a decimal point may differ by `TOLERANCE`. Comments say more:
-``<!-- files: cells.h5ad -->`` (made by `FILES`), ``<!-- long -->`` (slow page), ``<!-- tolerance: 0.1 -->``, and before
+``<!-- files: cells.h5ad -->`` (made by `FILES`), ``<!-- tolerance: 0.1 -->``, and before
 a block ``<!-- exit: 2 -->`` (the status its last command must have), ``<!-- save: train.py -->`` (write the block to a
 file, do not run it) and ``<!-- needs: vcp -->``.
 

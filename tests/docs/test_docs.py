@@ -13,7 +13,7 @@ import click
 import generated
 import pages
 import pytest
-from pages import NOT_RUN, ROOT, RUN, VCP, Block, Close, blocks, commands, note
+from pages import NOT_RUN, ROOT, RUN, VCP, Block, Close, blocks, commands
 
 import czbenchmarks
 from czbenchmarks.testing import noise_embedding, simulate_screen, simulate_time_course
@@ -25,8 +25,11 @@ PAGES = [
 SHOWN_ONLY = ("text", "json", "yaml")
 
 
+QUICK = ("README.md", "CONTRIBUTING.md", "quickstart.md")  # the others are run by `make docs`
+
+
 def parameter(page: Path) -> object:
-    marks = [pytest.mark.long] if note(page, "long") is not None else []
+    marks = [] if page.name in QUICK else [pytest.mark.long]
     return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 
 
@@ -215,6 +218,7 @@ def build(folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     assert build(tmp_path) == ""
     pages = sorted((tmp_path / "html").rglob("*.html"))

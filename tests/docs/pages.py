@@ -41,6 +41,7 @@ RUN = ("python", "console", "bash")
 NOT_RUN = {
     "make demo": "sets up a virtual environment; CI runs it",
     "make test": "sets up a virtual environment; CI runs it",
+    "make acceptance": "makes environments; CI runs it",
     "make lint types docs": "sets up a virtual environment; CI runs it",
     "make lock": "needs a package index",
     ".ci/run": "CI runs it",

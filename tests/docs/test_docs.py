@@ -25,15 +25,8 @@ PAGES = [
 SHOWN_ONLY = ("text", "json", "yaml")
 
 
-QUICK = ("README.md", "CONTRIBUTING.md")  # the others are run by `make docs`
-
-
-def parameter(page: Path) -> object:
-    marks = [] if page.name in QUICK else [pytest.mark.long]
-    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
-
-
-@pytest.mark.parametrize("page", [parameter(page) for page in PAGES])
+@pytest.mark.long  # `make docs` runs it
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_what_happens(page):
     if not any(block.language in RUN for block in blocks(page)):
         return

@@ -20,6 +20,10 @@ import pytest
 
 PIECE = 1 << 16
 
+# Tests run side by side already: more threads in each would only get in each other's way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("CZBENCHMARKS_NUM_THREADS", "1")
+
 # Begun in the background of a script, or under nohup, a process ignores these and so would all that tests start.
 for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name != "nt" else [])):
     if signal.getsignal(number) is signal.SIG_IGN:

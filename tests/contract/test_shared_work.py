@@ -120,7 +120,8 @@ def test_every_keyword_matters(metric):
 def test_one_representation_gives_what_fresh_ones_give(metric):
     given = cells(metric)
     shared = prepared(given)
-    for change in [*variants(metric), *variants(metric)[::-1]]:
+    changes = variants(metric)
+    for change in [*changes, *changes[:1]]:  # what one leaves behind must not reach the next, nor the first again
         assert told(metric, {**shared, **change}) == told(metric, {**given, **change}), change
 
 

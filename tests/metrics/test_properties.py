@@ -25,7 +25,7 @@ from czbenchmarks.metrics.regression import pcr, pcr_comparison
 from czbenchmarks.metrics.sbee import sbee
 from czbenchmarks.metrics.sequential import sequential_alignment
 
-few = settings(max_examples=8, deadline=None, derandomize=True)
+few = settings(max_examples=4, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**16)
 
 # Each takes cells, one integer per cell, and a way to write the integers.

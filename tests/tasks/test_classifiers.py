@@ -32,7 +32,7 @@ def scikit_learn(name, centre, max_iter=100, seed=42):
     }[name]
 
 
-@pytest.mark.parametrize("engine", ["exact", "fast"])
+@pytest.mark.parametrize("engine", [pytest.param("exact", marks=pytest.mark.long), "fast"])
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("name", ["lr", "knn", "rf"])
 @pytest.mark.parametrize(

@@ -16,9 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from czbenchmarks._progress import work
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,6 +38,7 @@ _asked: ContextVar[tuple[int, int] | None] = ContextVar("resources", default=Non
 _held: ContextVar[bool] = ContextVar("held", default=False)
 _in_worker: ContextVar[bool] = ContextVar("in_worker", default=False)
 _turn = threading.RLock()
+_pools: tuple[int, ThreadpoolController] | None = None
 
 
 def _forget_turn() -> None:
@@ -158,6 +162,21 @@ def _available() -> list[int]:
     return found
 
 
+def _thread_pools() -> ThreadpoolController:
+    """Return what sets the threads of the BLAS and OpenMP libraries that are loaded.
+
+    Looking for them takes milliseconds, and they come with modules: it is done again when one has been imported.
+    """
+    global _pools
+    loaded = len(sys.modules)
+    if _pools is None or _pools[0] != loaded:
+        from threadpoolctl import ThreadpoolController
+
+        controller = ThreadpoolController()
+        _pools = (len(sys.modules), controller)
+    return _pools[1]
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS and OpenMP to one thread; another thread of the caller waits for its turn.
@@ -165,16 +184,14 @@ def one_blas_thread() -> Iterator[None]:
     The limit on BLAS is process-wide and belongs to the thread that set it, so two holders at a time would lift it
     under each other. Waiting costs nothing: whoever holds it uses every core.
     """
-    from threadpoolctl import threadpool_limits
-
     if _in_worker.get():  # the caller of this thread of ours holds it
         yield
         return
     if _held.get():  # but not what has been imported since
-        with threadpool_limits(limits=1):
+        with _thread_pools().limit(limits=1):
             yield
         return
-    with _turn, threadpool_limits(limits=1):
+    with _turn, _thread_pools().limit(limits=1):
         token = _held.set(True)
         try:
             yield
@@ -184,9 +201,7 @@ def one_blas_thread() -> Iterator[None]:
 
 def _limit_openmp() -> None:
     # OpenMP keeps its number of threads per calling thread, so each of ours sets its own; it dies with the thread.
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1, user_api="openmp")
+    _thread_pools().limit(limits=1, user_api="openmp")
 
 
 def _begin_worker(share: int) -> None:

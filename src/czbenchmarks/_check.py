@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._addresses import shown
+from ._containers import as_array, native, plain
 from ._text import decoded
 from .exceptions import InputAssertionError
 
@@ -95,8 +96,8 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
     Parameters
     ----------
     value
-        NumPy array, SciPy sparse matrix or array, or DataFrame. It is never changed;
-        a dense floating array is not copied.
+        NumPy array, SciPy sparse matrix or array, DataFrame, or a container of another library (`plain`). It is never
+        changed; a dense floating array is not copied.
     name
         How the sentence calls it.
     keep_sparse
@@ -108,6 +109,7 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         raise TypeError(
             f"`{name}` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
         )
+    value = plain(value, name)
     if sp.issparse(value):
         if value.ndim != 2:
             raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
@@ -124,15 +126,12 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
         kinds = {str(kind) for kind in value.dtypes if getattr(kind, "kind", "O") not in "fiub"}
         if kinds:
             raise TypeError(f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them.")
-        plain = len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype)
-        value = value.to_numpy() if plain else value.to_numpy(dtype=np.float64, na_value=np.nan)
+        alike = len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype)
+        value = value.to_numpy() if alike else value.to_numpy(dtype=np.float64, na_value=np.nan)
     if not isinstance(value, np.ndarray):
         if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
             raise TypeError(f"`{name}` must be an array, sparse matrix or DataFrame, got {kind_of(value)}.")
-        try:
-            value = np.asarray(value)
-        except ValueError:
-            raise ValueError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
+        value = as_array(value, name)
     array = floating(_unmasked(value, name), name)
     if array.ndim != 2:
         raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
@@ -151,6 +150,12 @@ def _unmasked(value: Any, name: str) -> NDArray[Any]:
 
 def floating(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Return an array of real numbers in floating point; float32 and float64 keep their precision."""
+    array = native(array)
+    if array.dtype == np.dtype("V2"):
+        raise TypeError(
+            f"`{name}` must hold numbers, got values of two bytes without a type, as NumPy writes bfloat16; save them "
+            "as float32: array.astype('float32')."
+        )
     if array.dtype.kind == "c":
         raise TypeError(f"`{name}` must hold real numbers, got {array.dtype}; pass its real part or its modulus.")
     if array.dtype.kind not in "fiub":
@@ -277,16 +282,19 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
     if isinstance(value, (str, bytes)):
         raise TypeError(f"`{name}` must be one label per cell, got the text {value!r}; pass the column itself.")
+    value = plain(value, name)
     if isinstance(value, pd.api.extensions.ExtensionArray) and not isinstance(value, pd.Categorical):
         value = pd.Series(value)
     if isinstance(value, (pd.Series, pd.Index, pd.Categorical)):
-        array = np.asarray(value.astype(object) if isinstance(value.dtype, pd.CategoricalDtype) else value)
+        array = native(np.asarray(value.astype(object) if isinstance(value.dtype, pd.CategoricalDtype) else value))
     elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, dict)):
         if isinstance(value, np.ndarray):
             array = _unmasked(value, name)
         else:
             array = np.empty(len(value), dtype=object)
             array[:] = list(value)
+    elif hasattr(value, "__array__") and not hasattr(value, "columns"):
+        array = as_array(value, name)
     else:
         raise TypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
     array = decoded(array)

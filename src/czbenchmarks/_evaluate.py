@@ -152,6 +152,8 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         raise ValueError(
             "An embedding or the baseline must be asked for, got neither; pass an embedding or baseline=True."
         )
+    if hasattr(embedding, "tocsr"):
+        embedding = embedding.tocsr()  # SciPy's dok format is a mapping too, and no embeddings by name
     wanted = wanted_tasks(tasks, options, asked.baseline)
     check_number(wanted, len(sources))
     check_search(asked.neighbors, embedding, len(sources))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _check, _naming
 from ._addresses import shown
+from ._containers import plain
 from ._reading.annotated import Stored, no_entry
 from ._reading.files import Refused, local_path, reading
 from ._reading.stores import check_store, kind_of_store
@@ -51,7 +52,7 @@ class Cells:
     """
 
     def __init__(self, source: Any, name: str = "data") -> None:
-        self.source = source
+        self.source: Any = source if isinstance(source, (str, Path)) else plain(source, name)
         self.name = name
         self._pieces: dict[tuple[str, str | None], Any] = {}
         self._made: dict[str, Any] = {}
@@ -132,7 +133,7 @@ class Cells:
         """The whole data set in memory; of a data set object that was not loaded, a loaded copy's."""
         memory = self._memory
         if memory is not None:
-            return memory.to_memory() if memory.isbacked else memory
+            return memory.to_memory() if memory.isbacked or _is_lazy(memory) else memory
         if self.path is None:
             raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
         stored = Stored(self.path, self.name)
@@ -224,9 +225,12 @@ class Cells:
         name
             How a sentence calls them.
         """
+        values = plain(values, name)
         if shape := getattr(values, "shape", ()):  # a sparse matrix has no length
             _check.same_length(shape[0], self.n, name)
-        elif hasattr(values, "__len__"):
+        elif hasattr(values, "__len__") and not isinstance(
+            values, (set, frozenset, dict)
+        ):  # refused where they are used
             _check.same_length(len(values), self.n, name)
         if not hasattr(values, "iloc"):
             return values
@@ -301,7 +305,7 @@ class Cells:
         found = self._from_file(group, key) if memory is None else _entry(getattr(memory, group), group, key)
         if found is None:
             raise ValueError(f"`{self.name}` must hold {group} for this, got none.")
-        found = found.to_memory() if hasattr(found, "to_memory") else _array(found)
+        found = plain(found, f"@{group}" if key is None else f"@{group}:{key}")
         found = decoded_table(found) if group in ("obs", "var") else found
         if group in _PER_CELL and memory is None:
             self._one_row_per_cell(found, group if key is None else f"{group}:{key}")
@@ -385,9 +389,10 @@ def _entry(store: Any, group: str, key: str | None) -> Any:
     return store[key]
 
 
-def _array(value: Any) -> Any:
-    """Read a piece that a backed AnnData left in its file."""
-    return value[()] if type(value).__module__.startswith("h5py") else value
+def _is_lazy(adata: Any) -> bool:
+    """Tell whether parts of an AnnData are read when asked for: it was opened with read_lazy, or made with dask."""
+    parts = [adata.obs, adata.var, adata.X, *adata.layers.values(), *adata.obsm.values()]
+    return any(type(part).__module__.startswith(("dask", "anndata._core.xarray")) for part in parts)
 
 
 def _is_table(value: Any) -> bool:

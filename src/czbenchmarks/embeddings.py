@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _addresses, _check, _naming
+from ._containers import plain
 from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
@@ -151,6 +152,7 @@ def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
             "`embedding` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
         )
     origin = {"kind": type(source).__name__}
+    source = plain(source, "embedding")
     if hasattr(source, "columns") and hasattr(source, "index"):
         return _table_in_memory(source, cells, origin)
     return _Raw(source, None, None, origin, "embedding")

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pydantic import BeforeValidator, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from czbenchmarks._check import kind_of, one_dimensional, whole
+from czbenchmarks._containers import plain
 
 
 def _one_per_cell(value: Any, info: ValidationInfo) -> Any:
+    return _labels(value, str(info.field_name))
+
+
+def _labels(value: Any, name: str) -> Any:
+    """Return labels in a container that clients know, checked to be one per cell."""
     import pandas as pd
 
-    one_dimensional(value, str(info.field_name))
-    return pd.Series(value) if isinstance(value, pd.api.extensions.ExtensionArray) else value
+    array = one_dimensional(value, name)
+    value = plain(value, name)
+    if isinstance(value, (list, tuple, np.ndarray, pd.Series, pd.Index)):
+        return value
+    return pd.Series(value if isinstance(value, pd.api.extensions.ExtensionArray) else array)
 
 
 def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
@@ -23,11 +33,7 @@ def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
     name = str(info.field_name)
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"`{name}` must be a list with one entry per data set, got {kind_of(value)}.")
-    import pandas as pd
-
-    for position, entry in enumerate(value):
-        one_dimensional(entry, f"{name}[{position}]")
-    return [pd.Series(entry) if isinstance(entry, pd.api.extensions.ExtensionArray) else entry for entry in value]
+    return [_labels(entry, f"{name}[{position}]") for position, entry in enumerate(value)]
 
 
 def _organisms(value: Any, info: ValidationInfo) -> Any:

@@ -246,7 +246,7 @@ def a_link(file):
         (not_finite, "`unintegrated` must be finite"),
         (of_text, "`unintegrated` must"),
         (too_short, "must have one row per cell in @X: expected 150, got 147"),
-        (of_no_known_kind, "could not be read"),
+        (of_no_known_kind, "does not know; update anndata"),
         (a_link, "is a link to another file"),
     ],
 )

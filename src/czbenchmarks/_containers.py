@@ -172,6 +172,8 @@ def _of_cupy(value: Any) -> Any:
 
 
 def _in_file(value: Any) -> Any:
+    if type(value).__name__ == "Empty":
+        raise _Unusable("the file holds no values there")
     return value[...] if hasattr(value, "shape") and hasattr(value, "dtype") else value
 
 

@@ -317,12 +317,14 @@ class Cells:
             got = f"{shape[0]:,}" if shape else "none"
             raise Refused(
                 f"`{self.name}` must have one row per cell in @{piece}: expected {self.n:,}, got {got}; "
-                "write the file again."
+                "correct the file."
             )
 
     def _from_file(self, group: str, key: str | None) -> Any:
         if self._stored is not None:
-            return self._stored.element(group, key)
+            found = self._stored.element(group, key)
+            self.notes += [note for note in self._stored.notes if note not in self.notes]
+            return found
         return _entry(getattr(self.adata, group), group, key)
 
 

@@ -16,7 +16,7 @@ from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
 from ._reading.files import existing, local_path, shown
 from ._reading.parquet import read_parquet
-from ._reading.stores import check_store, child, guard, is_array, opened
+from ._reading.stores import check_store, child, guard, is_array, left_out, opened
 from ._reading.tables import column_names, index_names, names_column, read_text_table, table_suffix, without
 from ._text import as_text
 from .cells import Cells
@@ -74,6 +74,7 @@ class _Raw:
     origin: dict[str, Any]
     name: str
     names_from: str | None = None
+    not_stored: str = ""
 
     @property
     def could_name_cells(self) -> bool:
@@ -129,17 +130,19 @@ def read_embedding(
             import pandas as pd
 
             value = pd.DataFrame(value, index=pd.Index(raw.names), columns=raw.columns)
-        return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns, _said_of_names(raw))
+        return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns, _notes(raw))
     place = None if raw.names is None else _naming.places(raw.names, cells.names, raw.name, cells.name)
     if place is not None:
         return _by_name(raw, place, cells, allow_missing_cells, prediction)
     _same_rows(raw.value, cells, raw.name, prediction)
-    notes = ("names no cells, so its rows were taken in the order of the data",) if raw.could_name_cells else ()
-    return Found(raw.value, None, 0, 0, {**raw.origin, "aligned": "position"}, raw.columns, notes)
+    notes = ["names no cells, so its rows were taken in the order of the data"] if raw.could_name_cells else []
+    origin = {**raw.origin, "aligned": "position"}
+    return Found(raw.value, None, 0, 0, origin, raw.columns, (*notes, *_notes(raw)))
 
 
-def _said_of_names(raw: _Raw) -> tuple[str, ...]:
-    return () if raw.names_from is None else (f"names its cells in the column {raw.names_from!r}",)
+def _notes(raw: _Raw) -> tuple[str, ...]:
+    notes = [] if raw.names_from is None else [f"names its cells in the column {raw.names_from!r}"]
+    return (*notes, *([f"has parts that are not stored: {raw.not_stored}"] if raw.not_stored else []))
 
 
 def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
@@ -234,12 +237,13 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
     with opened(path, name) as root:
         if isinstance(root, dict):  # an array by itself
             guard(root[""], path, name)
-            return _Raw(np.asarray(root[""][...]), None, None, origin, said)
+            values = np.asarray(root[""][...])
+            return _Raw(values, None, None, origin, said, not_stored=left_out(root[""]))
         if "obs" not in root and key is not None and key in root:
             array = child(root, key, path, name)
             if is_array(array):
                 guard(array, path, name)
-                return _Raw(np.asarray(array[...]), None, None, origin, said)
+                return _Raw(np.asarray(array[...]), None, None, origin, said, not_stored=left_out(array))
     check_store(path, name)
     cells = Cells(path, name)
     if key is None or key == "X":
@@ -254,7 +258,8 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         group, _, rest = key.partition(":")
         value = cells.piece(group, rest) if rest and group in ("obsm", "layers") else cells.piece("obsm", key)
         columns = [as_text(column) for column in value.columns] if hasattr(value, "columns") else None
-    return _Raw(value, cells.names, columns, origin, said)
+    not_stored = " and ".join(note.partition(": ")[2] for note in cells.notes)
+    return _Raw(value, cells.names, columns, origin, said, not_stored=not_stored)
 
 
 def _left_in_file(cells: Cells, said: str) -> StoredMatrix | None:
@@ -289,7 +294,7 @@ def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_ce
     origin = {**raw.origin, "aligned": "name"}
     rows = np.flatnonzero(place >= 0)
     if len(rows) == len(place) == len(raw.names) and (place[1:] > place[:-1]).all():
-        return Found(raw.value, None, 0, 0, origin, raw.columns, _said_of_names(raw))
+        return Found(raw.value, None, 0, 0, origin, raw.columns, _notes(raw))
     absent = cells.names[place < 0]
     strange = _naming.as_names(raw.names).delete(place[rows])
     if not len(rows):
@@ -302,9 +307,7 @@ def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_ce
         counted = f"; {_naming.BY_POSITION}" if _naming.counts_rows(raw.names) else ""
         raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction, counted))
     value = _rows(raw.value, place[rows], cells.names[rows])
-    return Found(
-        value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _said_of_names(raw)
-    )
+    return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _notes(raw))
 
 
 def _missing(

@@ -535,6 +535,19 @@ EMBEDDINGS = [
     zarr_array_of_ten_gb_claimed,
     zarr_with_values_linked_elsewhere,
 ]
+WITH_A_BAD_COLUMN = (
+    data_with_unequal_columns,
+    data_with_a_column_gone,
+    data_with_codes_out_of_range,
+    data_with_unknown_encoding,
+    data_with_a_soft_link_to_itself,
+    data_that_holds_itself,
+    data_of_ten_gb_claimed,
+    zarr_with_a_chunk_cut,
+    zarr_with_a_chunk_of_labels_missing,
+    zarr_of_ten_gb_claimed,
+    zarr_pickled,
+)
 CLAIMS = [one for one in [*DATA, *EMBEDDINGS] if "ten_gb" in one.__name__ or "bomb" in one.__name__]
 
 
@@ -588,10 +601,16 @@ def test_info_says_it_too(place, make):
         pytest.skip("info takes no descriptions")
     before = files(place)
     done = CliRunner().invoke(main, ["info", given])
-    # A missing chunk of one column, or odd names of columns, are no reason not to show the rest.
-    if make in (zarr_with_a_chunk_of_labels_missing, data_with_control_characters_in_columns):
-        assert done.exit_code == 0
+    # One column that cannot be read, or odd names of columns, are no reason not to show the rest.
+    if done.exit_code == 0:
+        assert make in (
+            *WITH_A_BAD_COLUMN,
+            zarr_with_a_chunk_of_labels_missing,
+            data_with_control_characters_in_columns,
+        )
         assert done.stdout.replace("\n", "").isprintable()
+        assert ("Unreadable" in done.stdout) == (make in WITH_A_BAD_COLUMN)
+        assert files(place) == before
     else:
         check(done.stdout, done.stderr, done.exit_code, before, files(place))
 

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 from czbenchmarks import _check
 from czbenchmarks._text import as_text, decode_tables, decoded_column, decoded_index
 
-from .files import Refused, shown
-from .stores import child, declared_shape, guard, is_array, missing_chunks, missing_chunks_matter, opened
+from .files import Refused, reading, shown
+from .stores import (
+    child,
+    declared_shape,
+    entries,
+    guard,
+    is_array,
+    kind_of_store,
+    left_out,
+    missing_chunks_matter,
+    opened,
+    what_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +45,7 @@ class Stored:
         self.path = path
         self.name = name
         self._names: dict[str, Any] = {}
+        self.notes: dict[str, None] = {}  # what to know of what was read
 
     @cached_property
     def by_element(self) -> bool:
@@ -87,13 +99,10 @@ class Stored:
             if key is None:
                 return self._value(root, group) if group in root else None
             top = child(root, group, self.path, self.name) if group in root else None
-            keys = list(top) if top is not None and not is_array(top) else []
+            keys = entries(top, self.path) if top is not None and not is_array(top) else []
             if key not in keys:
                 raise Refused(no_entry(group, key, keys))
-            found = self._value(top, key)
-            if group == "obsp" and self.path.is_dir():
-                self._complete(child(top, key, self.path, self.name))
-            return found
+            return self._value(top, key)
 
     def holds(self, group: str, key: str | None = None) -> bool:
         """Tell whether there is an element (`X` with columns), or an entry of a group; it is not read."""
@@ -102,7 +111,7 @@ class Stored:
                 return False
             element = child(root, group, self.path, self.name)
             if key is not None:
-                return not is_array(element) and key in list(element)
+                return not is_array(element) and key in entries(element, self.path)
             if as_text(element.attrs.get("encoding-type")) == "null":
                 return False
             return not (group == "X" and 0 in (declared_shape(element) or [])[1:])
@@ -128,16 +137,6 @@ class Stored:
 
                 element = sparse_dataset(element)
             yield element
-
-    def _complete(self, matrix: Any) -> None:
-        """Refuse a matrix of pairs of cells that lacks chunks: distances of 0, and neighbours that are none."""
-        for array in [matrix] if is_array(matrix) else [matrix[part] for part in matrix]:
-            if missing_chunks(array):
-                raise Refused(
-                    f"`{self.name}` must be complete, chunks of {array.name.lstrip('/')} of {shown(self.path)} are "
-                    "missing; copy the folder again, or, if they hold zeros, write it with zarr's option "
-                    "write_empty_chunks."
-                )
 
     def whole(self) -> AnnData:
         """Return everything."""
@@ -176,9 +175,19 @@ class Stored:
         from anndata.io import read_elem
 
         element = child(group, key, self.path, self.name)
-        guard(element, self.path, self.name)
-        value = read_elem(element)
-        consistent(value)
+        with reading(self.path, self.name, kind_of_store(self.path), what_of(element)):
+            guard(element, self.path, self.name)
+            value = read_elem(element)
+            consistent(value)
+        if said := left_out(element):
+            if (
+                hasattr(value, "has_canonical_format") and not value.has_canonical_format
+            ):  # indices of 0 again and again
+                raise Refused(
+                    f"`{self.name}` must be complete, {said}: a sparse matrix of {shown(self.path)} names "
+                    "columns twice then."
+                )
+            self.notes[f"`{self.name}`: {said}"] = None
         return value
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from czbenchmarks import _check
 
+from .causes import kind_by_content
 from .files import LEAST_DENSITY, Refused, affordable, reading, regular, shown
 
 _NPY = b"\x93NUMPY"
@@ -22,9 +23,9 @@ def read_npy(path: Path, name: str) -> Any:
     regular(path, name, ".npy file or a reference such as @obsm:KEY")
     with path.open("rb") as file:
         if file.read(6) != _NPY:
+            what = kind_by_content(path, "not one; write it with numpy.save")
             raise Refused(
-                f"`{name}` must be a .npy file or a reference such as @obsm:KEY, "
-                f"got {shown(path)}, which is not one; write it with numpy.save."
+                f"`{name}` must be a .npy file or a reference such as @obsm:KEY, got {shown(path)}, which is {what}."
             )
     with reading(path, name, ".npy"):
         with path.open("rb") as file:
@@ -43,7 +44,8 @@ def read_npz(path: Path, name: str, key: str | None) -> Any:
     """Read the only array of a zip of arrays, the one of that name, or a sparse matrix."""
     regular(path, name, ".npz file")
     if not zipfile.is_zipfile(path):
-        raise Refused(f"`{name}` must be a .npz file, got {shown(path)}, which is not one; write it with numpy.savez.")
+        what = kind_by_content(path, "not one; write it with numpy.savez")
+        raise Refused(f"`{name}` must be a .npz file, got {shown(path)}, which is {what}.")
     with reading(path, name, ".npz"), zipfile.ZipFile(path) as packed:
         members = {one.filename.removesuffix(".npy"): one for one in packed.infolist() if not one.is_dir()}
         sparse = key is None and {"format", "shape", "data"} <= set(members)
@@ -73,6 +75,11 @@ def read_npz(path: Path, name: str, key: str | None) -> Any:
 def _only(members: dict[str, Any], key: str | None, path: Path, name: str) -> str:
     if key is None and len(members) == 1:
         return next(iter(members))
+    if any(one.endswith("data.pkl") for one in members):
+        raise Refused(
+            f"`{name}` must be a .npz file, got {shown(path)}, which PyTorch wrote, and reading it would run code; "
+            "load it with torch.load and save the array with numpy.save."
+        )
     if key is None:
         raise Refused(
             f"`{name}` must be one array, {shown(path)} holds {len(members):,}: {_check.listing(members) or 'none'}; "
@@ -87,6 +94,11 @@ def _header(file: Any, path: Path, name: str) -> tuple[int, int]:
     """Return the bytes that an array declares, and where they start."""
     stream: BinaryIO = file
     version = np.lib.format.read_magic(stream)
+    if version > (3, 0):
+        raise Refused(
+            f"`{name}` must be of a format that NumPy {np.__version__} reads, {shown(path)} is of version "
+            f"{version[0]}.{version[1]}; update NumPy, or check how the file was made."
+        )
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype.hasobject:

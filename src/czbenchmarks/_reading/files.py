@@ -12,6 +12,8 @@ from pathlib import Path
 from czbenchmarks import _addresses, _check
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
+from .causes import cause
+
 
 class Refused(ValueError):
     """A sentence that is complete: `reading` lets it pass."""
@@ -67,8 +69,8 @@ def regular(path: Path, name: str, kind: str) -> Path:
 
 
 @contextmanager
-def reading(path: Path, name: str, kind: str) -> Iterator[None]:
-    """Say in one sentence that a file is damaged, whatever the libraries call it."""
+def reading(path: Path, name: str, kind: str, part: str = "") -> Iterator[None]:
+    """Say in one sentence why a file could not be read, whatever the libraries call it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what anndata says of old files does not concern the scores
@@ -81,11 +83,9 @@ def reading(path: Path, name: str, kind: str) -> Iterator[None]:
             "use a smaller one or a larger machine."
         ) from None
     except Exception as error:
-        why = " ".join(str(error).split()).rstrip(".")
-        why = _check.printable(why if len(why) <= 300 else why[:300] + "…") or type(error).__name__
-        raise Refused(
-            f"`{name}` must be a complete {kind} file, {shown(path)} could not be read ({why}); write it again."
-        ) from error
+        said = _check.printable(cause(error))
+        what = f"{part} of {shown(path)}" if part else shown(path)
+        raise Refused(f"`{name}` must be a readable {kind} file, {what} {said}.") from error
 
 
 def size_text(size: float) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from czbenchmarks._naming import as_names
 from czbenchmarks._text import as_text
 
+from .causes import kind_by_content
 from .files import Refused, affordable, reading, regular, shown
 from .tables import Table, all_numbers, column_names, index_names, names_column, without
 
@@ -47,10 +48,13 @@ def read_parquet(path: Path, name: str, known: Any) -> Table:
     regular(path, name, ".parquet file")
     with path.open("rb") as file:
         magic = file.read(4)
+        file.seek(-min(4, path.stat().st_size), 2)
+        end = file.read()
     if magic != b"PAR1":
-        raise Refused(
-            f"`{name}` must be a .parquet file, got {shown(path)}, which is not one; write it with to_parquet."
-        )
+        what = kind_by_content(path, "not one; write it with to_parquet")
+        raise Refused(f"`{name}` must be a .parquet file, got {shown(path)}, which is {what}.")
+    if end != magic:
+        raise Refused(f"`{name}` must be a complete .parquet file, {shown(path)} breaks off; copy or write it again.")
     if find_spec("pyarrow") is not None:  # it checks what it reads; fastparquet trusts the pages
         return _decode(path, name, frozenset(as_names(known)))
     with tempfile.TemporaryDirectory() as folder:

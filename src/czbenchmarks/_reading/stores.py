@@ -1,13 +1,15 @@
 """AnnData in HDF5 files and zarr folders: opened, and every piece looked at before it is read.
 
 Both formats let a small header claim anything. A piece is refused if it links to other files, declares more
-than is stored for it, or would run code. zarr fills a missing chunk with zeros without a word; it also leaves
-out a chunk of nothing but zeros when it writes. A matrix, text, or sparse part of which chunks are missing is refused:
-a block of cells at exactly zero is no embedding. For a column of `obs`, see `missing_chunks_matter`.
+than is stored for it, or would run code. zarr leaves out a chunk of nothing but zeros when it writes, and fills a chunk
+that was lost with zeros without a word. So numbers of which chunks are missing are read, and `left_out` says so beside
+the scores; text of which chunks are missing, and a matrix of which all are, are refused. For a column of `obs`, see
+`missing_chunks_matter`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +21,20 @@ import numpy as np
 from czbenchmarks import _check
 from czbenchmarks._text import as_text
 
+from .causes import kind_by_content
 from .files import Refused, affordable, existing, reading, shown
 
 _MAY_BE_ZERO = ("obs", "var", "uns", "varm", "obsp", "varp", "raw")
 """Groups in which a whole chunk of zeros is nothing strange, or no concern."""
+
+_DESCRIBED = (".zarray", ".zattrs", ".zgroup", "zarr.json", ".zmetadata")
+"""Files of a zarr folder that describe it."""
+
+_FILTERS = {
+    307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz",
+    32018: "fcidecomp", 32023: "sperr", 32024: "sz3", 32026: "blosc2",
+}  # fmt: skip
+"""What registered filters of HDF5 are called."""
 
 _DENSITY_OF_ZARR = 1 / 33_000
 """zstd packs a block of 131,072 equal bytes into four; the values of a binarised matrix are such blocks."""
@@ -45,16 +57,31 @@ def check_store(path: Path, name: str, *, needs_obs: bool = True) -> Path:
     existing(path, name, H5AD.removeprefix("an "))
     if path.is_dir():
         if not is_zarr(path):
-            what = "a .zarr folder without metadata" if path.suffix == ".zarr" else "a folder and no .zarr"
-            raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is {what}; write it again.")
+            zarr = path.suffix == ".zarr"
+            what = "a .zarr folder without metadata; copy all of it" if zarr else "a folder and no .zarr"
+            raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is {what}.")
     else:
         _check_hdf5(path, name)
     with opened(path, name) as root:
-        complete = "obs" in root
-    if needs_obs and not complete:
-        what = "a zarr folder" if path.is_dir() else "an HDF5 file"
-        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, {what} without obs.")
+        if needs_obs and "obs" not in root:
+            raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, {_without_obs(root, path)}.")
     return path
+
+
+def _without_obs(root: Any, path: Path) -> str:
+    """Say what a store without `obs` is, and how to get at its cells: other packages write their own layouts."""
+    keys = set(entries(root, path))
+    if "tables" in keys:
+        tables = entries(root["tables"], path) if not is_array(root["tables"]) else []
+        names = _check.listing([str(path / "tables" / table) for table in tables])
+        return f"a SpatialData store; name one of its tables: {names or 'it has none'}"
+    if {"row_attrs", "col_attrs"} <= keys:
+        return "a loom file; convert it: anndata.io.read_loom(FILE).write_h5ad(...)"
+    if "matrix" in keys and not is_array(root["matrix"]) and "barcodes" in root["matrix"]:
+        return "a matrix of 10x Genomics; convert it: scanpy.read_10x_h5(FILE).write_h5ad(...)"
+    if {"meta.data", "reductions"} & keys:
+        return "a file of Seurat; convert it to .h5ad"
+    return "a zarr folder without obs" if path.is_dir() else "an HDF5 file without obs"
 
 
 def _check_hdf5(path: Path, name: str) -> None:
@@ -69,10 +96,11 @@ def _check_hdf5(path: Path, name: str) -> None:
         raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is empty; write it again.")
     if start == b"\x1f\x8b":
         raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is gzip-compressed; gunzip it first.")
+    if start == b"PK" and ".zarr" in path.suffixes:
+        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is a zip archive; unzip it into a folder.")
     if not h5py.is_hdf5(path):
-        raise Refused(
-            f"`{name}` must be {H5AD}, got {shown(path)}, which is not one; write it with AnnData.write_h5ad."
-        )
+        what = kind_by_content(path, "not one; write it with AnnData.write_h5ad")
+        raise Refused(f"`{name}` must be {H5AD}, got {shown(path)}, which is {what}.")
 
 
 @contextmanager
@@ -124,6 +152,29 @@ def is_array(element: Any) -> bool:
     return hasattr(element, "shape") and hasattr(element, "dtype")
 
 
+def entries(group: Any, path: Path) -> list[str]:
+    """Return the names of what a group holds, sorted, and open none of it: one array may need a codec that is missing.
+
+    Named datatypes are left out.
+    """
+    if hasattr(group, "file"):
+        import h5py
+
+        hard = [isinstance(group.get(key, getlink=True), h5py.HardLink) for key in group]  # a link is not followed
+        return sorted(
+            key
+            for key, own in zip(group, hard, strict=True)
+            if not (own and group.get(key, getclass=True) is h5py.Datatype)
+        )
+    folder = path.joinpath(*[part for part in str(group.name or "").split("/") if part])
+    return sorted(one.name for one in folder.iterdir() if any((one / file).is_file() for file in _DESCRIBED))
+
+
+def is_named_type(element: Any) -> bool:
+    """Tell a named datatype, which some writers leave beside the data and which holds none."""
+    return type(element).__name__ == "Datatype"
+
+
 def child(group: Any, key: str, path: Path, name: str) -> Any:
     """Return an element of a group; a link to another place is refused, since it may lead to any file.
 
@@ -154,13 +205,16 @@ def child(group: Any, key: str, path: Path, name: str) -> Any:
             )
         return group[key]
     place = path.joinpath(*where.strip("/").split("/"))
-    if any(one.is_symlink() for one in (place, *place.parents[: len(parts) - 1])):
+    described = (place / file for file in _DESCRIBED)
+    if any(one.is_symlink() for one in (place, *place.parents[: len(parts) - 1], *described)):
         raise Refused(f"`{name}` must hold its data itself, {where} of {shown(path)} is a link; copy the data in.")
     return group[key]
 
 
 def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset()) -> None:
     """Refuse an element of which a part is elsewhere, is not there, or would run code."""
+    if is_named_type(element):
+        return
     if is_array(element):
         if not hasattr(element, "file"):
             _guard_zarr(element, path, name)
@@ -177,7 +231,10 @@ def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset(
             raise Refused(f"`{name}` must be a tree, {element.name} of {shown(path)} holds itself; write it again.")
         seen |= {place}
     named = [*element.attrs.get("column-order", ()), element.attrs.get("_index", "")]
-    for key in [*element, *(one for one in map(as_text, named) if "/" in one)]:  # a name of a table may be a path
+    for key in [
+        *entries(element, path),
+        *(one for one in map(as_text, named) if "/" in one),
+    ]:  # a name of a table may be a path
         guard(child(element, key, path, name), path, name, seen)
 
 
@@ -188,22 +245,23 @@ def _referred(array: Any, path: Path, name: str) -> Any:
     reference = array.attrs["categories"]
     if not isinstance(reference, h5py.Reference):
         raise Refused(
-            f"`{name}` must hold its data itself, the categories of {_what(array)} of {shown(path)} are "
+            f"`{name}` must hold its data itself, the categories of {what_of(array)} of {shown(path)} are "
             f"{shown(reference)}; write the file again."
         )
     return array.file[reference]
 
 
-def _what(array: Any) -> str:
+def what_of(array: Any) -> str:
     return _check.printable((getattr(array, "name", "") or "").lstrip("/") or "the array")
 
 
 def _guard_hdf5(array: Any, path: Path, name: str) -> None:
-    what = _what(array)
+    what = what_of(array)
     if array.external or array.is_virtual:
         raise Refused(f"`{name}` must hold its data itself, {what} of {shown(path)} is in other files; copy it in.")
     if array.shape is None or not array.size:
         return
+    _check_filters(array, path, name)
     stored = array.id.get_storage_size()
     affordable(math.prod(array.shape) * array.dtype.itemsize, stored, path, name, what)
     if array.chunks is not None:
@@ -217,8 +275,33 @@ def _guard_hdf5(array: Any, path: Path, name: str) -> None:
         )
 
 
+def _check_filters(array: Any, path: Path, name: str) -> None:
+    """Refuse what is packed by a filter that is not installed; those of hdf5plugin are there once it is imported."""
+    import h5py
+
+    properties = array.id.get_create_plist()
+    for i in range(properties.get_nfilters()):
+        number, _, _, said = properties.get_filter(i)
+        if not h5py.h5z.filter_avail(number):
+            with contextlib.suppress(ImportError):
+                import hdf5plugin  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        if not h5py.h5z.filter_avail(number):
+            named = _FILTERS.get(number) or _check.printable(as_text(said).split(";")[0].strip())
+            raise Refused(
+                f"`{name}` must be packed by an HDF5 filter that is installed, {what_of(array)} of {shown(path)} is by "
+                f"{named or 'one without a name'} (number {number}); install it: pip install hdf5plugin."
+            )
+
+
 def _guard_zarr(array: Any, path: Path, name: str) -> None:
-    what = _what(array)
+    what = what_of(array)
+    folder = _folder(array, path)
+    links = [file for file in (folder, *folder.rglob("*")) if file != path and file.is_symlink()]
+    if links:
+        raise Refused(
+            f"`{name}` must hold its data itself, {what} of {shown(path)} has links in it "
+            f"({_check.listing([file.name for file in links])}); copy the data in."
+        )
     codecs = [
         str(getattr(codec, "codec_id", codec)).lower() for codec in (*(array.filters or ()), *_compressors(array))
     ]
@@ -238,9 +321,11 @@ def _guard_zarr(array: Any, path: Path, name: str) -> None:
         _guard_blosc(array, path, name, what, text)
     claimed = math.prod(array.shape) * array.dtype.itemsize
     affordable(claimed, _stored(array, path), path, name, what, _DENSITY_OF_ZARR)
-    if (text or what.split("/")[0] not in _MAY_BE_ZERO) and missing_chunks(array):
+    missing = missing_chunks(array)
+    nothing = missing == _grid(array) and what.split("/")[0] not in _MAY_BE_ZERO
+    if missing and (text or nothing):
         raise Refused(
-            f"`{name}` must be complete, {missing_chunks(array):,} of {_grid(array):,} chunks of {what} of "
+            f"`{name}` must be complete, {missing:,} of {_grid(array):,} chunks of {what} of "
             f"{shown(path)} are missing; copy the folder again, or, if they hold zeros, write it with zarr's "
             "option write_empty_chunks."
         )
@@ -262,9 +347,11 @@ def _guard_blosc(array: Any, path: Path, name: str, what: str, text: bool) -> No
 
 def _files(array: Any, path: Path) -> list[Path]:
     """Return the files that hold an array's chunks."""
-    where = path.joinpath(*[part for part in str(array.name or "").split("/") if part])
-    described = (".zarray", ".zattrs", ".zgroup", "zarr.json", ".zmetadata")
-    return [file for file in where.rglob("*") if file.is_file() and file.name not in described]
+    return [file for file in _folder(array, path).rglob("*") if file.is_file() and file.name not in _DESCRIBED]
+
+
+def _folder(array: Any, path: Path) -> Path:
+    return path.joinpath(*[part for part in str(array.name or "").split("/") if part])
 
 
 def _compressors(array: Any) -> list[Any]:
@@ -291,6 +378,25 @@ def missing_chunks(array: Any) -> int:
     shards = getattr(array, "shards", None) or array.chunks
     in_one = math.prod(shard // chunk for shard, chunk in zip(shards, array.chunks, strict=True))
     return _grid(array) - int(array.nchunks_initialized) // in_one  # zarr counts the chunks of a shard beyond the edge
+
+
+def left_out(element: Any) -> str:
+    """Say which chunks of an array, or of the arrays of a group, are not stored and were read as zeros; else nothing.
+
+    Parameters
+    ----------
+    element
+        An array or group; of HDF5 nothing is said, which stores zeros.
+    """
+    if hasattr(element, "file") or is_named_type(element):
+        return ""
+    arrays = [element] if is_array(element) else [one for _, one in element.arrays()]
+    parts = [
+        f"{missing_chunks(one):,} of {_grid(one):,} chunks of {what_of(one)}" for one in arrays if missing_chunks(one)
+    ]
+    if not parts:
+        return ""
+    return f"{' and '.join(parts)} are not stored and were read as zeros; copy the folder again unless it is whole"
 
 
 def missing_chunks_matter(column: Any, values: Any) -> bool:

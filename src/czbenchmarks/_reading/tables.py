@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from czbenchmarks import _check
 from czbenchmarks._naming import as_names, counts_rows
 
+from .causes import kind_by_content
 from .files import PLAIN, Refused, affordable, memory_limit, reading, regular, shown, size_text
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def read_text_table(path: Path, name: str, known: Any) -> Table:
         if headings is not None and len(headings) != frame.shape[1]:
             raise Refused(
                 f"`{name}` must have rows of equal length, {shown(path)} has {len(headings):,} headings and "
-                f"{frame.shape[1]:,} columns; write it again."
+                f"{frame.shape[1]:,} columns; correct it."
             )
         return _split(frame, headings, path, name, cells)
 
@@ -111,8 +112,9 @@ def _frame(path: Path, name: str, separator: str, width: int, skipped: int, most
             ) from None
         except pd.errors.ParserError as error:
             why = _check.printable((str(error).partition("C error: ")[2] or str(error)).strip())
+            fault = "has a quotation mark that is not closed" if "inside string" in why else "has not"
             raise Refused(
-                f"`{name}` must have rows of equal length, {shown(path)} has not ({why}); write it again."
+                f"`{name}` must have rows of equal length, {shown(path)} {fault} ({why}); correct it."
             ) from None
 
 
@@ -215,6 +217,13 @@ def without(values: Any, position: int | None) -> Any:
 def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: str) -> NDArray[np.float64]:
     """Return the values of a table, refusing text and what is missing."""
     wrong = [str(column) for column, kind in zip(columns, frame.dtypes, strict=True) if not is_number(kind)]
+    commas = [i for i, kind in enumerate(frame.dtypes) if not is_number(kind) and _has_decimal_commas(frame.iloc[:, i])]
+    if commas:
+        example = frame.iloc[0, commas[0]]
+        raise Refused(
+            f"`{name}` must be written with decimal points, {shown(path)} has decimal commas ({example!r}) in "
+            f"{len(commas):,} {'column' if len(commas) == 1 else 'columns'}; save it with decimal points."
+        )
     if wrong:
         raise Refused(
             f"`{name}` must hold numbers beside the names of cells, {shown(path)} has text in "
@@ -229,6 +238,11 @@ def all_numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, name: s
             "remove or impute them."
         )
     return values
+
+
+def _has_decimal_commas(column: pd.Series[Any]) -> bool:
+    """Tell whether the first values of a column of text are numbers such as 0,5."""
+    return all(re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", str(value)) for value in column.iloc[:20])
 
 
 def is_number(dtype: Any) -> bool:
@@ -284,16 +298,18 @@ def _first_row(path: Path, name: str, separator: str) -> tuple[list[str], int]:
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which is UTF-16; save it as UTF-8.")
     if b"\0" in start:
-        raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which holds NUL bytes; write it again.")
+        what = kind_by_content(path, "not text: it holds NUL bytes; convert it")
+        raise Refused(f"`{name}` must be text in UTF-8, got {shown(path)}, which is {what}.")
     with io.TextIOWrapper(_bytes(path, name), "utf-8-sig", errors="replace", newline="") as text:
         reader = csv.reader(iter(lambda: text.readline(_LONGEST), ""), delimiter=separator)
         rows, fields = next((number, row) for number, row in enumerate(reader, 1) if row)
     if len(fields) == 1 and not _is_number(fields[0]):
         other = [mark for mark in ("\t", ";", ",", " ") if mark != separator and mark in fields[0]]
         seen = f", but has {_NAMES[other[0]]}" if other else ""
+        decimal = " and decimal points" if ";" in fields[0] else ""  # who separates by semicolons writes 0,5
         raise Refused(
             f"`{name}` must have columns separated by {_NAMES[separator]}, the first line of {shown(path)} has one "
-            f"column{seen}; write it again or change the suffix (.csv: commas, .tsv: tabs)."
+            f"column{seen}; save it with {_NAMES[separator]}{decimal}, or change the suffix (.csv: commas, .tsv: tabs)."
         )
     return fields, rows
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from czbenchmarks._reading.stores import child, declared_shape, guard, is_array, opened
+from czbenchmarks._reading.files import reading
+from czbenchmarks._reading.stores import child, declared_shape, entries, guard, is_array, kind_of_store, opened
 from czbenchmarks._text import as_text
 
 from ._screen import screen_facts
@@ -31,17 +32,17 @@ def facts(cells: Cells) -> dict[str, Any]:
     """
     path = cells.path
     assert path is not None
-    table = cells.obs
+    columns = [_column(cells, name) for name in cells.columns]
     found: dict[str, Any] = {
         "kind": "data",
         "path": str(path),
         "size_bytes": _size(path),
-        "n_cells": len(table),
+        "n_cells": cells.n,
         "n_genes": None,
         "organism": None,
         "organism_problem": None,
-        "obs": [column_facts(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)],
-        "unique_cell_names": bool(table.index.is_unique),
+        "obs": columns,
+        "unique_cell_names": bool(cells.names.is_unique),
     }
     with opened(path, cells.name) as root:
         modern = "encoding-type" in root["obs"].attrs
@@ -56,6 +57,20 @@ def facts(cells: Cells) -> dict[str, Any]:
         found["organism_problem"] = str(error).rstrip(".")
     found["screen"] = screen_facts(cells, found["uns"])
     return found
+
+
+def _column(cells: Cells, name: str) -> dict[str, Any]:
+    """Return what is in a column of `obs`; the others can be shown where one cannot be read."""
+    try:
+        column = cells.piece("obs", name)
+        if column.ndim > 1:
+            raise ValueError("it is in obs more than once")
+        return column_facts(name, column)
+    except ValueError as error:
+        return {
+            **{"name": name, "kind": "unreadable", "n_values": 0, "missing": 0, "values": [], "n_with_10_cells": 0},
+            **{"numeric": False, "problem": str(error).rstrip(".")},
+        }
 
 
 def _size(path: Path) -> int:
@@ -113,10 +128,19 @@ def _stored(root: Any, path: Path, name: str) -> dict[str, Any]:
     for group in ("obsm", "layers"):
         if group in root and not is_array(root[group]):
             holder = child(root, group, path, name)
-            found[group] = [{"key": key, "shape": declared_shape(child(holder, key, path, name))} for key in holder]
+            found[group] = [_element(holder, key, path, name) for key in entries(holder, path)]
     if "uns" in root and not is_array(root["uns"]):
-        found["uns"] = sorted(child(root, "uns", path, name))
+        found["uns"] = entries(child(root, "uns", path, name), path)
     return found
+
+
+def _element(holder: Any, key: str, path: Path, name: str) -> dict[str, Any]:
+    """Return the key of an embedding or layer and the shape it declares; a problem in place of the shape."""
+    try:
+        with reading(path, name, kind_of_store(path)):
+            return {"key": key, "shape": declared_shape(child(holder, key, path, name))}
+    except ValueError as error:
+        return {"key": key, "shape": None, "problem": str(error).rstrip(".")}
 
 
 def _is_null(element: Any) -> bool:

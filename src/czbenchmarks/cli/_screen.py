@@ -29,13 +29,13 @@ def screen_facts(cells: Cells, uns: list[str]) -> dict[str, Any]:
         problem = f"uns lacks {listing(missing)}: differential expression and the control cells of a screen"
         return {"settings": {}, "problem": problem}
     settings: dict[str, str] = {}
-    names = [str(name) for name in cells.obs.columns]
+    names = [str(name) for name in cells.columns]
     key = next((name for name in ("condition", *names) if name in names and _names_conditions(name)), None)
     if key is None:
         return {"settings": {}, "problem": "no column of obs is called condition or perturbation"}
     if key != "condition":
         settings["condition_key"] = key
-    values = {str(value) for value in cells.obs[key].dropna().unique()}
+    values = {str(value) for value in cells.piece("obs", key).dropna().unique()}
     control = next((one for name in _CONTROL_NAMES for one in sorted(values) if one.lower() == name), None)
     if control is None:
         return {

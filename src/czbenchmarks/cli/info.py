@@ -276,8 +276,10 @@ def _print_data(found: dict[str, Any]) -> None:
         ("X", kept),
     ]
     for group, heading in (("obsm", "Embeddings"), ("layers", "Layers")):
-        shown = [f"@{group}:{one['key']} ({_by(one['shape'])})" for one in found[group]]
+        shown = [f"@{group}:{printable(one['key'])} ({_by(one['shape'])})" for one in found[group]]
         pairs.append((heading, ", ".join(shown) or "none"))
+    faulty = [one for group in ("obs", "obsm", "layers") for one in found[group] if one.get("problem")]
+    pairs += [("Unreadable", one["problem"]) for one in faulty]
     if not found["unique_cell_names"]:
         pairs.append(("Cell names", "some occur twice, so that embeddings with cell names cannot be aligned"))
     _lines(pairs)

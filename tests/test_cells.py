@@ -574,3 +574,11 @@ def test_columns_are_what_the_whole_table_holds(adata, file, folder):
         for name in table.columns:
             pd.testing.assert_series_equal(Cells(path).look_up(name), table[name])
         assert Cells(path).names.equals(table.index)
+
+
+def test_a_column_that_is_in_obs_twice(adata):
+    adata.obs = pd.concat([adata.obs, adata.obs[["cell_type"]]], axis=1)
+    with pytest.raises(
+        ValueError, match="Column 'cell_type' must be in obs of `data` once, got 2 of that name; rename"
+    ):
+        Cells(adata).look_up("cell_type")

@@ -294,7 +294,13 @@ class Cells:
             if key == "index":
                 return table.index
             raise ValueError(_check.unknown("Column", key, map(str, table.columns), f"is not in {group}"))
-        return table[key]
+        column = table[key]
+        if column.ndim > 1:
+            raise ValueError(
+                f"Column {key!r} must be in {group} of `{self.name}` once, got {column.shape[1]:,} of that name; rename "
+                "or drop the others."
+            )
+        return column
 
     def _read(self, group: str, key: str | None) -> Any:
         memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already

@@ -605,7 +605,6 @@ def test_info_says_it_too(place, make):
     if done.exit_code == 0:
         assert make in (
             *WITH_A_BAD_COLUMN,
-            zarr_with_a_chunk_of_labels_missing,
             data_with_control_characters_in_columns,
         )
         assert done.stdout.replace("\n", "").isprintable()

@@ -178,3 +178,11 @@ def twice():
 def test_what_is_no_neighbour_list_is_refused(matrix, error, sentence):
     with pytest.raises(error, match="^" + re.escape(sentence).replace(r"\.\*", ".*")):
         neighbors_from_distances(matrix, "it")
+
+
+def test_zeros_that_were_dropped_are_named():
+    X = np.repeat(np.arange(6.0), 2)[:, None]  # pairs of cells in the same place
+    far = np.abs(X - X.T)
+    matrix = sp.csr_matrix(np.where(far <= 1, far, 0))
+    with pytest.raises(ValueError, match=r"the same number .*zeros are distances .*eliminate_zeros drops them"):
+        neighbors_from_distances(matrix)

@@ -102,6 +102,8 @@ def _checked(matrix: Any, name: str) -> tuple[Any, int]:
     if least < most or not most:
         got = f"{least:,} to {most:,}" if least < most else "none"
         hint = "name the distances that scanpy.pp.neighbors writes (knn=True), not its connectivities"
+        if not (rows.data == 0).any():
+            hint += "; zeros are distances of cells in the same place, and eliminate_zeros drops them"
         if most == least + 1 and len(set(np.diff(rows.indptr))) == 1:
             hint = "scanpy may write a cell itself for one in the same place; search for the neighbours instead"
         raise ValueError(

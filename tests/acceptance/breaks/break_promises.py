@@ -42,6 +42,8 @@ BREAKS = [
           "isinstance(value, (list, tuple)) and len(value) == 0", "isinstance(value, list) and len(value) == 0"),
     Break("names-and-fields", "another default", "src/czbenchmarks/constants.py",
           "RANDOM_SEED = 42", "RANDOM_SEED = 43"),
+    Break("containers", "polars is not known", "src/czbenchmarks/_containers.py",
+          '    "polars": _of_polars,\n', ""),
     Break("parity-stored", "the entropy takes other neighbours", "src/czbenchmarks/metrics/integration.py",
           "ENTROPY_NEIGHBORS = 200", "ENTROPY_NEIGHBORS = 150"),
     Break("scib-stored", "LISI takes other neighbours", "src/czbenchmarks/metrics/lisi.py",

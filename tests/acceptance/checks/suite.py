@@ -14,6 +14,18 @@ def tests(world: World, *nodes: str) -> str:
     return _passed(done.stdout)
 
 
+def containers(world: World) -> str:
+    """Run the tests of containers and of files where all the libraries are that they leave out when missing."""
+    libraries = ("dask[array]", "hdf5plugin", "ml_dtypes", "polars", "pyarrow", "xarray")
+    interpreter = world.environment("containers", *libraries, "pytest", ours=True)
+    files = ("tests/contract/test_containers.py", "tests/contract/test_true_causes.py")
+    done = call([interpreter, "-m", "pytest", "-rs", *files], cwd=world.root, timeout=1200)
+    missing = set(re.findall(r"could not import '(\w+)", done.stdout)) - {"torch", "jax"}  # of gigabytes
+    if missing:
+        raise Failed(f"not installed: {', '.join(sorted(missing))}")
+    return _passed(done.stdout)
+
+
 def tests_in_the_background(world: World) -> str:
     """Run ``make test`` as in the background of a script, where it ignores Ctrl-C, and so would all that it starts.
 

@@ -297,8 +297,8 @@ class Cells:
         column = table[key]
         if column.ndim > 1:
             raise ValueError(
-                f"Column {key!r} must be in {group} of `{self.name}` once, got {column.shape[1]:,} of that name; rename "
-                "or drop the others."
+                f"Column {key!r} must be in {group} of `{self.name}` once, got {column.shape[1]:,} of that name; "
+                "rename or drop the others."
             )
         return column
 

@@ -343,3 +343,25 @@ def refused(use: Callable[[Any], Any], given: Any, sentence: str) -> None:
     assert re.search(sentence, said), said
     assert re.search(r"`\S+`|Labels|Values", said), said
     assert "\n" not in said.strip() or "validation error" in said
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+@pytest.mark.filterwarnings("ignore")
+def test_cells_that_were_opened_lazily(tmp_path, suffix):
+    library("dask.array"), library("xarray")
+    from anndata.experimental import read_lazy
+
+    adata = cells()
+    adata.obsm["X_emb"], adata.layers["counts"] = whole_numbers(), sp.csr_matrix(adata.X)
+    path = tmp_path / f"cells{suffix}"
+    (adata.write_h5ad if suffix == ".h5ad" else adata.write_zarr)(path)
+    for embedding, task, options in (
+        ("@obsm:X_emb", "clustering", {"labels": "kind", "baseline": True}),
+        ("@obsm:X_emb", {"batch_integration": {"metrics": "scib-fast"}}, {"labels": "kind", "batch_labels": "plate"}),
+        ("@X", "embedding", {"labels": "kind"}),
+        ("@layers:counts", "embedding", {"labels": "plate"}),
+    ):
+        found, expected = (
+            score(czbenchmarks.evaluate(embedding, source, task, **options)) for source in (read_lazy(path), path)
+        )
+        np.testing.assert_array_equal(found, expected)

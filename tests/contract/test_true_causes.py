@@ -336,7 +336,8 @@ DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "a cut .h5ad": (cut("cells.h5ad", 0.5), r"is damaged or incomplete \(.*truncated file"),
     "a chunk that does not unpack": (broken_chunk(compression="gzip"), "is damaged or incomplete"),
     "a wrong checksum": (broken_chunk(fletcher32=True), "is damaged or incomplete"),
-    "a cut description": (in_zarr(lambda file: file.write_text(file.read_text()[:30]), "obsm/X_emb/zarr.json"), "damaged"),
+    "a cut description": (
+        in_zarr(lambda file: file.write_text(file.read_text()[:30]), "obsm/X_emb/zarr.json"), "is damaged or incomplete"),
     "a zarr chunk that does not unpack": (overwritten_chunk, r"obsm/X_emb of '.*' is damaged or incomplete"),
     "a cut gzip": (
         lambda: Path("t.csv.gz").write_bytes(gzip.compress(Path("emb.csv").read_bytes())[:-900]) and "t.csv.gz",
@@ -346,7 +347,9 @@ DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "a .npz that does not unpack": (edited("emb.npz", garbage), "is damaged or incomplete"),
     "a cut parquet": (cut("emb.parquet", 0.5), "breaks off; copy or write it again"),
     "unequal rows": (
-        file_of("t.csv", lambda: Path("emb.csv").read_bytes() + b"x,1,2,3,4,5,6\n"), "rows of equal length, .*correct it"),
+        file_of("t.csv", lambda: Path("emb.csv").read_bytes() + b"x,1,2,3,4,5,6\n"),
+        "rows of equal length, .*correct it",
+    ),
     "an open quotation mark": (
         file_of("t.csv", lambda: Path("emb.csv").read_bytes().replace(b"cell07", b'"cell07')),
         "has a quotation mark that is not closed",

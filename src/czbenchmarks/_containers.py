@@ -78,6 +78,17 @@ def _native_entries(matrix: Any) -> Any:
     return found
 
 
+def is_lazy(adata: Any) -> bool:
+    """Tell whether parts of an AnnData are read when asked for: it was opened with read_lazy, or made with dask."""
+    parts = [adata.obs, adata.var, adata.X, *adata.layers.values(), *adata.obsm.values()]
+    return any(type(part).__module__.startswith(("dask", "anndata._core.xarray")) for part in parts)
+
+
+def is_table(value: Any) -> bool:
+    """Tell a table of pandas."""
+    return hasattr(value, "columns") and hasattr(value, "index")
+
+
 class _Unusable(Exception):
     """What to do with a container that holds no values."""
 

@@ -127,6 +127,8 @@ def evaluate(
         checking = Checking.of(checks, supervised, donors)
         seeds, given = seeds_of(random_seed), random_seed is not None
         asked = _Asked(seeds, given, baseline, baseline_expression, allow_missing_cells, neighbors, checking)
+        if hasattr(embedding, "tocsr"):
+            embedding = embedding.tocsr()  # SciPy's dok format is a mapping too, and no embeddings by name
         return _evaluate(embedding, data, tasks, asked, options)
 
 
@@ -152,8 +154,6 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         raise ValueError(
             "An embedding or the baseline must be asked for, got neither; pass an embedding or baseline=True."
         )
-    if hasattr(embedding, "tocsr"):
-        embedding = embedding.tocsr()  # SciPy's dok format is a mapping too, and no embeddings by name
     wanted = wanted_tasks(tasks, options, asked.baseline)
     check_number(wanted, len(sources))
     check_search(asked.neighbors, embedding, len(sources))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _check, _naming
 from ._addresses import shown
-from ._containers import plain
+from ._containers import is_lazy, is_table, plain
 from ._reading.annotated import Stored, no_entry
 from ._reading.files import Refused, local_path, reading
 from ._reading.stores import check_store, kind_of_store
@@ -133,7 +133,7 @@ class Cells:
         """The whole data set in memory; of a data set object that was not loaded, a loaded copy's."""
         memory = self._memory
         if memory is not None:
-            return memory.to_memory() if memory.isbacked or _is_lazy(memory) else memory
+            return memory.to_memory() if memory.isbacked or is_lazy(memory) else memory
         if self.path is None:
             raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
         stored = Stored(self.path, self.name)
@@ -158,7 +158,7 @@ class Cells:
     def holds(self, group: str, key: str | None = None) -> bool:
         """Tell whether the data have `X` (with genes), `obs`, `var`, or an entry of a group; it is not read."""
         memory = self.__dict__.get("adata", self._memory)
-        if memory is None and _is_table(self.source):
+        if memory is None and is_table(self.source):
             return group == "obs" and key is None
         if memory is None and self._stored is not None:
             return self._stored.holds(group, key)
@@ -259,7 +259,7 @@ class Cells:
         if hasattr(source, "obsm") and hasattr(source, "obs"):
             found: AnnData = source
             return found
-        if self.path is None and not _is_table(source):
+        if self.path is None and not is_table(source):
             raise TypeError(
                 f"`{self.name}` must be an AnnData, a path to an .h5ad file or .zarr folder, a data set or a table of "
                 f"obs, got {_check.kind_of(source)}."
@@ -304,7 +304,7 @@ class Cells:
 
     def _read(self, group: str, key: str | None) -> Any:
         memory = self.__dict__.get("adata", self._memory)  # all of it, if it had to be read already
-        if memory is None and _is_table(self.source):
+        if memory is None and is_table(self.source):
             if group == "obs":
                 return decoded_table(self.source)
             raise ValueError(f"`{self.name}` is a table of obs and holds no {group}; pass an AnnData or .h5ad file.")
@@ -395,13 +395,3 @@ def _entry(store: Any, group: str, key: str | None) -> Any:
     if key not in store:
         raise ValueError(no_entry(group, key, [known for known in store if known is not None]))
     return store[key]
-
-
-def _is_lazy(adata: Any) -> bool:
-    """Tell whether parts of an AnnData are read when asked for: it was opened with read_lazy, or made with dask."""
-    parts = [adata.obs, adata.var, adata.X, *adata.layers.values(), *adata.obsm.values()]
-    return any(type(part).__module__.startswith(("dask", "anndata._core.xarray")) for part in parts)
-
-
-def _is_table(value: Any) -> bool:
-    return hasattr(value, "columns") and hasattr(value, "index")

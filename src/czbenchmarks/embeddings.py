@@ -14,10 +14,12 @@ from . import _addresses, _check, _naming
 from ._containers import plain
 from ._reading.annotated import Stored
 from ._reading.arrays import read_npy, read_npz
+from ._reading.elements import is_array
 from ._reading.files import existing, local_path, shown
 from ._reading.parquet import read_parquet
-from ._reading.stores import check_store, child, guard, is_array, left_out, opened
+from ._reading.stores import check_store, child, guard, opened
 from ._reading.tables import column_names, index_names, names_column, read_text_table, table_suffix, without
+from ._reading.zarr_arrays import left_out
 from ._text import as_text
 from .cells import Cells
 from .kernels.stored import StoredMatrix

@@ -17,8 +17,8 @@ SOURCE = pathlib.Path(czbenchmarks.__file__).parent
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 BASE = {
-    "types", "constants", "exceptions", "_lazy", "_addresses", "_text", "_check", "_naming", "_label_names",
-    "_progress",
+    "types", "constants", "exceptions", "_lazy", "_addresses", "_text", "_containers", "_check", "_naming",
+    "_label_names", "_progress",
 }  # fmt: skip
 CORE = {*BASE, "kernels", "metrics"}
 BELOW_RUN = {
@@ -179,7 +179,7 @@ def declared() -> set[str]:
 # Another dependency brings them in the one version that fits.
 BROUGHT_ALONG = {"pydantic-core", "botocore"}
 # Used where a user has it, never needed.
-USED_IF_THERE = {"pyarrow"}
+USED_IF_THERE = {"pyarrow", "dask", "hdf5plugin"}
 # Imported by another library: fsspec's s3.
 LOADED_BY_NAME = {"s3fs"}
 

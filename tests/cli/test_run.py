@@ -359,7 +359,7 @@ BAD = [
     ("data of text", ["clustering", "-u", "notes.h5ad", *ARRAY], "'notes.h5ad', which is not one"),
     ("data of another kind", ["clustering", "-u", "other.h5ad", *ARRAY], "an HDF5 file without obs"),
     ("data cut", ["clustering", "-u", "cut.h5ad", *ARRAY], "'cut.h5ad'"),
-    ("data an array", ["clustering", "-u", "human.npy", *ARRAY], "'human.npy', which is not one"),
+    ("data an array", ["clustering", "-u", "human.npy", *ARRAY], "'human.npy', which is a NumPy array; name it .npy"),
     (
         "column unknown",
         ["clustering", *GOOD, "--input-labels", "cell_typ"],
@@ -368,7 +368,11 @@ BAD = [
     ("one label", ["embedding", *GOOD, "--input-labels", "same"], "at least two"),
     ("embedding missing", ["clustering", *DATA, "-c", "none.npy"], "'none.npy', which does not exist"),
     ("embedding too short", ["clustering", *DATA, "-c", "table.csv"], "expected 60, got 1"),
-    ("embedding pickled", ["clustering", *DATA, "-c", "pickle.npy"], "'pickle.npy', which is not one"),
+    (
+        "embedding pickled",
+        ["clustering", *DATA, "-c", "pickle.npy"],
+        "'pickle.npy', which is a Python pickle, which would run code",
+    ),
     ("embedding of objects", ["clustering", *DATA, "-c", "objects.npy"], "pickled objects"),
     ("embedding of words", ["clustering", *DATA, "-c", "text.npy"], "must hold numbers"),
     ("embedding cut", ["clustering", *DATA, "-c", "cut.npy"], "'cut.npy' declares 2,400 bytes and holds 2,300"),

@@ -337,7 +337,9 @@ DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "a chunk that does not unpack": (broken_chunk(compression="gzip"), "is damaged or incomplete"),
     "a wrong checksum": (broken_chunk(fletcher32=True), "is damaged or incomplete"),
     "a cut description": (
-        in_zarr(lambda file: file.write_text(file.read_text()[:30]), "obsm/X_emb/zarr.json"), "is damaged or incomplete"),
+        in_zarr(lambda file: file.write_text(file.read_text()[:30]), "obsm/X_emb/zarr.json"),
+        "is damaged or incomplete",
+    ),
     "a zarr chunk that does not unpack": (overwritten_chunk, r"obsm/X_emb of '.*' is damaged or incomplete"),
     "a cut gzip": (
         lambda: Path("t.csv.gz").write_bytes(gzip.compress(Path("emb.csv").read_bytes())[:-900]) and "t.csv.gz",

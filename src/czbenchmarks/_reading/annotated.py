@@ -11,19 +11,10 @@ from typing import TYPE_CHECKING, Any
 from czbenchmarks import _check
 from czbenchmarks._text import as_text, decode_tables, decoded_column, decoded_index
 
+from .elements import declared_shape, entries, is_array, what_of
 from .files import Refused, reading, shown
-from .stores import (
-    child,
-    declared_shape,
-    entries,
-    guard,
-    is_array,
-    kind_of_store,
-    left_out,
-    missing_chunks_matter,
-    opened,
-    what_of,
-)
+from .stores import child, guard, kind_of_store, opened
+from .zarr_arrays import left_out, missing_chunks_matter
 
 if TYPE_CHECKING:
     import pandas as pd

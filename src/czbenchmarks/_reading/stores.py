@@ -1,10 +1,7 @@
 """AnnData in HDF5 files and zarr folders: opened, and every piece looked at before it is read.
 
 Both formats let a small header claim anything. A piece is refused if it links to other files, declares more
-than is stored for it, or would run code. zarr leaves out a chunk of nothing but zeros when it writes, and fills a chunk
-that was lost with zeros without a word. So numbers of which chunks are missing are read, and `left_out` says so beside
-the scores; text of which chunks are missing, and a matrix of which all are, are refused. For a column of `obs`, see
-`missing_chunks_matter`.
+than is stored for it, or would run code.
 """
 
 from __future__ import annotations
@@ -16,28 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from czbenchmarks import _check
 from czbenchmarks._text import as_text
 
 from .causes import kind_by_content
+from .elements import DESCRIBED, entries, is_array, is_named_type, what_of
 from .files import Refused, affordable, existing, reading, shown
-
-_MAY_BE_ZERO = ("obs", "var", "uns", "varm", "obsp", "varp", "raw")
-"""Groups in which a whole chunk of zeros is nothing strange, or no concern."""
-
-_DESCRIBED = (".zarray", ".zattrs", ".zgroup", "zarr.json", ".zmetadata")
-"""Files of a zarr folder that describe it."""
+from .zarr_arrays import guard_zarr
 
 _FILTERS = {
     307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz",
     32018: "fcidecomp", 32023: "sperr", 32024: "sz3", 32026: "blosc2",
 }  # fmt: skip
 """What registered filters of HDF5 are called."""
-
-_DENSITY_OF_ZARR = 1 / 33_000
-"""zstd packs a block of 131,072 equal bytes into four; the values of a binarised matrix are such blocks."""
 
 H5AD = "an .h5ad file or .zarr folder"
 
@@ -134,47 +122,6 @@ def _is_zarr_array(path: Path) -> bool:
     return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("node_type") == "array"
 
 
-def declared_shape(element: Any) -> list[int] | None:
-    """Return the shape that an array, a sparse matrix or a table says it has; None if it says none."""
-    if is_array(element):
-        return [int(n) for n in element.shape or ()]
-    if "shape" in element.attrs:
-        return [int(n) for n in element.attrs["shape"]]
-    if "column-order" in element.attrs:  # a table
-        columns = list(element.attrs["column-order"])
-        index = element[as_text(element.attrs["_index"])]
-        return [int(index.shape[0]), len(columns)] if is_array(index) else None
-    return None
-
-
-def is_array(element: Any) -> bool:
-    """Tell an array from a group."""
-    return hasattr(element, "shape") and hasattr(element, "dtype")
-
-
-def entries(group: Any, path: Path) -> list[str]:
-    """Return the names of what a group holds, sorted, and open none of it: one array may need a codec that is missing.
-
-    Named datatypes are left out.
-    """
-    if hasattr(group, "file"):
-        import h5py
-
-        hard = [isinstance(group.get(key, getlink=True), h5py.HardLink) for key in group]  # a link is not followed
-        return sorted(
-            key
-            for key, own in zip(group, hard, strict=True)
-            if not (own and group.get(key, getclass=True) is h5py.Datatype)
-        )
-    folder = path.joinpath(*[part for part in str(group.name or "").split("/") if part])
-    return sorted(one.name for one in folder.iterdir() if any((one / file).is_file() for file in _DESCRIBED))
-
-
-def is_named_type(element: Any) -> bool:
-    """Tell a named datatype, which some writers leave beside the data and which holds none."""
-    return type(element).__name__ == "Datatype"
-
-
 def child(group: Any, key: str, path: Path, name: str) -> Any:
     """Return an element of a group; a link to another place is refused, since it may lead to any file.
 
@@ -205,7 +152,7 @@ def child(group: Any, key: str, path: Path, name: str) -> Any:
             )
         return group[key]
     place = path.joinpath(*where.strip("/").split("/"))
-    described = (place / file for file in _DESCRIBED)
+    described = (place / file for file in DESCRIBED)
     if any(one.is_symlink() for one in (place, *place.parents[: len(parts) - 1], *described)):
         raise Refused(f"`{name}` must hold its data itself, {where} of {shown(path)} is a link; copy the data in.")
     return group[key]
@@ -217,7 +164,7 @@ def guard(element: Any, path: Path, name: str, seen: frozenset[Any] = frozenset(
         return
     if is_array(element):
         if not hasattr(element, "file"):
-            _guard_zarr(element, path, name)
+            guard_zarr(element, path, name)
             return
         _guard_hdf5(element, path, name)
         if "categories" in element.attrs:  # before anndata 0.8: where the text of these codes is
@@ -249,10 +196,6 @@ def _referred(array: Any, path: Path, name: str) -> Any:
             f"{shown(reference)}; write the file again."
         )
     return array.file[reference]
-
-
-def what_of(array: Any) -> str:
-    return _check.printable((getattr(array, "name", "") or "").lstrip("/") or "the array")
 
 
 def _guard_hdf5(array: Any, path: Path, name: str) -> None:
@@ -291,140 +234,3 @@ def _check_filters(array: Any, path: Path, name: str) -> None:
                 f"`{name}` must be packed by an HDF5 filter that is installed, {what_of(array)} of {shown(path)} is by "
                 f"{named or 'one without a name'} (number {number}); install it: pip install hdf5plugin."
             )
-
-
-def _guard_zarr(array: Any, path: Path, name: str) -> None:
-    what = what_of(array)
-    folder = _folder(array, path)
-    links = [file for file in (folder, *folder.rglob("*")) if file != path and file.is_symlink()]
-    if links:
-        raise Refused(
-            f"`{name}` must hold its data itself, {what} of {shown(path)} has links in it "
-            f"({_check.listing([file.name for file in links])}); copy the data in."
-        )
-    codecs = [
-        str(getattr(codec, "codec_id", codec)).lower() for codec in (*(array.filters or ()), *_compressors(array))
-    ]
-    if any("pickle" in codec for codec in codecs):
-        raise Refused(
-            f"`{name}` must not be pickled, {what} of {shown(path)} is, and reading it would run code; write it again."
-        )
-    if not math.prod(array.shape):
-        return
-    text = array.dtype.kind not in "biufc"
-    if any("blosc" in codec for codec in codecs):
-        if getattr(array, "shards", None) or any("blosc" in codec for codec in codecs[:-1]):
-            raise Refused(
-                f"`{name}` must be such that damage is seen, which blosc inside of shards or other codecs ({what} of "
-                f"{shown(path)}) is not; write it with zstd."
-            )
-        _guard_blosc(array, path, name, what, text)
-    claimed = math.prod(array.shape) * array.dtype.itemsize
-    affordable(claimed, _stored(array, path), path, name, what, _DENSITY_OF_ZARR)
-    missing = missing_chunks(array)
-    nothing = missing == _grid(array) and what.split("/")[0] not in _MAY_BE_ZERO
-    if missing and (text or nothing):
-        raise Refused(
-            f"`{name}` must be complete, {missing:,} of {_grid(array):,} chunks of {what} of "
-            f"{shown(path)} are missing; copy the folder again, or, if they hold zeros, write it with zarr's "
-            "option write_empty_chunks."
-        )
-
-
-def _guard_blosc(array: Any, path: Path, name: str, what: str, text: bool) -> None:
-    """Refuse a chunk whose length is not what it says: blosc believes it, and would read what comes after in memory."""
-    expected = math.prod(array.chunks) * array.dtype.itemsize
-    for file in _files(array, path):
-        with file.open("rb") as chunk:
-            header = chunk.read(16)
-        unpacked, packed = int.from_bytes(header[4:8], "little"), int.from_bytes(header[12:16], "little")
-        if len(header) < 16 or packed != file.stat().st_size or (unpacked != expected and not text):
-            raise Refused(
-                f"`{name}` must be complete, a chunk of {what} of {shown(path)} is damaged ({file.name}); "
-                "copy the folder again."
-            )
-
-
-def _files(array: Any, path: Path) -> list[Path]:
-    """Return the files that hold an array's chunks."""
-    return [file for file in _folder(array, path).rglob("*") if file.is_file() and file.name not in _DESCRIBED]
-
-
-def _folder(array: Any, path: Path) -> Path:
-    return path.joinpath(*[part for part in str(array.name or "").split("/") if part])
-
-
-def _compressors(array: Any) -> list[Any]:
-    if hasattr(array, "compressors"):
-        return list(array.compressors or ())
-    return [array.compressor] if getattr(array, "compressor", None) is not None else []
-
-
-def _stored(array: Any, path: Path) -> int:
-    """Return the bytes in an array's chunks."""
-    return sum(file.stat().st_size for file in _files(array, path))
-
-
-def _grid(array: Any) -> int:
-    """Return how many chunks, or shards of chunks, make a zarr array."""
-    steps = getattr(array, "shards", None) or array.chunks
-    return math.prod(math.ceil(n / step) for n, step in zip(array.shape, steps, strict=True))
-
-
-def missing_chunks(array: Any) -> int:
-    """Return how many chunks, or shards of chunks, of a zarr array are not there."""
-    if not array.shape:
-        return 0
-    shards = getattr(array, "shards", None) or array.chunks
-    in_one = math.prod(shard // chunk for shard, chunk in zip(shards, array.chunks, strict=True))
-    return _grid(array) - int(array.nchunks_initialized) // in_one  # zarr counts the chunks of a shard beyond the edge
-
-
-def left_out(element: Any) -> str:
-    """Say which chunks of an array, or of the arrays of a group, are not stored and were read as zeros; else nothing.
-
-    Parameters
-    ----------
-    element
-        An array or group; of HDF5 nothing is said, which stores zeros.
-    """
-    if hasattr(element, "file") or is_named_type(element):
-        return ""
-    arrays = [element] if is_array(element) else [one for _, one in element.arrays()]
-    parts = [
-        f"{missing_chunks(one):,} of {_grid(one):,} chunks of {what_of(one)}" for one in arrays if missing_chunks(one)
-    ]
-    if not parts:
-        return ""
-    return f"{' and '.join(parts)} are not stored and were read as zeros; copy the folder again unless it is whole"
-
-
-def missing_chunks_matter(column: Any, values: Any) -> bool:
-    """Tell whether missing chunks of a column of `obs` are damage, not chunks of zeros that zarr left out.
-
-    A column of one chunk is then constant, which every task refuses by itself, unless it has categories that no cell
-    has: anndata writes none of those. In a column of several chunks, a whole chunk of zeros is believable where
-    values come in runs (cells sorted by batch), and not where they change from cell to cell.
-
-    Parameters
-    ----------
-    column
-        The zarr array, or the group of a categorical column.
-    values
-        What was read.
-    """
-    arrays = [column] if is_array(column) else [column[key] for key in column if is_array(column[key])]
-    missing = sum(missing_chunks(array) for array in arrays)
-    if not missing:
-        return False
-    import pandas as pd
-
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        used = values.cat.remove_unused_categories().cat.categories
-        if len(used) < len(values.cat.categories):
-            return True
-    if all(_grid(array) == missing_chunks(array) for array in arrays if missing_chunks(array)):
-        return False
-    codes, _ = pd.factorize(values)
-    changes = int(np.count_nonzero(np.diff(codes)))
-    return changes * 20 > len(codes)

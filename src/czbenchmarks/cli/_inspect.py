@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from czbenchmarks._reading.elements import declared_shape, entries, is_array
 from czbenchmarks._reading.files import reading
-from czbenchmarks._reading.stores import child, declared_shape, entries, guard, is_array, kind_of_store, opened
+from czbenchmarks._reading.stores import child, guard, kind_of_store, opened
 from czbenchmarks._text import as_text
 
 from ._screen import screen_facts

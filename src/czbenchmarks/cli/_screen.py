@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._check import listing, printable
-from czbenchmarks._reading.stores import child, is_array, opened
+from czbenchmarks._reading.elements import is_array
+from czbenchmarks._reading.stores import child, opened
 
 if TYPE_CHECKING:
     from czbenchmarks.cells import Cells

@@ -43,7 +43,7 @@ def shown(text: object) -> str:
     >>> shown("https://me:secret@example.org/cells.h5ad?token=abc&v=2#part")
     'https://example.org/cells.h5ad?token=...&v=2'
     """
-    text = str(text)
+    text = readable(str(text))
     start = _ANYWHERE.search(text)
     if start is None:
         return text
@@ -58,6 +58,30 @@ def shown(text: object) -> str:
     pairs = [_shown_pair(pair) for pair in re.split("[&;]", query) if pair]
     found = text[: start.end()] + host + shown(path) + ("?" if pairs else "") + "&".join(pairs)
     return "".join(c if c.isprintable() else "_" for c in found)
+
+
+def readable(text: str) -> str:
+    r"""Return text of the command line or of the file system with the bytes that Python could not decode as UTF-8.
+
+    Where the locale is not UTF-8, Python hands over letters beyond ASCII as single bytes. Files must be opened by that
+    very text; names are shown and stored by this one. Bytes that are no UTF-8 remain as they are.
+
+    Parameters
+    ----------
+    text
+        What Python made of it.
+
+    Examples
+    --------
+    >>> readable("Gr\udcc3\udcb6\udcc3\udc9fe")
+    'Größe'
+    """
+    if text.isprintable():  # bytes that were not decoded are not
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _parts(rest: str) -> tuple[str, str, str]:
@@ -104,4 +128,4 @@ def stem(path: str) -> str:
     >>> stem("models/geneformer.npy"), stem("https://example.org/geneformer.npy?token=abc")
     ('geneformer', 'geneformer')
     """
-    return Path(shown(path).partition("?")[0] if "://" in path else path).stem
+    return Path(shown(path).partition("?")[0] if "://" in path else readable(path)).stem

@@ -270,7 +270,7 @@ def test_the_table(folder):
     assert max(map(len, lines)) <= 100
     assert lines[0] == "label_prediction"
     assert re.search(r"Metric +Parameters +human", result.stdout)
-    assert re.search(r"mean_fold_accuracy +classifier=lr +0\.\d{4}", result.stdout)
+    assert re.search(r"mean_fold_accuracy ↑ +classifier=lr +0\.\d{4}", result.stdout)
     assert "Reason" not in result.stdout
     assert "\x1b" not in result.stdout
 
@@ -285,7 +285,7 @@ def test_a_failure_is_said_and_status_1(folder, monkeypatch):
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B", "--labels", "cell_type"]
     result = run(*words)
     assert result.exit_code == 1
-    assert re.search(r"silhouette_score +0\.\d{4}", result.stdout)
+    assert re.search(r"silhouette_score ↑ +0\.\d{4}", result.stdout)
     assert result.stderr == "embedding of baseline failed: These counts are no counts.\n"
     stored = json.loads(run(*words, "-f", "json").stdout)
     assert stored["failures"] == [
@@ -303,7 +303,7 @@ def test_a_score_without_value_is_status_1(folder, monkeypatch):
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
     result = run(*words)
     assert result.exit_code == 1
-    assert re.search(r"silhouette_score +none +one label only", result.stdout)
+    assert re.search(r"silhouette_score ↑ +none +one label only", result.stdout)
     result = run(*words, "-f", "json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["result_metrics"][0]["value"] is None
@@ -321,8 +321,8 @@ def test_what_a_metric_does_not_define_is_no_failure_unless_it_is_asked_for_by_n
     result = run(*words, "scib-fast", "-o", "run.json", "--store", "runs.db")
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
-    assert re.search(r"isolated_labels none no label is isolated: each occurs in all 2 batches", text)
-    assert re.search(r"scib_total preset=scib-fast 0\.\d{4} without isolated_labels", text)
+    assert re.search(r"isolated_labels ↑ none no label is isolated: each occurs in all 2 batches", text)
+    assert re.search(r"scib_total ↑ preset=scib-fast 0\.\d{4} without isolated_labels", text)
     assert run(*words, "isolated_labels,ilisi", "--store", "runs.db").exit_code == 1
     assert run(*words, "scib-fast,isolated_labels").exit_code == 1
     assert run("results", "show", "run.json").exit_code == 0
@@ -497,7 +497,7 @@ def test_several_seeds_and_the_baseline_side_by_side(folder):
     assert cell in table.stdout
     assert "in brackets: difference to the baseline" in table.stdout
     markdown = run(*words, "-f", "markdown").stdout.splitlines()
-    assert f"| mean\\_fold\\_accuracy | classifier=MEAN(knn,lr,rf) | {cell} |" in markdown[4]
+    assert f"| mean\\_fold\\_accuracy ↑ | classifier=MEAN(knn,lr,rf) | {cell} |" in markdown[4]
     assert len({line.count(" | ") for line in markdown[2:]}) == 1
     back = pd.read_csv(io.StringIO(run(*words, "-f", "csv").stdout))
     assert back["values_raw"].iloc[0] == ";".join(map(str, first.values_raw))
@@ -559,7 +559,7 @@ def test_a_wide_table_is_printed_in_parts(folder):
         words += ["-c", f"model_number_{i}={folder}/human.npy"]
     table = run(*words)
     assert max(map(len, table.stdout.splitlines())) <= 100
-    assert len(re.findall(r"mean_fold_accuracy +classifier=lr ", table.stdout)) >= 2
+    assert len(re.findall(r"mean_fold_accuracy ↑ +classifier=lr ", table.stdout)) >= 2
     for i in range(5):
         assert table.stdout.count(f"model_number_{i}") == 1
 

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn
 
 import click
@@ -22,7 +22,8 @@ from czbenchmarks._addresses import shown_in
 from czbenchmarks._lazy import load
 
 from . import _signals
-from .progress import one_line, showing
+from ._streams import all_text
+from .progress import one_line, printable, showing
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ COMMANDS = {
     },
 }
 _ROWS = {name: row for section in COMMANDS.values() for name, row in section.items()}
+_COMPLETING = "_CZBENCHMARKS_COMPLETE"  # a shell sets it to ask for completions
 _EXAMPLES = """\b
 Examples:
   czbenchmarks demo -o demo
@@ -81,13 +83,14 @@ class _Program(click.Group):
         if args is None:  # we are the process, not a guest in one
             _signals.take()
             _agree_on_colour()
-        try:
-            status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it is one line)
-            _leave(error)
-        sys.exit(status if isinstance(status, int) else 0)
+        with nullcontext() if _COMPLETING in os.environ else all_text():  # completions are bytes
+            try:
+                status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it is one line)
+                _leave(error)
+            sys.exit(status if isinstance(status, int) else 0)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words, those of this group first wherever they stand."""
@@ -172,7 +175,7 @@ def _leave(error: BaseException) -> NoReturn:
         _signals.stop()
     if isinstance(error, click.exceptions.Exit):
         sys.exit(error.exit_code)
-    if "_CZBENCHMARKS_COMPLETE" in os.environ:
+    if _COMPLETING in os.environ:
         sys.exit(1)  # a half-typed line is no error
     if isinstance(error, BrokenPipeError):  # the reader (`head`, a pager) went away
         _abandon_stdout()
@@ -243,12 +246,16 @@ def _agree_on_colour() -> None:
 
 
 class _Log(logging.Handler):
-    """Writes to what stderr is at the time: while bars are shown, they step aside. Tracebacks hold no secrets."""
+    """Writes to what stderr is at the time: while bars are shown, they step aside. Tracebacks hold no secrets.
+
+    A server's words and names of files are among what is logged; they must not steer the terminal.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
             with suppress(OSError):  # a log that cannot be written stops nothing
-                print(shown_in(self.format(record)), file=sys.stderr, flush=True)
+                lines = map(printable, shown_in(self.format(record)).split("\n"))
+                print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _log(context: click.Context, level: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -316,13 +317,12 @@ def _run(
         allow_missing_cells=allow_missing_cells,
         **options,
     )
-    try:
-        if output is not None:
-            record.write(output)
+    with ExitStack() as stack:  # last first: what cannot be written is stored and printed at least
+        stack.callback(print_record, record, output_format)
         if store is not None:
-            Store(store).add(record)
-    finally:  # what cannot be written is printed at least
-        print_record(record, output_format)
+            stack.callback(Store(store).add, record)
+        if output is not None:
+            stack.callback(record.write, output)
     return int(record.failed)
 
 

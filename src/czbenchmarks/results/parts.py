@@ -249,6 +249,11 @@ class RunSpecification(Part):
     neighbors: str = "exact"
     supervised: List[str] = Field(default_factory=list)
 
+    @property
+    def data_names(self) -> list[str]:
+        """How the data sets are called: as in the catalogue, else by their files."""
+        return [str(facts.get("name") or facts.get("path") or facts.get("source")) for facts in self.data]
+
 
 class RuntimeMetrics(Part):
     """What the run cost.

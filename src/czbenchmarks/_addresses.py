@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -82,6 +84,37 @@ def readable(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
         return text
+
+
+def usable(path: str | Path) -> None:
+    """Refuse a path that is too long for the system; others are looked for by whoever opens them.
+
+    Parameters
+    ----------
+    path
+        As the user gave it.
+
+    Raises
+    ------
+    ValueError
+        One sentence, with the beginning and the end of the path.
+    """
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"A path must be short enough for the system, got one of {len(str(path)):,} characters "
+                f"('{shortened(path)}'): {error.strerror}; give it a shorter name."
+            ) from None
+    except ValueError:  # a NUL; whoever opens it says so
+        pass
+
+
+def shortened(path: object) -> str:
+    """Return the beginning and the end of a path that is too long to be read."""
+    text = shown(path)
+    return text if len(text) <= 400 else f"{text[:60]}...{text[-20:]}"
 
 
 def _parts(rest: str) -> tuple[str, str, str]:

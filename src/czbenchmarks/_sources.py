@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from . import _check, _naming
-from ._addresses import readable, shown, stem
+from ._addresses import is_remote, readable, shown, stem, usable
 from ._options import described, reference_for
 from .cells import Cells
 from .datasets.cache import cache_folder, digest
@@ -139,6 +139,8 @@ def _read(value: Any, cells: list[Cells], asked: dict[str, bool]) -> list[Found]
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
         if isinstance(source, str) and source.startswith("@"):  # a name within the data; a path stays what opens it
             source = readable(source)
+        elif isinstance(source, (str, Path)) and not is_remote(source):
+            usable(split_key(source)[0])
         found.append(read_embedding(source, where, **asked))
     return found
 

@@ -82,7 +82,7 @@ def test_clustering_says_how_many_clusters(capsys):
     ari = MetricType.ADJUSTED_RAND_INDEX
     scores = [score(ari, counts=counts), score(ari, name="other", counts={**counts, "clusters": 1200})]
     print_record(RunRecord(result_metrics=scores), "markdown")
-    assert capsys.readouterr().out.splitlines()[-1] == "| number of clusters | 7 | 1,200 | 3 labels |"
+    assert capsys.readouterr().out.splitlines()[-1] == "| clusters (3 labels) | 7 | 1,200 |"
     print_record(RunRecord(result_metrics=scores), "csv")
     assert len(capsys.readouterr().out.splitlines()) == 3, "a row per score"
 

@@ -11,14 +11,15 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
-from czbenchmarks._addresses import shown_in
+from czbenchmarks._addresses import shortened, shown_in
 from czbenchmarks._lazy import load
 
 from . import _signals
@@ -83,7 +84,8 @@ class _Program(click.Group):
         if args is None:  # we are the process, not a guest in one
             _signals.take()
             _agree_on_colour()
-        with nullcontext() if _COMPLETING in os.environ else all_text():  # completions are bytes
+        completing = _COMPLETING in os.environ  # click writes bytes then
+        with nullcontext() if completing else all_text(), _warnings_logged():
             try:
                 status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
                 if sys.stdout is not None:
@@ -196,7 +198,9 @@ def _said(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.ClickException):
         return 2, error.format_message()
     if isinstance(error, OSError) and error.strerror:
-        what = "Reading or writing failed" if error.filename is None else f"{error.filename!r} cannot be used"
+        what = (
+            "Reading or writing failed" if error.filename is None else f"{shortened(error.filename)!r} cannot be used"
+        )
         return 2, f"{what}: {error.strerror}."
     if isinstance(error, MemoryError):
         more = f" ({error})" if str(error) else ""
@@ -258,11 +262,32 @@ class _Log(logging.Handler):
                 print("\n".join(lines), file=sys.stderr, flush=True)
 
 
+def _ours(record: logging.LogRecord) -> bool:
+    """Tell whether a user should read a record of the log: ours, and what other libraries call an error."""
+    return record.name.partition(".")[0] == "czbenchmarks" or record.levelno >= logging.ERROR
+
+
+@contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """Log what libraries warn of, which only their callers understand; what matters for a score stands beside it."""
+
+    def log(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        logger.info("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+    with warnings.catch_warnings():  # which filters there are is the user's choice
+        warnings.showwarning = log
+        yield
+
+
 def _log(context: click.Context, level: int) -> None:
-    """Log our own decisions from `level` on, and what is a warning or worse of others."""
+    """Log our own decisions from `level` on; of others what is an error, and their warnings where much is asked for."""
     ours, handler = logging.getLogger("czbenchmarks"), _Log()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(level)
+    if level > logging.INFO:
+        handler.addFilter(_ours)
     before = ours.level
     logging.root.addHandler(handler)
     ours.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._spelling import as_typed, options_of_record
 from ._streams import exactly, has_arrows
 from ._tables import print_table as print_table
 from ._tables import table_width as table_width
@@ -50,13 +52,15 @@ def print_record(record: RunRecord, output_format: str) -> None:
         for part in _fitting(columns, rows, numbers):
             print_table([columns[i] for i in part], [[row[i] for i in part] for row in rows], numbers=numbers)
         _print_means(record)
+    typed = functools.partial(as_typed, flags=_options(record))
     for line in [*record.warnings, *_notes_of_scores(record)]:
-        note(f"Note: {printable(line)}.")
+        note(f"Note: {printable(typed(line))}.")
     for check in record.checks:
-        note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {printable(check.sentence)}")
+        said = printable(typed(check.sentence))
+        note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {said}")
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
-        click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
+        click.echo(printable(f"{failure.task}{of} failed: {typed(failure.reason)}"), err=True)
 
 
 def _print_means(record: RunRecord) -> None:
@@ -93,18 +97,25 @@ def _with_direction(metric: str) -> str:
     return f"{metric} {'↑' if direction == 'higher' else '↓'}" if has_arrows() else f"{metric} ({direction})"
 
 
-def _clusters(record: RunRecord) -> list[tuple[str, str, dict[str, str], str]]:
-    """Return for every task that makes clusters: its key, a heading, their number by embedding, and a note."""
-    found: dict[str, tuple[dict[str, str], int]] = {}
+def _clusters(record: RunRecord) -> list[tuple[str, str, dict[str, str]]]:
+    """Return for every task that makes clusters: its key, a heading, and their number by embedding."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
     for score in record.result_metrics:
         counts = score.counts or {}
         if score.task == "clustering" and not score.params and {"clusters", "labels"} <= set(counts):
-            found.setdefault(score.task, ({}, counts["labels"]))[0].setdefault(
-                score.embedding, f"{counts['clusters']:,}"
-            )
-    several = len(record.run_specification.random_seeds) > 1
-    of = " under the first seed" if several else ""
-    return [(task, f"number of clusters{of}", numbers, f"{n:,} labels") for task, (numbers, n) in found.items()]
+            numbers = found.setdefault((score.task, counts["labels"]), {})
+            numbers.setdefault(score.embedding, f"{counts['clusters']:,}")
+    seeds = len(record.run_specification.random_seeds)
+    of = ", first seed" if seeds > 1 else ""
+    return [(task, f"clusters{of} ({n:,} labels)", numbers) for (task, n), numbers in found.items()]
+
+
+def _options(record: RunRecord) -> dict[str, str]:
+    """Return argument -> option for what a record says, if it says anything that could name an argument."""
+    said = [*record.warnings, *_notes_of_scores(record), *(check.sentence for check in record.checks)]
+    said += [failure.reason for failure in record.failures]
+    said += [score.reason for score in record.result_metrics if score.reason]
+    return options_of_record(record) if any("`" in text or "_" in text or "=" in text for text in said) else {}
 
 
 def _notes_of_scores(record: RunRecord) -> list[str]:
@@ -215,6 +226,7 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     """Return title, headings, rows and the headings of numbers: one row per metric, one column per embedding."""
     from czbenchmarks.results._notes import how_computed
 
+    flags = _options(record)
     names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
     compared = BASELINE in names and len(names) > 1
     values: dict[tuple[str, str, int], dict[str, str]] = {}
@@ -226,7 +238,8 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
         heads[place] = [score.task, _with_direction(score.metric_type), params]
         values.setdefault(place, {})[score.embedding] = _cell(score, base if compared else None)
         if score.reason:
-            reasons.setdefault(place, {}).setdefault(score.reason, []).append(score.embedding)
+            reason = as_typed(score.reason, flags)
+            reasons.setdefault(place, {}).setdefault(reason, []).append(score.embedding)
         if how := how_computed(score.details):
             ways.setdefault(place, {}).setdefault(how, []).append(score.embedding)
     rows = [
@@ -238,9 +251,9 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
         ]
         for place, given in values.items()
     ]
-    for task, heading, numbers, note_of_labels in _clusters(record):
+    for task, heading, numbers in _clusters(record):
         last = max(i for i, row in enumerate(rows) if row[0] == task)
-        rows.insert(last + 1, [task, heading, "", *(numbers.get(name, "") for name in names), "", note_of_labels])
+        rows.insert(last + 1, [task, heading, "", *(numbers.get(name, "") for name in names), "", ""])
     title = ""
     if len({task for task, _, _ in values}) == 1:
         title = rows[0][0]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo
 
 
+_TYPED = f"{__name__}.typed"
+
+
 class _Tasks(click.Group):
     """One command per task, made when it is asked for."""
 
@@ -47,6 +50,7 @@ class _TaskCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words; say what to do with files that no option names."""
+        words = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -54,6 +58,19 @@ class _TaskCommand(click.Command):
                 raise
             hint = "name your cells with -u and the embedding with -c"
             raise click.UsageError(f"{error.message.rstrip('.')}; {hint}.", ctx) from None
+        finally:
+            ctx.meta[_TYPED] = words
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the task; what is refused is named as it was typed."""
+        from ._spelling import as_typed, options_of
+
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            if len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (as_typed(error.args[0], options_of(self), ctx.meta.get(_TYPED, ())),)
+            raise
 
 
 @click.group(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from czbenchmarks._addresses import shown
+from czbenchmarks._addresses import shown, usable
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -74,9 +74,11 @@ def check_target(path: str | Path) -> Path:
 def expanded(path: str | Path) -> Path:
     """Return a path with its ``~`` replaced."""
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"A path must name an existing home after '~', got '{shown(path)}'; write it out.") from None
+    usable(found)
+    return found
 
 
 def _is_record(path: Path) -> bool:

@@ -262,9 +262,16 @@ class _Log(logging.Handler):
                 print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _ours(record: logging.LogRecord) -> bool:
-    """Tell whether a user should read a record of the log: ours, and what other libraries call an error."""
-    return record.name.partition(".")[0] == "czbenchmarks" or record.levelno >= logging.ERROR
+_LIBRARIES = (
+    "aiohttp anndata asyncio botocore fontTools fsspec h5py igraph matplotlib numba numcodecs numexpr pandas PIL s3fs "
+    "scanpy scipy sklearn urllib3 zarr"
+)
+"""Libraries whose warnings mean something to us, not to who typed a command."""
+
+
+def _for_users(record: logging.LogRecord) -> bool:
+    """Tell whether a user should read a record of the log: not what libraries that we call only warn of."""
+    return record.name.partition(".")[0] not in _LIBRARIES.split() or record.levelno >= logging.ERROR
 
 
 @contextmanager
@@ -282,12 +289,12 @@ def _warnings_logged() -> Iterator[None]:
 
 
 def _log(context: click.Context, level: int) -> None:
-    """Log our own decisions from `level` on; of others what is an error, and their warnings where much is asked for."""
+    """Log our own decisions from `level` on, and what is a warning or worse of others, of libraries an error."""
     ours, handler = logging.getLogger("czbenchmarks"), _Log()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(level)
     if level > logging.INFO:
-        handler.addFilter(_ours)
+        handler.addFilter(_for_users)
     before = ours.level
     logging.root.addHandler(handler)
     ours.setLevel(level)

@@ -24,6 +24,8 @@ PIECE = 1 << 16
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("CZBENCHMARKS_NUM_THREADS", "1")
 
+os.environ.pop("COLUMNS", None)  # a worker of xdist loads readline, which sets it
+
 # Begun in the background of a script, or under nohup, a process ignores these and so would all that tests start.
 for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name != "nt" else [])):
     if signal.getsignal(number) is signal.SIG_IGN:

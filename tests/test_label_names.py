@@ -138,3 +138,18 @@ def test_integration_says_which_labels_it_does_not_compare(second, note):
     for name in ("batch_silhouette", "silhouette_score"):
         assert (found[name].details or {}).get("note") == note
     assert "label" not in (found["entropy_per_cell"].details or {}).get("note", "")
+
+
+@pytest.mark.parametrize("as_categories", [False, True])
+def test_numbers_and_texts_that_read_alike_are_said(as_categories):
+    index = [f"c{i}" for i in range(20)]
+    mixed = pd.Series([1, "1", "b", "b"] * 5, dtype=object, index=index)
+    X = np.random.default_rng(0).normal(size=(20, 3))
+
+    def notes(column):
+        return evaluate(X, pd.DataFrame({"cell_type": column}), "embedding").warnings
+
+    column = mixed.astype("category") if as_categories else mixed
+    assert any("the label '1' is of different kinds" in note for note in notes(column))
+    assert not any("different kinds" in note for note in notes(mixed.astype(str)))
+    assert not any("different kinds" in note for note in notes(pd.Series([1, 2] * 10, index=index)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -43,7 +45,7 @@ def shown(text: object) -> str:
     >>> shown("https://me:secret@example.org/cells.h5ad?token=abc&v=2#part")
     'https://example.org/cells.h5ad?token=...&v=2'
     """
-    text = str(text)
+    text = readable(str(text))
     start = _ANYWHERE.search(text)
     if start is None:
         return text
@@ -58,6 +60,61 @@ def shown(text: object) -> str:
     pairs = [_shown_pair(pair) for pair in re.split("[&;]", query) if pair]
     found = text[: start.end()] + host + shown(path) + ("?" if pairs else "") + "&".join(pairs)
     return "".join(c if c.isprintable() else "_" for c in found)
+
+
+def readable(text: str) -> str:
+    r"""Return text of the command line or of the file system with the bytes that Python could not decode as UTF-8.
+
+    Where the locale is not UTF-8, Python hands over letters beyond ASCII as single bytes. Files must be opened by that
+    very text; names are shown and stored by this one. Bytes that are no UTF-8 remain as they are.
+
+    Parameters
+    ----------
+    text
+        What Python made of it.
+
+    Examples
+    --------
+    >>> readable("Gr\udcc3\udcb6\udcc3\udc9fe")
+    'Größe'
+    """
+    if text.isprintable():  # bytes that were not decoded are not
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def usable(path: str | Path) -> None:
+    """Refuse a path that is too long for the system; others are looked for by whoever opens them.
+
+    Parameters
+    ----------
+    path
+        As the user gave it.
+
+    Raises
+    ------
+    ValueError
+        One sentence, with the beginning and the end of the path.
+    """
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"A path must be short enough for the system, got one of {len(str(path)):,} characters "
+                f"('{shortened(path)}'): {error.strerror}; give it a shorter name."
+            ) from None
+    except ValueError:  # a NUL; whoever opens it says so
+        pass
+
+
+def shortened(path: object) -> str:
+    """Return the beginning and the end of a path that is too long to be read."""
+    text = shown(path)
+    return text if len(text) <= 400 else f"{text[:60]}...{text[-20:]}"
 
 
 def _parts(rest: str) -> tuple[str, str, str]:
@@ -104,4 +161,4 @@ def stem(path: str) -> str:
     >>> stem("models/geneformer.npy"), stem("https://example.org/geneformer.npy?token=abc")
     ('geneformer', 'geneformer')
     """
-    return Path(shown(path).partition("?")[0] if "://" in path else path).stem
+    return Path(shown(path).partition("?")[0] if "://" in path else readable(path)).stem

@@ -33,11 +33,14 @@ class Labels:
         The distinct labels as text, sorted.
     ids
         What names each cell: the index of a Series, else positions.
+    merged
+        Names that several values have as text, such as 1 and "1".
     """
 
     codes: NDArray[np.int64]
     names: NDArray[np.object_]
     ids: NDArray[Any]
+    merged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -50,7 +53,7 @@ class Labels:
     def take(self, keep: NDArray[Any]) -> Labels:
         """Return the labels of some cells, names that no longer occur dropped."""
         present, codes = np.unique(self.codes[keep], return_inverse=True)
-        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep])
+        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep], self.merged)
 
 
 def printable(text: object) -> str:
@@ -249,8 +252,9 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
             )
         text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
         first, _ = pd.factorize(values)
-        order, inverse = np.unique(text, return_inverse=True)
-        found = Labels(inverse.astype(np.int64)[first], order, cell_ids(value, len(values)))
+        order, inverse, values_of = np.unique(text, return_inverse=True, return_counts=True)
+        merged = tuple(map(str, order[values_of > 1]))
+        found = Labels(inverse.astype(np.int64)[first], order, cell_ids(value, len(values)), merged)
     if n is not None:
         same_length(len(found), n, name)
     if len(found) == 0:

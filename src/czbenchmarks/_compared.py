@@ -147,9 +147,10 @@ def _before_integration(cells: Cells) -> Default:
     X, checked = _read_x(cells, "unintegrated")
     if is_not_count_data(X) or X.shape[1] <= _N_PCS:
         return Default(checked, "@X", "no `unintegrated` named, so X was used")
-    n_pcs = min(_N_PCS, X.shape[0] - 1, X.shape[1] - 1)
-    components = pca_baseline(X, _N_TOP_GENES, n_pcs, RANDOM_SEED)
+    components = pca_baseline(X, _N_TOP_GENES, _N_PCS, RANDOM_SEED, fewer=True)
     said = (
         "no `unintegrated` named, so X was used: counts, of which the principal components were taken as the baseline's"
     )
+    if components.shape[1] < _N_PCS:
+        said += f", {components.shape[1]:,} instead of {_N_PCS}, for the data have no more"
     return Default(represent(components, "unintegrated"), "@X, principal components of the counts", said)

@@ -80,5 +80,12 @@ def doubts(labels: Labels) -> list[str]:
             f"{cells:,} of {len(labels):,} cells have the label {shown}, the text of a missing value, which is scored "
             "like any other label; leave these cells out or name them"
         )
+    if labels.merged:
+        shown = listing(map(repr, labels.merged))
+        which = f"the label {shown} is" if len(labels.merged) == 1 else f"the labels {shown} are"
+        said.append(
+            f"{which} of different kinds in different cells (a number and text), which count as one; write them alike, "
+            "or rename one of them"
+        )
     spelling = said_of_spelling(spelt_otherwise(labels.names, labels.names))
     return [*said, spelling] if spelling else said

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from . import _check, _naming
-from ._addresses import shown, stem
+from ._addresses import is_remote, readable, shown, stem, usable
 from ._options import described, reference_for
 from .cells import Cells
 from .datasets.cache import cache_folder, digest
@@ -60,11 +60,11 @@ def named(embeddings: Sequence[Any]) -> dict[str, Any]:
 
 
 def _own_name(part: Any) -> tuple[str, Any]:
-    """Split ``NAME=EMBEDDING``; a file whose path holds ``=`` is itself."""
+    """Split ``NAME=EMBEDDING``; a file whose path holds ``=`` is itself, also with a key behind it."""
     match = re.fullmatch(r"([^=/\\@:]*)=(.+)", part, re.DOTALL) if isinstance(part, str) else None
-    if match is None or _exists(part):
+    if match is None or _exists(part) or _exists(str(split_key(part)[0])):
         return "", part
-    return _printable(match[1].strip()), match[2]
+    return _printable(readable(match[1]).strip()), match[2]
 
 
 def _exists(path: str) -> bool:
@@ -82,11 +82,11 @@ def _printable(name: str) -> str:
 
 def _short_name(part: Any) -> str:
     if isinstance(part, str) and part.startswith("@"):
-        return part
+        return readable(part)
     if not isinstance(part, (str, Path)):
         return "embedding"
     path, key = split_key(part)
-    return key or stem(str(path)) or shown(path)
+    return readable(key or "") or stem(str(path)) or shown(path)
 
 
 def read_in_blocks(wanted: Mapping[str, Wanted]) -> bool:
@@ -137,6 +137,10 @@ def _read(value: Any, cells: list[Cells], asked: dict[str, bool]) -> list[Found]
     found = []
     for i, part in enumerate(parts):
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
+        if isinstance(source, str) and source.startswith("@"):  # a name within the data; a path stays what opens it
+            source = readable(source)
+        elif isinstance(source, (str, Path)) and not is_remote(source):
+            usable(split_key(source)[0])
         found.append(read_embedding(source, where, **asked))
     return found
 

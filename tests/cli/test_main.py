@@ -80,7 +80,7 @@ def test_help_imports_no_command(words):
         " file=sys.stderr)"
     )
     found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
-    loaded = {"_signals", "main", "progress", *(["completion"] if "completion" in words else [])}
+    loaded = {"_signals", "_streams", "main", "progress", *(["completion"] if "completion" in words else [])}
     assert found.stderr.splitlines()[-1] == str(sorted(f"czbenchmarks.cli.{name}" for name in loaded))
 
 

@@ -38,12 +38,12 @@ def test_what_is_exact_needs_no_column(capsys, form):
 
 def test_the_same_of_all_is_said_once(capsys):
     printed = lines(capsys, "markdown", score("mine", DETAILS), score("other", DETAILS))
-    assert printed[-1] == f"| silhouette\\_score | 0.5000 | 0.5000 | {SAID} |"
+    assert printed[-1] == f"| silhouette\\_score ↑ | 0.5000 | 0.5000 | {SAID} |"
 
 
 def test_another_of_each_is_said_of_each(capsys):
     printed = lines(capsys, "markdown", score("mine", DETAILS), score("other", {"neighbors": "given"}))
-    assert printed[-1] == f"| silhouette\\_score | 0.5000 | 0.5000 | mine: {SAID}; other: neighbours given |"
+    assert printed[-1] == f"| silhouette\\_score ↑ | 0.5000 | 0.5000 | mine: {SAID}; other: neighbours given |"
 
 
 STRANGE = pd.DataFrame(

@@ -2,6 +2,9 @@
 
 import io
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -51,9 +54,58 @@ def test_export_is_one_table(kept):
     table = pd.read_csv(io.StringIO(run("results", "export", "--store", folder / "runs.db").stdout))
     assert list(table["run"]) == [1, 2]
     assert list(table.columns[:6]) == ["run", "timestamp", "task", "embedding", "metric", "value"]
-    assert table.columns[-1] == "key"
+    assert list(table.columns[-3:]) == ["key", "dataset", "better"], "what is new is behind what there was"
+    assert set(table["dataset"]) == {str(open_dataset("baron_pancreas_human").path)}
+    assert set(table["better"]) == {"higher"}
     files = json.loads(run("results", "export", folder / "first.json", "-f", "json").stdout)
     assert files == [json.loads((folder / "first.json").read_text())]
+
+
+def damage(folder, name, content):
+    """Return a copy of the store in which the record of the first run is damaged."""
+    path = folder / name
+    shutil.copy(folder / "runs.db", path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE runs SET record = {content} WHERE id = 1")
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["substr(record, 1, 300)", "'{}'", "''", "X'FFFE00'", "CAST(X'7B22FF' AS TEXT)", "'[1, 2]'"],
+)
+def test_a_damaged_record_hides_no_other(kept, content):
+    folder, _ = kept
+    store = damage(folder, "damaged.db", content)
+    exported = run("results", "export", "--store", store)
+    assert exported.exit_code == 1
+    assert set(pd.read_csv(io.StringIO(exported.stdout))["run"]) == {2}
+    assert exported.stderr.count("\n") == 1
+    assert f"run 1 of {store}" in exported.stderr
+    as_json = run("results", "export", "--store", store, "-f", "json")
+    assert (as_json.exit_code, len(json.loads(as_json.stdout))) == (1, 1)
+    listed = run("results", "list", "--store", store)
+    assert listed.exit_code == 1
+    assert listed.stdout.count("damaged") == 1
+    assert listed.stdout.count("embedding") == 2
+    assert listed.stderr.count("run 1 is damaged") == 1
+    rows = json.loads(run("results", "list", "--store", store, "-f", "json").stdout)
+    assert [row["damaged"] for row in rows] == [True, False]
+    shown = run("results", "show", 1, "--store", store)
+    assert (shown.exit_code, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
+    assert run("results", "show", 2, "--store", store).exit_code == 0
+
+
+def test_a_damaged_file_hides_no_other(kept, tmp_path):
+    folder, _ = kept
+    (tmp_path / "cut.json").write_text((folder / "first.json").read_text()[:200])
+    exported = run("results", "export", tmp_path / "cut.json", folder / "first.json")
+    assert exported.exit_code == 1
+    assert len(exported.stdout.splitlines()) == 2
+    assert "cut.json" in exported.stderr
+    missing = run("results", "export", tmp_path / "none.json", folder / "first.json")
+    assert (missing.exit_code, missing.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def test_the_table(folder):
     words = ["run", "label_prediction", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
     result = run(*words)
     assert result.exit_code == 0
-    said = "Note: label_prediction: no `labels` named, so the column 'cell_type' of obs was used.\n"
+    said = "Note: label_prediction: no --labels named, so the column 'cell_type' of obs was used.\n"
     assert said in result.stderr  # beside progress, if the machine is slow
     assert run("-q", *words).stderr == ""
     assert "Note" not in run(*words, "--labels", "cell_type").stderr
@@ -270,7 +270,7 @@ def test_the_table(folder):
     assert max(map(len, lines)) <= 100
     assert lines[0] == "label_prediction"
     assert re.search(r"Metric +Parameters +human", result.stdout)
-    assert re.search(r"mean_fold_accuracy +classifier=lr +0\.\d{4}", result.stdout)
+    assert re.search(r"mean_fold_accuracy ↑ +classifier=lr +0\.\d{4}", result.stdout)
     assert "Reason" not in result.stdout
     assert "\x1b" not in result.stdout
 
@@ -285,7 +285,7 @@ def test_a_failure_is_said_and_status_1(folder, monkeypatch):
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B", "--labels", "cell_type"]
     result = run(*words)
     assert result.exit_code == 1
-    assert re.search(r"silhouette_score +0\.\d{4}", result.stdout)
+    assert re.search(r"silhouette_score ↑ +0\.\d{4}", result.stdout)
     assert result.stderr == "embedding of baseline failed: These counts are no counts.\n"
     stored = json.loads(run(*words, "-f", "json").stdout)
     assert stored["failures"] == [
@@ -303,7 +303,7 @@ def test_a_score_without_value_is_status_1(folder, monkeypatch):
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
     result = run(*words)
     assert result.exit_code == 1
-    assert re.search(r"silhouette_score +none +one label only", result.stdout)
+    assert re.search(r"silhouette_score ↑ +none +one label only", result.stdout)
     result = run(*words, "-f", "json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["result_metrics"][0]["value"] is None
@@ -321,8 +321,8 @@ def test_what_a_metric_does_not_define_is_no_failure_unless_it_is_asked_for_by_n
     result = run(*words, "scib-fast", "-o", "run.json", "--store", "runs.db")
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
-    assert re.search(r"isolated_labels none no label is isolated: each occurs in all 2 batches", text)
-    assert re.search(r"scib_total preset=scib-fast 0\.\d{4} without isolated_labels", text)
+    assert re.search(r"isolated_labels ↑ none no label is isolated: each occurs in all 2 batches", text)
+    assert re.search(r"scib_total ↑ preset=scib-fast 0\.\d{4} without isolated_labels", text)
     assert run(*words, "isolated_labels,ilisi", "--store", "runs.db").exit_code == 1
     assert run(*words, "scib-fast,isolated_labels").exit_code == 1
     assert run("results", "show", "run.json").exit_code == 0
@@ -336,7 +336,7 @@ def test_what_a_metric_does_not_define_is_no_failure_unless_it_is_asked_for_by_n
     result = run(*words, "scib-fast")
     assert result.exit_code == 1
     text = " ".join(result.stdout.split())
-    assert "it must have `unintegrated`, which was not given; pass it (--unintegrated)" in text
+    assert "it must have --unintegrated, which was not given; pass it (--unintegrated)" in text
     assert run(*words, "all").exit_code == 0
     assert run(*words, "published").exit_code == 0
 
@@ -351,7 +351,7 @@ BAD = [
     ("no options", ["clustering", "human.h5ad", "human.npy"], "name your cells with -u and the embedding with -c"),
     ("option unknown", ["clustering", *GOOD, "--n-iteration", "3"], "'--n-iteration'. Did you mean '--n-iterations'?"),
     ("not a number", ["clustering", *GOOD, "--n-iterations", "many"], "'many' is not a valid integer"),
-    ("out of range", ["clustering", *GOOD, "--n-iterations", "0"], "`n_iterations` must be a positive integer"),
+    ("out of range", ["clustering", *GOOD, "--n-iterations", "0"], "--n-iterations must be a positive integer"),
     ("not a choice", ["clustering", *GOOD, "--flavor", "leiden"], "is not one of 'leidenalg', 'igraph'"),
     ("no data", ["clustering", *ARRAY], "At least one data set is needed"),
     ("no embedding", ["clustering", "-u", "human.h5ad"], "An embedding or the baseline is needed"),
@@ -384,11 +384,15 @@ BAD = [
     ("reference unknown", ["clustering", *DATA, "-c", "@obsx"], "Reference '@obsx' is not known"),
     ("same twice", ["clustering", *GOOD, *ARRAY], "An embedding must be given once, got 'human.npy' twice."),
     ("baseline option alone", ["clustering", *GOOD, "--baseline-n-pcs", "5"], "add -B"),
-    ("baseline option bad", ["clustering", *GOOD, "-B", "--baseline-n-pcs", "0"], "`n_pcs` must be between 1 and"),
-    ("seed negative", ["clustering", *GOOD, "-r", "-1"], "`random_seed` must be between 0"),
-    ("threads none", ["clustering", *GOOD, "--threads", "0"], "`threads` must be a whole number of at least 1"),
+    (
+        "baseline option bad",
+        ["clustering", *GOOD, "-B", "--baseline-n-pcs", "0"],
+        "--baseline-n-pcs must be between 1 and",
+    ),
+    ("seed negative", ["clustering", *GOOD, "-r", "-1"], "-r must be between 0"),
+    ("threads none", ["clustering", *GOOD, "--threads", "0"], "--threads must be a whole number of at least 1"),
     ("threads in words", ["clustering", *GOOD, "--threads", "two"], "'two' is not a valid integer"),
-    ("memory in words", ["clustering", *GOOD, "--memory", "lots"], "`memory` must be a size of at least 1MB, such as"),
+    ("memory in words", ["clustering", *GOOD, "--memory", "lots"], "--memory must be a size of at least 1MB, such as"),
     ("memory without unit", ["clustering", *GOOD, "--memory", "2"], "1.5GiB, got '2'; leave it out for the default."),
     ("neighbors unknown", ["clustering", *GOOD, "--neighbors", "approx"], "Did you mean 'approximate'?"),
     ("neighbors missing", ["clustering", *GOOD, "--neighbors", "@obsp:dist"], "Key 'dist' is not in obsp."),
@@ -482,7 +486,7 @@ def test_as_a_process(folder):
     assert (found.returncode, found.stdout) == (2, "")
     assert (
         found.stderr
-        == "Error: `data` must be an existing .h5ad file or .zarr folder, got 'none.h5ad', which does not exist.\n"
+        == "Error: -u must be an existing .h5ad file or .zarr folder, got 'none.h5ad', which does not exist.\n"
     )
 
 
@@ -501,7 +505,7 @@ def test_several_seeds_and_the_baseline_side_by_side(folder):
     assert cell in table.stdout
     assert "in brackets: difference to the baseline" in table.stdout
     markdown = run(*words, "-f", "markdown").stdout.splitlines()
-    assert f"| mean\\_fold\\_accuracy | classifier=MEAN(knn,lr,rf) | {cell} |" in markdown[4]
+    assert f"| mean\\_fold\\_accuracy ↑ | classifier=MEAN(knn,lr,rf) | {cell} |" in markdown[4]
     assert len({line.count(" | ") for line in markdown[2:]}) == 1
     back = pd.read_csv(io.StringIO(run(*words, "-f", "csv").stdout))
     assert back["values_raw"].iloc[0] == ";".join(map(str, first.values_raw))
@@ -563,7 +567,7 @@ def test_a_wide_table_is_printed_in_parts(folder):
         words += ["-c", f"model_number_{i}={folder}/human.npy"]
     table = run(*words)
     assert max(map(len, table.stdout.splitlines())) <= 100
-    assert len(re.findall(r"mean_fold_accuracy +classifier=lr ", table.stdout)) >= 2
+    assert len(re.findall(r"mean_fold_accuracy ↑ +classifier=lr ", table.stdout)) >= 2
     for i in range(5):
         assert table.stdout.count(f"model_number_{i}") == 1
 

@@ -11,18 +11,20 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
-from czbenchmarks._addresses import shown_in
+from czbenchmarks._addresses import shortened, shown_in
 from czbenchmarks._lazy import load
 
 from . import _signals
-from .progress import one_line, showing
+from ._streams import all_text
+from .progress import one_line, printable, showing
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ COMMANDS = {
     },
 }
 _ROWS = {name: row for section in COMMANDS.values() for name, row in section.items()}
+_COMPLETING = "_CZBENCHMARKS_COMPLETE"  # a shell sets it to ask for completions
 _EXAMPLES = """\b
 Examples:
   czbenchmarks demo -o demo
@@ -81,13 +84,15 @@ class _Program(click.Group):
         if args is None:  # we are the process, not a guest in one
             _signals.take()
             _agree_on_colour()
-        try:
-            status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it is one line)
-            _leave(error)
-        sys.exit(status if isinstance(status, int) else 0)
+        completing = _COMPLETING in os.environ  # click writes bytes then
+        with nullcontext() if completing else all_text(), _warnings_logged():
+            try:
+                status = super().main(args, prog_name or "czbenchmarks", *rest, **more)
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it is one line)
+                _leave(error)
+            sys.exit(status if isinstance(status, int) else 0)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words, those of this group first wherever they stand."""
@@ -172,7 +177,7 @@ def _leave(error: BaseException) -> NoReturn:
         _signals.stop()
     if isinstance(error, click.exceptions.Exit):
         sys.exit(error.exit_code)
-    if "_CZBENCHMARKS_COMPLETE" in os.environ:
+    if _COMPLETING in os.environ:
         sys.exit(1)  # a half-typed line is no error
     if isinstance(error, BrokenPipeError):  # the reader (`head`, a pager) went away
         _abandon_stdout()
@@ -193,7 +198,9 @@ def _said(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.ClickException):
         return 2, error.format_message()
     if isinstance(error, OSError) and error.strerror:
-        what = "Reading or writing failed" if error.filename is None else f"{error.filename!r} cannot be used"
+        what = (
+            "Reading or writing failed" if error.filename is None else f"{shortened(error.filename)!r} cannot be used"
+        )
         return 2, f"{what}: {error.strerror}."
     if isinstance(error, MemoryError):
         more = f" ({error})" if str(error) else ""
@@ -243,19 +250,51 @@ def _agree_on_colour() -> None:
 
 
 class _Log(logging.Handler):
-    """Writes to what stderr is at the time: while bars are shown, they step aside. Tracebacks hold no secrets."""
+    """Writes to what stderr is at the time: while bars are shown, they step aside. Tracebacks hold no secrets.
+
+    A server's words and names of files are among what is logged; they must not steer the terminal.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
             with suppress(OSError):  # a log that cannot be written stops nothing
-                print(shown_in(self.format(record)), file=sys.stderr, flush=True)
+                lines = map(printable, shown_in(self.format(record)).split("\n"))
+                print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+_LIBRARIES = (
+    "aiohttp anndata asyncio botocore fontTools fsspec h5py igraph matplotlib numba numcodecs numexpr pandas PIL s3fs "
+    "scanpy scipy sklearn urllib3 zarr"
+)
+"""Libraries whose warnings mean something to us, not to who typed a command."""
+
+
+def _for_users(record: logging.LogRecord) -> bool:
+    """Tell whether a user should read a record of the log: not what libraries that we call only warn of."""
+    return record.name.partition(".")[0] not in _LIBRARIES.split() or record.levelno >= logging.ERROR
+
+
+@contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """Log what libraries warn of, which only their callers understand; what matters for a score stands beside it."""
+
+    def log(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        logger.info("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+    with warnings.catch_warnings():  # which filters there are is the user's choice
+        warnings.showwarning = log
+        yield
 
 
 def _log(context: click.Context, level: int) -> None:
-    """Log our own decisions from `level` on, and what is a warning or worse of others."""
+    """Log our own decisions from `level` on, and what is a warning or worse of others, of libraries an error."""
     ours, handler = logging.getLogger("czbenchmarks"), _Log()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(level)
+    if level > logging.INFO:
+        handler.addFilter(_for_users)
     before = ours.level
     logging.root.addHandler(handler)
     ours.setLevel(level)

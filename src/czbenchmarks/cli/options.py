@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import click
 
+from czbenchmarks._addresses import readable
 from czbenchmarks._options import ALIASES, default_column, field_kind
 
 from .completion import complete_metrics
@@ -112,7 +113,7 @@ def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Par
         )
     return click.Option(
         [name, *flags],
-        type=type_ if kind == "value" else click.STRING,
+        type=type_ if kind == "value" else _Name(),
         multiple=_is_list(field.type) if kind == "value" else many,
         default=None,
         metavar={"column": "COLUMN", "index": "REFERENCE", "matrix": "REFERENCE", "organism": "NAME"}.get(
@@ -122,6 +123,15 @@ def _option(field: TaskParameter, name: str, many: bool, task: str) -> click.Par
         hidden=kind == "table" or name in _NOT_SHOWN,  # obs is always the data's; the client passes @obs
         help=_help(field, kind, many, task),
     )
+
+
+class _Name(click.ParamType[str]):
+    """The name of something in the data, which are UTF-8 whatever the locale."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return readable(value)
 
 
 def _help(field: TaskParameter, kind: str, many: bool, task: str) -> str:

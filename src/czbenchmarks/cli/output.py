@@ -2,75 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._spelling import as_typed, options_of_record
+from ._streams import exactly, has_arrows
+from ._tables import print_table as print_table
+from ._tables import table_width as table_width
 from .progress import note, printable
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
     from czbenchmarks.results import RunRecord, Score
 
 BASELINE = "baseline"
-
-_WIDTH = 100
-"""Columns of a table that is not printed to a terminal."""
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Sequence[str] = ()) -> None:
-    """Print a table; text that does not fit is folded, never cut.
-
-    Parameters
-    ----------
-    columns
-        Headings.
-    rows
-        One cell per column; None is left empty.
-    numbers
-        Headings of columns to align right.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    console = _console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = _unbroken(rows, console.width)
-    for i, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column in numbers else "left"
-        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=i in names)
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console.print(table)
-
-
-def _unbroken(rows: Sequence[Sequence[Any]], width: int) -> Collection[int]:
-    """Return the columns of names, which would break within a word, if there is room for sentences beside them."""
-    texts = [[str(cell) for cell in column if cell is not None] for column in zip(*rows, strict=True)]
-    names = {
-        i: max(map(len, column), default=0) for i, column in enumerate(texts) if not any(" " in text for text in column)
-    }
-    return names if sum(names.values()) + 3 * len(texts) <= 3 * width // 4 else ()
-
-
-def table_width() -> int:
-    """Return how many columns `print_table` has."""
-    return _console().width
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(_WIDTH, console.width)
-    return console
 
 
 def print_record(record: RunRecord, output_format: str) -> None:
@@ -86,7 +38,7 @@ def print_record(record: RunRecord, output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
     elif output_format == "csv":
-        click.echo(as_csv(record.to_frame()), nl=False)
+        print_csv(record.to_frame())
     elif output_format == "markdown":
         title, columns, rows, numbers = _grid(record)
         click.echo(f"**{_escaped(title)}**\n" if title else "", nl=bool(title))
@@ -99,13 +51,71 @@ def print_record(record: RunRecord, output_format: str) -> None:
             click.echo(title)
         for part in _fitting(columns, rows, numbers):
             print_table([columns[i] for i in part], [[row[i] for i in part] for row in rows], numbers=numbers)
+        _print_means(record)
+    typed = functools.partial(as_typed, flags=_options(record))
     for line in [*record.warnings, *_notes_of_scores(record)]:
-        note(f"Note: {printable(line)}.")
+        note(f"Note: {printable(typed(line))}.")
     for check in record.checks:
-        note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {printable(check.sentence)}")
+        said = printable(typed(check.sentence))
+        note(f"Check {check.name} of {printable(check.embedding)}: {check.verdict}. {said}")
     for failure in record.failures:
         of = f" of {failure.embedding}" if failure.embedding else ""
-        click.echo(printable(f"{failure.task}{of} failed: {failure.reason}"), err=True)
+        click.echo(printable(f"{failure.task}{of} failed: {typed(failure.reason)}"), err=True)
+
+
+def _print_means(record: RunRecord) -> None:
+    """Print the means over pairs of species, if a task compared species: its rows are too many to be read."""
+    from ._summary import means_over_species
+
+    columns, rows = means_over_species(record)
+    if rows:
+        click.echo("Means over pairs of species")
+        shown = [[printable(cell) if isinstance(cell, str) else _number(cell) for cell in row] for row in rows]
+        first = 0 if len({row[0] for row in rows}) > 1 else 1  # the name of the only embedding is above
+        metrics = [_with_direction(name) for name in columns[3:]]
+        print_table([*columns[first:3], *metrics], [row[first:] for row in shown], numbers=metrics)
+
+
+def better(metric: str) -> str | None:
+    """Tell which values of a metric are the better ones: ``"higher"`` or ``"lower"``.
+
+    Parameters
+    ----------
+    metric
+        Its key; one of a package that is not loaded here, or of another version, gives None.
+    """
+    from czbenchmarks.metrics.catalogue import MetricType
+
+    return next((one.declaration.direction for one in MetricType if one.value == metric), None)
+
+
+def _with_direction(metric: str) -> str:
+    """Return the name of a metric with an arrow: up if higher values are the better ones."""
+    direction = better(metric)
+    if direction is None:
+        return metric
+    return f"{metric} {'↑' if direction == 'higher' else '↓'}" if has_arrows() else f"{metric} ({direction})"
+
+
+def _clusters(record: RunRecord) -> list[tuple[str, str, dict[str, str]]]:
+    """Return for every task that makes clusters: its key, a heading, and their number by embedding."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    for score in record.result_metrics:
+        counts = score.counts or {}
+        if score.task == "clustering" and not score.params and {"clusters", "labels"} <= set(counts):
+            numbers = found.setdefault((score.task, counts["labels"]), {})
+            numbers.setdefault(score.embedding, f"{counts['clusters']:,}")
+    seeds = len(record.run_specification.random_seeds)
+    of = ", first seed" if seeds > 1 else ""
+    return [(task, f"clusters{of} ({n:,} labels)", numbers) for (task, n), numbers in found.items()]
+
+
+def _options(record: RunRecord) -> dict[str, str]:
+    """Return argument -> option for what a record says, if it says anything that could name an argument."""
+    said = [*record.warnings, *_notes_of_scores(record), *(check.sentence for check in record.checks)]
+    said += [failure.reason for failure in record.failures]
+    said += [score.reason for score in record.result_metrics if score.reason]
+    return options_of_record(record) if any("`" in text or "_" in text or "=" in text for text in said) else {}
 
 
 def _notes_of_scores(record: RunRecord) -> list[str]:
@@ -146,7 +156,7 @@ def print_frame(frame: pd.DataFrame, output_format: str) -> None:
         rows_as_given = plain(frame.to_dict("records"))  # to_json rounds numbers
         click.echo(json.dumps(rows_as_given, indent=2, allow_nan=False))
     elif output_format == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        print_csv(frame)
     elif output_format == "markdown":
         rule = ["---:" if name in numbers else "---" for name in columns]
         for cells in (columns, rule, *rows):
@@ -161,18 +171,62 @@ def _shown(value: Any) -> str:
     return printable(value)
 
 
+def print_csv(frame: pd.DataFrame) -> None:
+    """Print a table as CSV; letters that stdout cannot hold are escaped, none is replaced by another.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    """
+    click.echo(exactly(as_csv(frame)), nl=False)
+
+
 def as_csv(frame: pd.DataFrame) -> str:
-    """Write a table of scores as CSV; the values of several seeds are one field, separated by semicolons."""
+    r"""Write a table as CSV; the values of several seeds are one field, separated by semicolons.
+
+    Control characters are written as ``\x1b``, and so is a backslash that would look like one: what differs, differs
+    in the table too.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    """
     if "values_raw" in frame:
         raw = [";".join(map(str, values)) if isinstance(values, list) else "" for values in frame["values_raw"]]
         frame = frame.assign(values_raw=raw)
+    frame = frame.rename(columns=_without_controls)
+    texts = [name for name, kind in zip(frame.columns, frame.dtypes, strict=True) if kind.kind not in "iufb"]
+    frame = frame.assign(**{name: frame[name].map(_without_controls).astype(object) for name in texts})
     return str(frame.to_csv(index=False))
+
+
+_LOOKS_ESCAPED = re.compile(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+
+
+def _without_controls(value: Any) -> Any:
+    """Return text with control characters escaped so that no two texts become one; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = _LOOKS_ESCAPED.sub(r"\\x5c", value)
+    # Spaces of all widths and letters that this Python does not know yet are left alone.
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _code(c)
+        for c in text
+    )
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]]:
     """Return title, headings, rows and the headings of numbers: one row per metric, one column per embedding."""
     from czbenchmarks.results._notes import how_computed
 
+    flags = _options(record)
     names = list(dict.fromkeys(score.embedding for score in record.result_metrics))
     compared = BASELINE in names and len(names) > 1
     values: dict[tuple[str, str, int], dict[str, str]] = {}
@@ -181,10 +235,11 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
     ways: dict[tuple[str, str, int], dict[str, list[str]]] = {}
     for place, score, base in record.rows():
         params = ", ".join(f"{name}={value}" for name, value in score.params.items())
-        heads[place] = [score.task, score.metric_type, params]
+        heads[place] = [score.task, _with_direction(score.metric_type), params]
         values.setdefault(place, {})[score.embedding] = _cell(score, base if compared else None)
         if score.reason:
-            reasons.setdefault(place, {}).setdefault(score.reason, []).append(score.embedding)
+            reason = as_typed(score.reason, flags)
+            reasons.setdefault(place, {}).setdefault(reason, []).append(score.embedding)
         if how := how_computed(score.details):
             ways.setdefault(place, {}).setdefault(how, []).append(score.embedding)
     rows = [
@@ -196,6 +251,9 @@ def _grid(record: RunRecord) -> tuple[str, list[str], list[list[str]], list[str]
         ]
         for place, given in values.items()
     ]
+    for task, heading, numbers in _clusters(record):
+        last = max(i for i, row in enumerate(rows) if row[0] == task)
+        rows.insert(last + 1, [task, heading, "", *(numbers.get(name, "") for name in names), "", ""])
     title = ""
     if len({task for task, _, _ in values}) == 1:
         title = rows[0][0]
@@ -220,7 +278,7 @@ def _fitting(columns: list[str], rows: list[list[str]], numbers: list[str]) -> l
     widths = [max(len(text) for text in column) + 3 for column in zip(columns, *rows, strict=True)]
     value = [i for i, name in enumerate(columns) if name in numbers]
     others = [i for i in range(len(columns)) if i not in value]
-    room = _console().width - sum(widths[i] for i in others if columns[i] not in ("Reason", "Note"))
+    room = table_width() - sum(widths[i] for i in others if columns[i] not in ("Reason", "Note"))
     parts: list[list[int]] = [[]]
     for i in value:
         if parts[-1] and sum(widths[j] for j in parts[-1]) + widths[i] > room:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from czbenchmarks._addresses import shown_in
+
 from .completion import complete_files
+from .progress import one_line, printable
 
 if TYPE_CHECKING:
     from czbenchmarks.results import RunRecord
+    from czbenchmarks.results.store import StoredRun
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,35 +62,51 @@ def _format_option(*formats: str) -> Callable[[F], F]:
 @results_command.command("list", epilog="Example:\n\n\b\nczbenchmarks results list --store runs.db")
 @_store_option(needed=True)
 @_format_option("table", "json")
-def list_results(store: str, output_format: str) -> None:
+def list_results(store: str, output_format: str) -> int:
     """List the runs of a store, oldest first.
 
-    A run is "failed" if something failed, and "incomplete" if a score is not defined on its data.
+    A run is "failed" if something failed, and "incomplete" if a score is not defined on its data. The exit status is 1
+    if the record of a run is "damaged"; the others can still be shown and exported.
     """
     from dataclasses import asdict
 
-    from czbenchmarks._check import printable
     from czbenchmarks.results import Store
 
     runs = Store(store).runs()
+    damaged = [str(run.id) for run in runs if run.damaged]
+    if damaged:
+        which = f"run {damaged[0]} is" if len(damaged) == 1 else f"runs {', '.join(damaged)} are"
+        click.echo(f"Records must be whole, {which} damaged in {one_line(store)}; score that again.", err=True)
     if output_format == "json":
         import json
 
         click.echo(json.dumps([asdict(run) for run in runs], indent=2))
-        return
+        return int(bool(damaged))
     from .output import print_table
 
     print_table(
-        ["Run", "Ended", "Tasks", "Embeddings", "Data", "Scores", ""],
+        ["Run", "Ended (UTC)", "Tasks", "Embeddings", "Data", "Scores", ""],
         [
             [
-                *(run.id, run.timestamp, printable(run.tasks), printable(run.embeddings), printable(run.data)),
-                *(run.scores, "failed" if run.failed else "" if run.complete else "incomplete"),
+                *(run.id, _when(run.timestamp), printable(run.tasks), printable(run.embeddings), printable(run.data)),
+                *(run.scores, _state(run)),
             ]
             for run in runs
         ],
         numbers=["Run", "Scores"],
     )
+    return int(bool(damaged))
+
+
+def _state(run: StoredRun) -> str:
+    if run.damaged:
+        return "damaged"
+    return "failed" if run.failed else "" if run.complete else "incomplete"
+
+
+def _when(timestamp: str) -> str:
+    """Return a time that folds between date and time, in UTC as records have it."""
+    return printable(timestamp.removesuffix("+00:00").replace("T", " "))
 
 
 @results_command.command("show", epilog="Example:\n\n\b\nczbenchmarks results show record.json")
@@ -121,29 +141,57 @@ def show_result(which: str, store: str | None, output_format: str, breakdown: st
 @click.argument("which", nargs=-1, metavar="[RUN|RECORD.json]...", shell_complete=complete_files)
 @_store_option()
 @_format_option("csv", "json")
-def export_results(which: tuple[str, ...], store: str | None, output_format: str) -> None:
-    """Print the scores of many runs as one table; without RUN, of all runs of a store."""
+def export_results(which: tuple[str, ...], store: str | None, output_format: str) -> int:
+    """Print the scores of many runs as one table; without RUN, of all runs of a store.
+
+    A record that cannot be read is named on stderr and left out, and the exit status is then 1. The last columns say
+    which data sets were scored and which values of the metric are the better ones.
+    """
     if not which and store is None:
         raise click.UsageError("At least one run is needed; name the files of records, or a store with --store FILE.")
     if not which and store is not None:
         from czbenchmarks.results import Store
 
         which = tuple(str(run.id) for run in Store(store).runs())
-    records = {one: _record(one, store) for one in which}
+    records, errors = _readable(which, store)
+    for error in errors:
+        click.echo(f"Left out: {one_line(shown_in(str(error)))}", err=True)
     if output_format == "json":
         import json
 
         click.echo(json.dumps([record.to_dict() for record in records.values()], indent=2, allow_nan=False))
-        return
+        return int(bool(errors))
     import pandas as pd
 
-    from .output import as_csv
+    from .output import better, print_csv
 
-    frames = [record.to_frame().assign(run=one, timestamp=record.timestamp) for one, record in records.items()]
+    frames = [
+        record.to_frame().assign(
+            run=one, timestamp=record.timestamp, dataset=";".join(record.run_specification.data_names)
+        )
+        for one, record in records.items()
+    ]
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    ends = ("run", "timestamp", "key")
-    between = [name for name in table if name not in ends]
-    click.echo(as_csv(table[[*ends[:2], *between, ends[2]]] if frames else table), nl=False)
+    if frames:
+        table = table.assign(better=table["metric"].map(better))
+        ends = ("run", "timestamp", "key", "dataset", "better")
+        table = table[[*ends[:2], *(name for name in table if name not in ends), *ends[2:]]]
+    print_csv(table)
+    return int(bool(errors))
+
+
+def _readable(which: tuple[str, ...], store: str | None) -> tuple[dict[str, RunRecord], list[ValueError]]:
+    """Return the records that can be read, and what is wrong with the others; what is not there is refused."""
+    from czbenchmarks.results._files import UnreadableRecord
+
+    records: dict[str, RunRecord] = {}
+    errors: list[ValueError] = []
+    for one in which:
+        try:
+            records[one] = _record(one, store)
+        except UnreadableRecord as error:
+            errors.append(error)
+    return records, errors
 
 
 def _record(which: str, store: str | None) -> RunRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,9 @@ from .completion import complete_data_sets, complete_files, task_items
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import TaskInfo
+
+
+_TYPED = f"{__name__}.typed"
 
 
 class _Tasks(click.Group):
@@ -46,6 +50,7 @@ class _TaskCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words; say what to do with files that no option names."""
+        words = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -53,6 +58,19 @@ class _TaskCommand(click.Command):
                 raise
             hint = "name your cells with -u and the embedding with -c"
             raise click.UsageError(f"{error.message.rstrip('.')}; {hint}.", ctx) from None
+        finally:
+            ctx.meta[_TYPED] = words
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the task; what is refused is named as it was typed."""
+        from ._spelling import as_typed, options_of
+
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            if len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (as_typed(error.args[0], options_of(self), ctx.meta.get(_TYPED, ())),)
+            raise
 
 
 @click.group(
@@ -316,13 +334,12 @@ def _run(
         allow_missing_cells=allow_missing_cells,
         **options,
     )
-    try:
-        if output is not None:
-            record.write(output)
+    with ExitStack() as stack:  # last first: what cannot be written is stored and printed at least
+        stack.callback(print_record, record, output_format)
         if store is not None:
-            Store(store).add(record)
-    finally:  # what cannot be written is printed at least
-        print_record(record, output_format)
+            stack.callback(Store(store).add, record)
+        if output is not None:
+            stack.callback(record.write, output)
     return int(record.failed)
 
 

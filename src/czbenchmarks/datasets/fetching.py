@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from czbenchmarks import _check, _progress
-from czbenchmarks._addresses import is_remote, path_of, shown
+from czbenchmarks._addresses import is_remote, path_of, shown, usable
 from czbenchmarks.exceptions import DatasetFileNotFoundError, RemoteStorageError
 
 from .cache import Info, Part, cache_folder, claim, complete, digest, forget, info_of, name_of, remember
@@ -65,6 +65,7 @@ def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None
     address = checked_address(address)
     sha256 = _check_sha256(sha256)
     folder = cache_folder() if folder is None else folder
+    usable(folder)
     target = folder / name_of(address)
     info = complete(target)
     if info is not None and (sha256 is None or _holds(target, info, sha256)):

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from czbenchmarks._addresses import shown_in
+from czbenchmarks._check import printable
 
 _PIECE = 1 << 18
 _REDIRECTS = 10
@@ -21,6 +22,9 @@ _UNFIT = re.compile(r"[^!-~]+|[\"<>\\^`{|}]+|%(?![0-9A-Fa-f]{2})")
 
 class Refused(Exception):
     """The server answered and will not give the file; trying again is of no use."""
+
+    def __init__(self, reason: str):
+        super().__init__(printable(reason))  # a server's words must not steer a terminal
 
 
 class Denied(Refused):
@@ -37,7 +41,7 @@ class Unreachable(Exception):
     """
 
     def __init__(self, reason: str, answered: bool = True):
-        super().__init__(reason)
+        super().__init__(printable(reason))
         self.answered = answered
 
 

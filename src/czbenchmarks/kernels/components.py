@@ -33,7 +33,9 @@ _NO_MEAN = 1e-12  # in place of 0, as scanpy divides by it
 _NO_SPREAD = 1e-6  # of the squared mean: a variance beneath it is rounding of squares in single precision
 
 
-def principal_components(counts: Any, n_genes: int, n_components: int, seed: int) -> NDArray[np.float32]:
+def principal_components(
+    counts: Any, n_genes: int, n_components: int, seed: int, *, fewer: bool = False
+) -> NDArray[np.float32]:
     """Return n x `n_components` coordinates, the component of largest variance first.
 
     Parameters
@@ -46,6 +48,8 @@ def principal_components(counts: Any, n_genes: int, n_components: int, seed: int
         Less than the numbers of cells and of genes used.
     seed
         Of the vector that ARPACK starts from.
+    fewer
+        Return fewer components where `n_components` is too large.
 
     Raises
     ------
@@ -62,6 +66,8 @@ def principal_components(counts: Any, n_genes: int, n_components: int, seed: int
     mean, variance, entries = _moments(counts, factors, blocks)
     chosen = variable_genes(mean, variance, n_genes)
     most = min(n, int(chosen.sum())) - 1
+    if fewer:
+        n_components = max(1, min(n_components, most))
     if n_components > most:
         raise ValueError(
             f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, "

@@ -274,7 +274,9 @@ class MetricRegistry:
             raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; correct it.") from None
         if math.isfinite(value):
             return Measurement(value)
-        return Measurement(value, f"the function returned {value}", failed=True)
+        name = getattr(metric_type, "value", metric_type)
+        why = "as it does where all values are equal, or a group is empty or has one member"
+        return Measurement(value, f"the function of {name} gave {value} for this input, {why}", failed=True)
 
     def _call(self, metric_type: MetricType, kwargs: Dict[str, Any]) -> Any:
         row = self.declaration(metric_type)

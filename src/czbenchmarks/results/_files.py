@@ -10,10 +10,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from czbenchmarks._addresses import shown
+from czbenchmarks._addresses import shown, usable
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class UnreadableRecord(ValueError):
+    """There is something under the name, but it is no record that can be read: damaged, or of a newer version."""
 
 
 def write(content: dict[str, Any], path: str | Path) -> Path:
@@ -70,9 +74,11 @@ def check_target(path: str | Path) -> Path:
 def expanded(path: str | Path) -> Path:
     """Return a path with its ``~`` replaced."""
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"A path must name an existing home after '~', got '{shown(path)}'; write it out.") from None
+    usable(found)
+    return found
 
 
 def _is_record(path: Path) -> bool:
@@ -91,33 +97,33 @@ def read(path: str | Path, newest: int, model: type[Model]) -> Model:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"A record must be a readable file, got '{shown(file)}': {error.strerror}.") from None
+        raise UnreadableRecord(f"A record must be a readable file, got '{shown(file)}': {error.strerror}.") from None
     except ValueError as error:
-        raise ValueError(
+        raise UnreadableRecord(
             f"A record must be JSON, got '{shown(file)}', which is not ({error}); write it again."
         ) from None
     return parse(text, shown(file), newest, model)
 
 
-def parse(text: str, of: str, newest: int, model: type[Model]) -> Model:
+def parse(text: str | bytes, of: str, newest: int, model: type[Model]) -> Model:
     """Return a record of some text in the newest layout, checked; `of` says where the text is from."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"A record must be JSON, got '{of}', which is not ({error}); write it again.") from None
+        raise UnreadableRecord(f"A record must be JSON, got '{of}', which is not ({error}); write it again.") from None
     if not isinstance(content, dict) or not isinstance(content.get("result_metrics"), list):
-        raise ValueError(f"A record must hold `result_metrics`, got '{of}' without; it is no record of a run.")
+        raise UnreadableRecord(f"A record must hold `result_metrics`, got '{of}' without; it is no record of a run.")
     version = content.get("schema_version", 0)
     if not isinstance(version, int) or isinstance(version, bool) or version < 0:
-        raise ValueError(f"`schema_version` of a record must be a whole number, got {version!r} in '{of}'.")
+        raise UnreadableRecord(f"`schema_version` of a record must be a whole number, got {version!r} in '{of}'.")
     if version > newest:
-        raise ValueError(
+        raise UnreadableRecord(
             f"'{of}' must be a record of schema version {newest} or older, got version {version}; "
             "upgrade cz-benchmarks to read it."
         )
     lacking = [name for name in ("timestamp", "czbenchmarks_version") if not isinstance(content.get(name), str)]
     if lacking:
-        raise ValueError(f"A record must be complete, '{of}' is without {' and '.join(lacking)}; write it again.")
+        raise UnreadableRecord(f"A record must be complete, '{of}' is without {' and '.join(lacking)}; write it again.")
     try:
         for step in range(version, newest):
             content = _UPGRADES[step](content)
@@ -125,9 +131,9 @@ def parse(text: str, of: str, newest: int, model: type[Model]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"A record must be complete, '{of}' is not ({place}: {first['msg']}).") from None
+        raise UnreadableRecord(f"A record must be complete, '{of}' is not ({place}: {first['msg']}).") from None
     except (KeyError, TypeError, AttributeError):
-        raise ValueError(f"A record must be complete, '{of}' is not; write it again.") from None
+        raise UnreadableRecord(f"A record must be complete, '{of}' is not; write it again.") from None
 
 
 def _from_0(old: dict[str, Any]) -> dict[str, Any]:

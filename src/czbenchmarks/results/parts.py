@@ -121,7 +121,12 @@ class Score(Part):
         values = [result.value if math.isfinite(result.value) else math.nan for result in results]
         defined = [value for value in values if not math.isnan(value)]
         reasons = dict.fromkeys(
-            result.reason or (None if math.isfinite(result.value) else f"the value is {result.value}")
+            result.reason
+            or (
+                None
+                if math.isfinite(result.value)
+                else f"{result.metric_type.value} is {result.value}, without a reason"
+            )
             for result in results
         )
         known = next((result for result in results if math.isfinite(result.value)), results[0])
@@ -248,6 +253,11 @@ class RunSpecification(Part):
     allow_missing_cells: bool = False
     neighbors: str = "exact"
     supervised: List[str] = Field(default_factory=list)
+
+    @property
+    def data_names(self) -> list[str]:
+        """How the data sets are called: as in the catalogue, else by their files."""
+        return [str(facts.get("name") or facts.get("path") or facts.get("source")) for facts in self.data]
 
 
 class RuntimeMetrics(Part):

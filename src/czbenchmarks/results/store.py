@@ -11,7 +11,7 @@ from pathlib import Path
 
 from czbenchmarks._addresses import shown
 
-from ._files import expanded, parse
+from ._files import UnreadableRecord, expanded, parse
 from .record import SCHEMA_VERSION, RunRecord
 
 _APPLICATION = 0x637A626D  # "czbm": marks an SQLite file as a store
@@ -42,6 +42,8 @@ class StoredRun:
         Whether every score has a value.
     failed
         Whether something failed; of runs that were stored before there was a difference, whether it is not complete.
+    damaged
+        Whether the record behind the line is no longer one.
     """
 
     id: int
@@ -52,6 +54,7 @@ class StoredRun:
     scores: int
     complete: bool
     failed: bool
+    damaged: bool = False
 
 
 class Store:
@@ -89,12 +92,11 @@ class Store:
     def add(self, record: RunRecord) -> int:
         """Store a record and return its number; all of it is there or nothing."""
         specification = record.run_specification
-        data = [str(facts.get("name") or facts.get("path") or facts.get("source")) for facts in specification.data]
         row = (
             record.timestamp,
             ", ".join(specification.tasks),
             ", ".join(dict.fromkeys(score.embedding for score in record.result_metrics)),
-            ", ".join(data),
+            ", ".join(specification.data_names),
             len(record.result_metrics),
             record.complete,
             json.dumps(record.to_dict(), allow_nan=False),
@@ -113,14 +115,17 @@ class Store:
         """Return what is stored, oldest first."""
         with self._opened() as connection:
             connection.row_factory = sqlite3.Row
+            connection.text_factory = lambda content: content.decode("utf-8", "replace")  # one damaged name of many
             failed = "failed" if _has_failed(connection) else "NULL AS failed"
             rows = connection.execute(
                 f"SELECT id, timestamp, tasks, embeddings, data, scores, complete, {failed} FROM runs ORDER BY id"
             ).fetchall()
+            damaged = {row["id"] for row in rows if not _is_record(connection, row["id"])}
         return [
             StoredRun(
                 **{
                     **dict(row),
+                    "damaged": row["id"] in damaged,
                     "complete": bool(row["complete"]),
                     "failed": not row["complete"] if row["failed"] is None else bool(row["failed"]),
                 }
@@ -139,19 +144,20 @@ class Store:
         Raises
         ------
         ValueError
-            If there is none of that number.
+            If there is none of that number, or it is damaged.
         """
+        name = f"run {number} of {shown(self.path)}"
         with self._opened() as connection:
             known = [one for (one,) in connection.execute("SELECT id FROM runs ORDER BY id")]
-            row = (
-                connection.execute("SELECT record FROM runs WHERE id = ?", (number,)).fetchone()
-                if number in known
-                else None
-            )
-        if row is None:
-            there = f"it holds {min(known)} to {max(known)}" if known else "it is empty"
-            raise ValueError(f"A run must be in '{shown(self.path)}', got number {number}; {there}.")
-        return parse(row[0], f"run {number} of {shown(self.path)}", SCHEMA_VERSION, RunRecord)
+            if number not in known:
+                there = f"it holds {min(known)} to {max(known)}" if known else "it is empty"
+                raise ValueError(f"A run must be in '{shown(self.path)}', got number {number}; {there}.")
+            try:  # as bytes: what is no UTF-8 is the fault of this record, not of the store
+                query = "SELECT CAST(record AS BLOB) FROM runs WHERE id = ?"
+                [content] = connection.execute(query, (number,)).fetchone()
+            except sqlite3.DatabaseError as error:
+                raise UnreadableRecord(f"A record must be readable, got '{name}', which is not ({error}).") from None
+        return parse(content or b"", name, SCHEMA_VERSION, RunRecord)
 
     @contextmanager
     def _opened(self, make: bool = False) -> Iterator[sqlite3.Connection]:
@@ -201,3 +207,12 @@ class Store:
 def _has_failed(connection: sqlite3.Connection) -> bool:
     """Tell whether a store says what failed; those of 0.15 and before do not."""
     return any(column[1] == "failed" for column in connection.execute("PRAGMA table_info(runs)"))
+
+
+def _is_record(connection: sqlite3.Connection, number: int) -> bool:
+    """Tell whether a row holds a record, as far as can be told without reading all of it into memory."""
+    query = "SELECT json_valid(record) AND json_type(record, '$.result_metrics') = 'array' FROM runs WHERE id = ?"
+    try:
+        return bool(connection.execute(query, (number,)).fetchone()[0])
+    except sqlite3.DatabaseError as error:  # a damaged page; json_type refuses what is no JSON
+        return "no such function" in str(error)  # SQLite before 3.38 may lack it

@@ -253,11 +253,11 @@ class Task(ABC):
         -------
         Cells x components.
         """
-        from .utils import pca_baseline
+        from .utils import default_baseline
 
         baseline_input = PCABaselineInput() if baseline_input is None else baseline_input
         _check_kind(baseline_input, PCABaselineInput, "baseline_input")
-        return pca_baseline(expression_data, baseline_input.n_top_genes, baseline_input.n_pcs, self.random_seed)
+        return default_baseline(expression_data, baseline_input, self.random_seed)
 
     def run(
         self,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
     from czbenchmarks.types import ListLike
 
+    from .task import PCABaselineInput
     from .types import CellRepresentation
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,31 @@ def run_standard_scrna_workflow(
     return pca_baseline(adata.X, n_top_genes, _check.whole(n_pcs, "n_pcs", 1), random_state)
 
 
-def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed: int) -> Any:
+def default_baseline(counts: CellRepresentation, asked: PCABaselineInput, seed: int) -> Any:
+    """Return the PCA baseline; a number of components that nobody asked for is lowered to what the data allow.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes; it is not changed.
+    asked
+        Numbers of genes and components.
+    seed
+        Seed of the decomposition.
+    """
+    found = pca_baseline(counts, asked.n_top_genes, asked.n_pcs, seed, fewer="n_pcs" not in asked.model_fields_set)
+    if found.shape[1] < asked.n_pcs:
+        # A logger of its own: what else is said here is of the counts.
+        logger.getChild("components").warning(
+            "`n_pcs` was lowered from its default %s to %s: %s cells and their variable genes have no more components",
+            f"{asked.n_pcs:,}",
+            f"{found.shape[1]:,}",
+            f"{len(found):,}",
+        )
+    return found
+
+
+def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed: int, *, fewer: bool = False) -> Any:
     """Normalise, log-transform, choose variable genes and decompose, as scanpy does, without a copy of the counts.
 
     Parameters
@@ -168,6 +193,8 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         Number of components, less than cells and genes.
     seed
         Seed of the decomposition.
+    fewer
+        Take fewer components where the data do not have so many.
     """
     embedding = represent(single_precision(counts), "expression_data", keep_sparse=True)
     checked = embedding.values
@@ -177,17 +204,18 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
             f"`expression_data` must hold counts, got values down to {least:g}; pass raw counts for the baseline."
         )
     most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
-    if n_pcs > most:
-        raise ValueError(
-            f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, got {n_pcs:,}."
-        )
     if is_not_count_data(embedding):
         logger.warning(
             "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
         )
     try:
-        return principal_components(checked, n_top_genes, n_pcs, seed)
+        return principal_components(checked, n_top_genes, n_pcs, seed, fewer=fewer)
     except LookupError as error:
+        if n_pcs > most and not fewer:
+            raise ValueError(
+                f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, "
+                f"got {n_pcs:,}."
+            ) from None
         raise ValueError(
             "`expression_data` must hold genes that vary between cells, got none to choose variable ones from."
         ) from error

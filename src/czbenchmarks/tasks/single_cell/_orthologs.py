@@ -107,7 +107,7 @@ class OrthologBaselineTask(Task):
         ValueError, TypeError
             One sentence, if the data or the table cannot be used.
         """
-        from ..utils import pca_baseline
+        from ..utils import default_baseline
 
         if baseline_input is not None and not isinstance(baseline_input, BaselineInput):
             raise TypeError(f"`baseline_input` must be an OrthologBaselineInput, got {_check.kind_of(baseline_input)}.")
@@ -118,7 +118,7 @@ class OrthologBaselineTask(Task):
                 "--baseline-orthologs human-mouse, or a file)."
             )
         counts, sizes = _joined(expression_data, baseline_input)
-        together = pca_baseline(counts, baseline_input.n_top_genes, baseline_input.n_pcs, self.random_seed)
+        together = default_baseline(counts, baseline_input, self.random_seed)
         return np.split(together, np.cumsum(sizes)[:-1])
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, unit_vectors
 from .parallel import map_blocks
+from .wide import WIDE, squared_distances
 
 Codes = NDArray[np.int64]
 Other = Literal["nearest", "furthest", "mean_other"]
@@ -27,6 +28,7 @@ Distance = Literal["euclidean", "cosine"]
 _BLOCK = 2048
 _LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
 _MANY = 100_000
+_WIDE_BLOCK = 1024  # of cells with many dimensions
 _SOME = 256  # rows of a sample at a time
 
 
@@ -65,7 +67,8 @@ def silhouette_samples(
     outer = np.zeros(len(codes), dtype=np.int64) if within is None else within
     order = np.lexsort((codes, outer))
     points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
-    layout = _Layout(outer[order], codes[order], _BLOCK if len(codes) < _MANY else _LARGE_BLOCK)
+    size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
+    layout = _Layout(outer[order], codes[order], size if points.shape[1] < WIDE else min(size, _WIDE_BLOCK))
     pairs = _Pairs(points[order], layout, root=distance == "euclidean", other=other)
     if rows is None:
         result = np.empty(len(codes))
@@ -244,6 +247,8 @@ class _Pairs:
         return values[np.searchsorted(ordered, rows)]
 
     def _prepare(self) -> None:
+        if self.points.shape[1] >= WIDE:
+            return
         from .compiling import prepare
 
         nothing = _Block(0, 0, 0, np.array([0, 0]), True, True)
@@ -251,6 +256,8 @@ class _Pairs:
 
     def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
         """Return sums of distances from rows to the groups of `b`, and back to those of `a` if it is given."""
+        if rows.shape[1] >= WIDE:
+            return self._between_wide(rows, groups, b, a)
         from .compiled import add_group_sums
 
         forth = np.zeros((len(rows), len(b.bounds) - 1))
@@ -261,4 +268,14 @@ class _Pairs:
             return forth + back, back
         columns = self.points[b.start : b.stop]
         add_group_sums(rows, groups, columns, b.bounds, self.root, half, False, forth, back)
+        return forth, back
+
+    def _between_wide(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
+        values = squared_distances(rows, rows if a is b else self.points[b.start : b.stop])
+        if self.root:
+            np.sqrt(values, out=values)
+        else:
+            values *= 0.5
+        forth = np.add.reduceat(values, b.bounds[:-1], axis=1)
+        back = np.zeros((b.size, 0)) if a is None or a is b else np.add.reduceat(values, a.bounds[:-1], axis=0).T
         return forth, back

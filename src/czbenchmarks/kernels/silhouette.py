@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, unit_vectors
 from .parallel import map_blocks
-from .wide import WIDE, squared_distances
+from .wide import WIDE, Centred
 
 Codes = NDArray[np.int64]
 Other = Literal["nearest", "furthest", "mean_other"]
@@ -69,7 +69,7 @@ def silhouette_samples(
     points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
     size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
     layout = _Layout(outer[order], codes[order], size if points.shape[1] < WIDE else min(size, _WIDE_BLOCK))
-    pairs = _Pairs(points[order], layout, root=distance == "euclidean", other=other)
+    pairs = _Pairs(points, order, layout, root=distance == "euclidean", other=other)
     if rows is None:
         result = np.empty(len(codes))
         result[order] = pairs.of_all()
@@ -191,8 +191,10 @@ class _Sums:
 class _Pairs:
     """All pairs of cells, block by block."""
 
-    def __init__(self, points: Floats, layout: _Layout, *, root: bool, other: Other) -> None:
-        self.points, self.layout, self.root, self.other = points, layout, root, other
+    def __init__(self, points: Floats, order: Codes, layout: _Layout, *, root: bool, other: Other) -> None:
+        self.layout, self.root, self.other = layout, root, other
+        self.wide = Centred(points, order) if points.shape[1] >= WIDE else None
+        self.points = points[order] if self.wide is None else self.wide.values
 
     def of_all(self) -> NDArray[np.float64]:
         """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""
@@ -205,7 +207,7 @@ class _Pairs:
         def visit(i: int) -> None:
             nonlocal position
             a, b = pairs[i]
-            sums = self._between(self.points[a.start : a.stop], self.layout.group[a.start : a.stop] - a.first, b, a)
+            sums = self._between(slice(a.start, a.stop), self.layout.group[a.start : a.stop] - a.first, b, a)
             with lock:  # sums are added in the order of the pairs, whoever is done first
                 results[i] = sums
                 while position in results:
@@ -233,11 +235,9 @@ class _Pairs:
         def visit(part: tuple[Codes, Sequence[_Block]]) -> NDArray[np.float64]:
             cells, blocks = part
             found = _Sums(self.layout.group[cells], self.layout, self.other)
-            points = self.points[cells]
+            nothing = np.zeros(len(cells), dtype=np.int64)
             for block in blocks:
-                found.add(
-                    slice(None), self._between(points, np.zeros(len(cells), dtype=np.int64), block, None)[0], block
-                )
+                found.add(slice(None), self._between(cells, nothing, block, None)[0], block)
             return found.values()
 
         self._prepare()
@@ -247,19 +247,23 @@ class _Pairs:
         return values[np.searchsorted(ordered, rows)]
 
     def _prepare(self) -> None:
-        if self.points.shape[1] >= WIDE:
+        if self.wide is not None:
             return
         from .compiling import prepare
 
         nothing = _Block(0, 0, 0, np.array([0, 0]), True, True)
-        prepare(lambda: self._between(self.points[:0], self.layout.group[:0], nothing, None))
+        prepare(lambda: self._between(slice(0), self.layout.group[:0], nothing, None))
 
-    def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
-        """Return sums of distances from rows to the groups of `b`, and back to those of `a` if it is given."""
-        if rows.shape[1] >= WIDE:
-            return self._between_wide(rows, groups, b, a)
+    def _between(self, cells: slice | Codes, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
+        """Return sums of distances from cells to the groups of `b`, and back to those of `a` if it is given."""
+        if self.wide is not None:
+            values = self.wide.squared_distances(cells, slice(b.start, b.stop))
+            values = np.sqrt(values, out=values) if self.root else np.multiply(values, 0.5, out=values)
+            back = np.zeros((b.size, 0)) if a is None or a is b else np.add.reduceat(values, a.bounds[:-1], axis=0).T
+            return np.add.reduceat(values, b.bounds[:-1], axis=1), back
         from .compiled import add_group_sums
 
+        rows = self.points[cells]
         forth = np.zeros((len(rows), len(b.bounds) - 1))
         back = np.zeros((b.size, len(a.bounds) - 1 if a is not None else 0))
         half = rows.dtype.type(0.5)  # of the squared distance of unit vectors is 1 - cosine
@@ -268,14 +272,4 @@ class _Pairs:
             return forth + back, back
         columns = self.points[b.start : b.stop]
         add_group_sums(rows, groups, columns, b.bounds, self.root, half, False, forth, back)
-        return forth, back
-
-    def _between_wide(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
-        values = squared_distances(rows, rows if a is b else self.points[b.start : b.stop])
-        if self.root:
-            np.sqrt(values, out=values)
-        else:
-            values *= 0.5
-        forth = np.add.reduceat(values, b.bounds[:-1], axis=1)
-        back = np.zeros((b.size, 0)) if a is None or a is b else np.add.reduceat(values, a.bounds[:-1], axis=0).T
         return forth, back

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Floats, relative_slack
-from .parallel import memory_budget, num_threads, ranges
+from .parallel import map_blocks, memory_budget, num_threads, ranges
 
 WIDE = 1024
 """Dimensions from which distances are computed here; below, the loops of ``compiled`` are as quick."""
@@ -24,6 +24,7 @@ WIDE = 1024
 CHUNK = 512
 _TILE = 2048  # points whose coordinates are centred at a time
 _ROWS = 512
+_MEAN_OF = 256  # cells
 _FEW = 64  # candidates more than twice those asked for, before they are told apart in double precision
 _PAIRS = 8  # one in so many of a block; from there on it is quicker to multiply again in double precision
 _CANCELLED_SINGLE = 1e-6  # share of the norms from which double products are as good as coordinates of single precision
@@ -58,6 +59,71 @@ def squared_distances(rows: Floats, points: Floats) -> NDArray[np.float64]:
         squared_differences(_for_numba(rows), _for_numba(points), at, of, exact)
         found[at, of] = exact
     return found
+
+
+class Centred:
+    """Cells about a point near their mean, in some order: what the squared distances of all of them are computed from.
+
+    Parameters
+    ----------
+    points
+        n x d; see ``in_working_precision``.
+    order
+        Which point each cell is.
+    """
+
+    def __init__(self, points: Floats, order: NDArray[np.int64]) -> None:
+        self.points, self.order = points, order
+        # Any point near all of them will do.
+        middle = points[:: -(-len(points) // _MEAN_OF)].mean(axis=0, dtype=np.float64).astype(points.dtype)
+        self.values, self.norms = np.empty((len(order), points.shape[1]), dtype=points.dtype), np.zeros(len(order))
+
+        def centre(block: tuple[int, int]) -> None:
+            for row in range(*block):  # so little at a time that it stays in the processor's cache
+                values = np.subtract(points[order[row]], middle, out=self.values[row])
+                for low, high in ranges(len(values), CHUNK):
+                    self.norms[row] += values[low:high] @ values[low:high]
+
+        map_blocks(centre, ranges(len(order), _TILE // 8), "cells about their mean")
+
+    def squared_distances(self, rows: Any, columns: slice) -> NDArray[np.float64]:
+        """Return the squared distances between some of the cells, as `squared_distances` does.
+
+        Parameters
+        ----------
+        rows
+            Positions, or the same slice as `columns`.
+        columns
+            Positions.
+        """
+        from .compiled import CANCELLED, squared_differences
+
+        same = isinstance(rows, slice) and rows == columns
+        x = self.values[rows]
+        y = x if same else self.values[columns]
+        d, limits = x.shape[1], np.finfo(x.dtype)
+        found = np.zeros((len(x), len(y)))
+        for low, high in ranges(d, CHUNK if x.dtype == np.float32 else d):
+            found += x[:, low:high] @ y[:, low:high].T
+        found *= -2.0
+        both = np.add.outer(self.norms[rows], self.norms[columns])
+        found += both
+        both *= CANCELLED
+        both += d * float(limits.tiny) / float(limits.eps)
+        small = found < both
+        if same:
+            np.fill_diagonal(small, False)
+            np.fill_diagonal(found, 0.0)
+        if np.count_nonzero(small) * _PAIRS > small.size:  # cells that are far from the mean of all of them
+            near = self.points[self.order[rows]]
+            return squared_distances(near, near if same else self.points[self.order[columns]])
+        at, of = np.nonzero(small)
+        if len(at):
+            exact, points = np.empty(len(at)), _for_numba(self.points)
+            places = self.order[rows][at].astype(np.int32), self.order[columns][of].astype(np.int32)
+            squared_differences(points, points, *places, exact)
+            found[at, of] = exact
+        return found
 
 
 def _about(

@@ -142,10 +142,10 @@ def before_integration(cells: Cells) -> Default:
 
 
 def _before_integration(cells: Cells) -> Default:
-    from .tasks.utils import is_not_count_data, pca_baseline
+    from .tasks.utils import holds_fractions, pca_baseline
 
     X, checked = _read_x(cells, "unintegrated")
-    if is_not_count_data(X) or X.shape[1] <= _N_PCS:
+    if holds_fractions(X) or X.shape[1] <= _N_PCS:
         return Default(checked, "@X", "no `unintegrated` named, so X was used")
     components = pca_baseline(X, _N_TOP_GENES, _N_PCS, RANDOM_SEED, fewer=True)
     said = (

@@ -165,7 +165,7 @@ for task in SEVERAL:
     case(f"{task}: ragged", EITHER, "cell_representation[0]", lambda task=task: run(task, [[[1.0], [1.0, 2.0]], X]))
     case(f"{task}: list of text", TypeError, "cell_representation[0]", lambda task=task: run(task, ["a", "b"]))
     case(f"{task}: other dimensions", ValueError, "cell_representation", lambda task=task: run(task, [X, X[:, :3]]))
-    one = "This task requires a list of cell representations"
+    one = "This task requires a list of cell representations but only one was provided"
     case(f"{task}: an array", ValueError, one, lambda task=task: run(task, X))
     case(f"{task}: one data set", ValueError, one, lambda task=task: run(task, [X]))
     case(f"{task}: no data set", ValueError, one, lambda task=task: run(task, []))

@@ -124,7 +124,7 @@ def readonly(X: np.ndarray) -> np.ndarray:
 
 
 def strided(X: np.ndarray) -> np.ndarray:
-    wide = np.zeros((len(X), 2 * X.shape[1]))
+    wide = np.zeros((len(X), 2 * X.shape[1]), dtype=X.dtype)
     wide[:, ::2] = X
     return wide[:, ::2]
 
@@ -220,6 +220,42 @@ def test_embedding_container_does_not_matter(metric, every):
         # Whole numbers are exact in every dtype; float32 input is computed on in float32.
         tolerance = 1e-6 if container in ("float32", "float16", "read-only float32") else 1e-13
         assert value == pytest.approx(expected, abs=tolerance), container
+
+
+@embedding_metrics
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_order_in_memory_changes_no_bit(metric, dtype):
+    rng, given = np.random.default_rng(2), arguments(metric)
+    tables = [name for name, value in given.items() if np.ndim(value) == 2]
+    # Not whole numbers, whose sums are exact in every order; and more than are added up at a time.
+    given["X"] = given["X"] + rng.normal(size=(N, 6))
+    given |= {name: np.tile(given[name], 3 if name in ("X", "unintegrated") else 1).astype(dtype) for name in tables}
+    expected = metrics_registry.measure(metric, **given)
+    for arranged in (
+        np.asfortranarray,
+        strided,
+        lambda X: X[::-1].copy()[::-1],
+        lambda X: np.asfortranarray(X[::-1])[::-1],
+    ):
+        found = metrics_registry.measure(metric, **given | {name: arranged(given[name]) for name in tables})
+        assert found.value == expected.value
+        if expected.units is not None and expected.units.values is not None:
+            np.testing.assert_array_equal(found.units.values, expected.units.values)
+
+
+@embedding_metrics
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_constant_column_beside_tiny_ones_changes_nothing(metric, dtype):
+    """Squares of what varies are too small for single precision; the constant is part of no distance."""
+    given = arguments(metric)
+    cells = (given["X"] + np.random.default_rng(3).normal(size=(N, 6))).astype("f4")
+    tiny = (cells * np.float64(2.0**-83)).astype(dtype)
+    expected = metrics_registry.compute(metric, **{**given, "X": cells})
+    value = metrics_registry.compute(metric, **{**given, "X": np.column_stack([tiny, np.ones(N, dtype)])})
+    if metric is MetricType.BRAS:  # all cells are in the direction of the constant
+        assert math.isnan(value)
+    else:
+        assert value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(

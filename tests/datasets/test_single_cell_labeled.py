@@ -18,6 +18,17 @@ def test_labels_are_the_column(cells, write):
     assert data.labels.index.equals(cells.obs_names)
 
 
+def test_an_organism_set_as_text_is_the_organism(cells, write):
+    data = SingleCellLabeledDataset(write(cells), "mouse")
+    data.organism = "Homo sapiens"
+    data.load_data()
+    data.validate()
+    assert data.organism is Organism.HUMAN
+    with pytest.raises(ValueError, match=r"Organism 'klingon' is not known\. Available: "):
+        data.organism = "klingon"
+    assert data.organism is Organism.HUMAN
+
+
 def test_stored_labels_and_an_unchanged_file(cells, write, tmp_path):
     path = write(cells, "a.b.h5ad")
     before = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -60,3 +60,44 @@ def test_the_slack_covers_the_rounding_of_sums():
             total += (x - y) * (x - y)
         exact = ((a.astype(np.longdouble) - b) ** 2).sum()
         assert abs(total - exact) < relative_slack(1000, np.dtype(dtype)) * exact
+
+
+def slow_largest(X):
+    return max(abs(a - b) for column in X.T.tolist() for a in column for b in column)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("unit", "constant"), [(2.0**-83, 1.0), (2.0**-83, 2.0**40), (1.0, 2.0**90), (2.0**50, 2.0**60)]
+)
+def test_a_constant_column_hides_nothing(dtype, unit, constant):
+    cells = np.random.default_rng(3).normal(size=(40, 3)).astype(np.float32).astype(np.float64)
+    X = np.column_stack([cells * unit, np.full(40, constant)]).astype(dtype)
+    points, factor = in_working_precision(X)
+    assert points.dtype == np.float32
+    assert 1e-12 < slow_largest(points) < 1e12
+    np.testing.assert_array_equal((points[:, :3] * np.float64(factor)), cells * unit)
+    assert np.ptp(points[:, 3]) == 0
+
+
+def test_cells_too_near_for_squares_of_single_precision_are_worked_on_in_double():
+    X = np.random.default_rng(4).normal(size=(60, 5)).astype(np.float32)
+    assert in_working_precision(X)[0] is X
+    X[3, 1] = 1e-20  # not near any other cell
+    assert in_working_precision(X)[0] is X
+    X[:30] *= np.float32(1e-25)
+    points, unit = in_working_precision(X)
+    assert (points.dtype, unit) == (np.float64, 1.0)
+    np.testing.assert_array_equal(points, X)
+    X[:30] = X[7]  # copies of one cell are at distance 0
+    assert in_working_precision(X)[0] is X
+
+
+def test_cells_at_one_place_are_at_one_place_in_any_unit():
+    for value in (0.0, 1e-200, 1e200):
+        assert not np.ptp(in_working_precision(np.full((4, 3), value))[0], axis=0).any()
+
+
+def test_unit_vectors_do_not_depend_on_the_order_in_memory():
+    X = np.random.default_rng(5).normal(size=(50, 37))
+    np.testing.assert_array_equal(unit_vectors(np.asfortranarray(X)), unit_vectors(X))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -107,3 +109,24 @@ def test_many_groups():
     within = ((X - (members @ X)[codes]) ** 2).sum()
     expected = 1 - within / ((X - X.mean(axis=0)) ** 2).sum()
     assert explained_by_groups(X, codes).sum() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40_000, 100), (300, 12_000)])
+def test_temporary_blocks_are_small_whatever_the_shape(monkeypatch, n, d):
+    monkeypatch.setenv("CZBENCHMARKS_NUM_THREADS", "2")
+    X, codes = np.random.default_rng(0).normal(size=(n, d)), np.arange(n) % 3
+    explained_by_groups(X[:50, :5], codes[:50])
+    for compute in (lambda: explained_by_groups(X, codes), lambda: explained_by_number(X, codes.astype(float))):
+        tracemalloc.start()
+        try:
+            compute()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 20e6  # of 29 to 32 MB of coordinates
+
+
+def test_threads_and_memory_change_no_bit_of_many_blocks(same_bits):
+    rng = np.random.default_rng(1)
+    X, codes = rng.normal(size=(5000, 600)), rng.integers(0, 7, 5000)
+    same_bits(lambda: [explained_by_groups(X, codes), explained_by_number(X, codes.astype(float))])

@@ -217,6 +217,19 @@ def hard_cells(rng, d):
     return X, codes
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beside", ["ones", "groups"])
+def test_squares_too_small_for_single_precision(dtype, beside):
+    rng = np.random.default_rng(16)
+    cells, within = rng.normal(size=(80, 5)) * 1e-25, np.arange(80) % 2
+    X = np.column_stack([cells, np.ones(80) if beside == "ones" else within]).astype(dtype)
+    codes = rng.integers(0, 3, 80)
+    found, expected = silhouette_samples(X, codes, within=within), np.empty(80)
+    for section in (0, 1):
+        expected[within == section] = slow_silhouette(X[within == section], codes[within == section])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("d", [1, 3, 50, 1500])
 @pytest.mark.parametrize(("dtype", "error"), [(np.float16, 1e-5), (np.float32, 1e-5), (np.float64, 1e-12)])
 def test_tight_groups_cost_no_digits(d, dtype, error):

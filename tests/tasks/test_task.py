@@ -97,6 +97,46 @@ def test_a_subclass_without_a_name_of_its_own_is_another_task(as_shipped):
     assert TASK_REGISTRY.get_task_class("embedding") is EmbeddingTask
 
 
+def test_a_task_without_an_input_model_takes_any_input(as_shipped):
+    class CountTask(Task):
+        """Count cells."""
+
+        display_name = "Count of cells"
+
+        def _run_task(self, cell_representation, task_input):
+            return TaskOutput()
+
+        def _compute_metrics(self, task_input, task_output):
+            return [MetricResult(metric_type=MetricType.MEAN_SQUARED_ERROR, value=len(task_input or ()), params={})]
+
+    cells = np.eye(3)
+    for given, value in ((None, 0), ({"a": 1}, 1), (["a", "b"], 2)):
+        assert CountTask().run(cells, given)[0].value == value
+    assert TASK_REGISTRY.get_task_class("count_of_cells") is CountTask
+    assert TASK_REGISTRY.get_task_info("count_of_cells").task_params == {}
+    assert TASK_REGISTRY.get_task_help("count_of_cells").startswith("Task: Count of cells")
+    assert isinstance(TASK_REGISTRY.validate_task_inputs("count_of_cells", {}), TaskInput)
+    counts = np.random.default_rng(0).poisson(2.0, (20, 30)).astype(float)
+    assert CountTask().compute_baseline(counts, PCABaselineInput(n_top_genes=100, n_pcs=3)).shape == (20, 3)
+
+
+def test_a_class_with_neither_name_nor_input_model_runs_and_is_not_listed(as_shipped):
+    class Bare(Task):
+        def _run_task(self, cell_representation, task_input):
+            return TaskOutput()
+
+        def _compute_metrics(self, task_input, task_output):
+            return []
+
+    assert Bare().run(np.eye(3), None) == []
+    assert len(TASK_REGISTRY.list_tasks()) == 8
+
+
+def test_the_info_of_a_task_has_the_key_that_finds_it():
+    for key in TASK_REGISTRY.list_tasks():
+        assert TASK_REGISTRY.get_task_info(key).name == key
+
+
 def test_the_name_of_a_built_in_task_is_refused(as_shipped):
     with pytest.raises(ValueError, match=r"`display_name` of Mine must be new, got 'Clustering'"):
 

@@ -62,14 +62,68 @@ def test_is_not_count_data(matrix, expected):
     assert utils.is_not_count_data(matrix) is expected
 
 
-def test_is_not_count_data_by_share_and_sample():
-    matrix = np.ones((100, 1))
-    matrix[:5] = 0.5
-    assert utils.is_not_count_data(matrix, tol=0.04)
-    assert not utils.is_not_count_data(matrix, tol=0.05)
-    assert utils.is_not_count_data(matrix, sample_size=0.999, tol=0.03)
-    answers = [utils.is_not_count_data(matrix, sample_size=1, random_seed=seed) for seed in range(200)]
-    assert 0 < sum(answers) < 40
+def _of_counts(kind):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (50, 40)).astype(float)
+    one, half = counts.copy(), counts.copy()
+    one[0, 0] += 0.3
+    half[:25] += 0.5
+    return {
+        "counts": counts, "negative": counts - 1, "logarithms": np.log1p(counts), "one of 2,000": one,
+        "half a cell's worth": half, "halves": np.full((5, 4), 0.5), "large": counts * 1e9 + 0.1,
+        "small": counts * 1e-3, "off by 1e-2": counts + 1e-2, "off by 1e-3": counts + 1e-3,
+        "off by -1e-3": counts - 1e-3, "off by 1e-4": counts + 1e-4, "1e-3 more": counts * (1 + 1e-3),
+        "1e-4 more": counts * (1 + 1e-4), "some 1e-3 more": np.where(counts > 0, counts + 1e-3, 0),
+    }[kind]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "at_most_a_fifth_off"),
+    [
+        ("counts", False, False),
+        ("negative", False, False),
+        ("logarithms", True, True),
+        ("one of 2,000", True, True),
+        ("half a cell's worth", False, False),
+        ("halves", False, False),
+        ("large", False, False),
+        ("small", True, False),
+        ("off by 1e-2", True, True),
+        ("off by 1e-3", True, False),
+        ("off by -1e-3", True, False),
+        ("off by 1e-4", False, False),
+        ("1e-3 more", True, False),
+        ("1e-4 more", False, False),
+        ("some 1e-3 more", True, False),
+    ],
+)
+def test_is_not_count_data_answers_as_published(kind, expected, at_most_a_fifth_off):
+    """The answers are those of cz-benchmarks 0.15.1: it looks at the totals of cells."""
+    matrix = _of_counts(kind)
+    for container in (np.asarray, sp.csr_matrix):
+        assert utils.is_not_count_data(container(matrix)) is expected
+        assert utils.is_not_count_data(container(matrix), tol=0.2) is at_most_a_fifth_off
+
+
+def test_is_not_count_data_looks_at_the_published_sample():
+    # The first three of the 20 cells that cz-benchmarks 0.15.1 looks at, of 60 with seed 42, and those between.
+    matrix = np.ones((60, 3))
+    seen = []
+    for cell in range(8):
+        changed = matrix.copy()
+        changed[cell, 0] = 1.5
+        if utils.is_not_count_data(changed, sample_size=20):
+            seen.append(cell)
+    assert seen == [3, 4, 7]
+    matrix[:30, 0] = 1.5
+    assert utils.is_not_count_data(matrix, sample_size=0.9)
+
+
+def test_fractions_are_seen_where_totals_are_whole():
+    assert utils.holds_fractions(_of_counts("halves"))
+    assert utils.holds_fractions(sp.csr_matrix(_of_counts("half a cell's worth")))
+    assert not utils.holds_fractions(_of_counts("one of 2,000"))
+    assert not utils.holds_fractions(np.zeros((3, 3)))
 
 
 X6 = np.array([[1.0, 0.0], [2.0, 0.0], [9.0, 0.0], [4.0, 1.0], [5.0, 1.0], [9.0, 7.0]])

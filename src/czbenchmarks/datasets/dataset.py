@@ -59,6 +59,15 @@ class Dataset(ABC):
         self.organism = Organism(organism)
         self.kwargs = kwargs
 
+    @property
+    def organism(self) -> Organism:
+        """The organism; what is assigned may be its name."""
+        return self._organism
+
+    @organism.setter
+    def organism(self, value: Organism | str) -> None:
+        self._organism = Organism(value)
+
     if not TYPE_CHECKING:  # a type checker would take it for "any attribute exists"
 
         def __getattr__(self, name: str) -> Any:

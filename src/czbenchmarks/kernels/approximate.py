@@ -24,6 +24,7 @@ _TRAINING = 16  # cells that place a centre
 _ROUNDS = 4
 _SAMPLE = 500
 _BATCH = 2048
+_ROUNDED = 1 + 1e-12  # of many dimensions, both searches add the coordinates in orders of their own
 
 
 def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbors:
@@ -55,7 +56,7 @@ def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbor
     wanted = _clusters_wanted(points[sample[:half]], centres, cluster[true.indices[:half, 1:]], recall)
     indices, distances, beyond = _search(points, order.astype(np.int32), centres, cluster, wanted, k)
     # The cell itself is always found and does not count.
-    reached = distances[order[sample[half:]], 1:] <= true.distances[half:, -1:]
+    reached = distances[order[sample[half:]], 1:] <= true.distances[half:, -1:] * _ROUNDED
     if unit != 1.0:
         distances *= unit
         beyond *= unit

@@ -447,3 +447,61 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
             indices[i, c] = ids[c]
             distances[i, c] = np.sqrt(max(keys[c], 0.0))
     return again
+
+
+@compiled()
+def _wide(rows, row, points, place, lanes):  # type: ignore[no-untyped-def]
+    """Return a squared distance of many coordinates in double precision; `lanes` are 32 numbers of scratch.
+
+    Coordinate k is added to lane k mod 32, so that the loop is compiled to vectors and still rounds alike wherever it
+    is used.
+    """
+    d = points.shape[1]
+    x, y = rows[row], points[place]
+    lanes[:] = 0.0
+    k = 0
+    while k + 32 <= d:
+        some, others = x[k : k + 32], y[k : k + 32]
+        for lane in range(32):
+            difference = np.float64(some[lane]) - np.float64(others[lane])
+            lanes[lane] += difference * difference
+        k += 32
+    for lane in range(d - k):
+        difference = np.float64(x[k + lane]) - np.float64(y[k + lane])
+        lanes[lane] += difference * difference
+    total = 0.0
+    for lane in range(32):
+        total += lanes[lane]
+    return total
+
+
+@compiled()
+def squared_differences(rows, points, at, of, found):  # type: ignore[no-untyped-def]
+    """Write the squared distances of some pairs, ``rows[at[p]]`` and ``points[of[p]]``, in double precision."""
+    lanes = np.empty(32, dtype=np.float64)
+    for p in range(len(at)):
+        found[p] = _wide(rows, np.int64(at[p]), points, np.int64(of[p]), lanes)
+
+
+@compiled()
+def settle(rows, owns, points, names, borders, places, k, indices, distances):  # type: ignore[no-untyped-def]
+    """Write the k nearest of the candidates of every row, the row itself first, then by (distance, name).
+
+    Candidates of row i are ``places[borders[i]:borders[i + 1]]``, at least k of them.
+    """
+    lanes = np.empty(32, dtype=np.float64)
+    most = np.int64(0)
+    for i in range(len(rows)):
+        most = max(most, borders[i + 1] - borders[i])
+    keys = np.empty(most, dtype=np.float64)
+    ids = np.empty(most, dtype=np.int32)
+    for i in range(len(rows)):
+        count = borders[i + 1] - borders[i]
+        for c in range(count):
+            place = np.int64(places[borders[i] + c])
+            keys[c] = -1.0 if place == owns[i] else _wide(rows, np.int64(i), points, place, lanes)
+            ids[c] = names[place]
+        _sort(keys, ids, count)
+        for c in range(k):
+            indices[i, c] = ids[c]
+            distances[i, c] = np.sqrt(max(keys[c], 0.0))

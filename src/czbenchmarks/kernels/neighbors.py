@@ -3,7 +3,8 @@
 Candidates are collected in the precision of the coordinates, a few more than asked for. Their distances are computed
 again in double precision and sorted by (distance, index), the cell itself first. A cell whose candidates might miss a
 neighbour (the distance beyond which nothing was kept does not clear the k-th exact one by more than rounding) is
-searched again over all cells in double precision. So neither rounding nor threads reach the result.
+searched again over all cells in double precision. So neither rounding nor threads reach the result. Of cells with many
+dimensions the candidates are chosen in another way, see ``wide``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, relative_slack
 from .parallel import map_blocks, ranges
+from .wide import WIDE, rows_at_a_time
+from .wide import nearest as nearest_of_wide
 
 Search = Literal["exact", "approximate", "given"]
 
 MARGIN = 12  # candidates more than asked for
 TILE = 128  # cells compared at a time, as in ``compiled``
 _BLOCK = 512  # rows searched at a time
+_TOLD_BY = 64  # dimensions, at least, that many are told by
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,21 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
         1 to n.
     """
     points, unit = in_working_precision(X)
-    order = _near_together(points)
+    n, d = points.shape
+    # A few columns tell what is near what; the order decides about time, never about a neighbour.
+    order = _near_together(points if d < WIDE else points[:, :: d // _TOLD_BY])
     points, names = points[order], order.astype(np.int32)
-    n = len(points)
+    searched = min(k + 1, n)
+    if d >= WIDE:
+        found = nearest_of_all(points, points, searched, np.arange(n, dtype=np.int32), names=names)
+        indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
+        indices[names], distances[names] = found.indices[:, :k], found.distances[:, :k] * unit
+        if searched > k:
+            beyond[names] = found.distances[:, k] * unit
+        return Neighbors(indices, distances, beyond=beyond)
     tiles = np.array(ranges(n, TILE))
     middles = np.stack([points[low:high].mean(axis=0, dtype=np.float64) for low, high in tiles])
     indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
-    searched = min(k + 1, n)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block
@@ -154,6 +166,7 @@ def nearest_of_all(
     k: int,
     owns: NDArray[np.int32] | None = None,
     what: str = "nearest neighbours",
+    names: NDArray[np.int32] | None = None,
 ) -> Neighbors:
     """Find the `k` nearest points of rows, exactly.
 
@@ -167,9 +180,11 @@ def nearest_of_all(
         Which point each row is: it comes first. By default the rows are none of the points.
     what
         What is done, for who shows progress.
+    names
+        Number of every point, which settles ties and is returned; by default their places.
     """
     owns = np.full(len(rows), -1, dtype=np.int32) if owns is None else owns
-    names = np.arange(len(points), dtype=np.int32)
+    names = np.arange(len(points), dtype=np.int32) if names is None else names
     everything = np.array([[0, len(points)]])
     indices, distances = np.empty((len(rows), k), dtype=np.int32), np.empty((len(rows), k))
 
@@ -177,8 +192,18 @@ def nearest_of_all(
         part = slice(*block)
         indices[part], distances[part] = _search(rows[part], owns[part], points, names, everything, k)
 
-    _prepare(points, names, everything, k)
-    map_blocks(visit, ranges(len(rows), _BLOCK), what)
+    def visit_wide(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        indices[part], distances[part] = nearest_of_wide(rows[part], owns[part], points, names, k)
+
+    if points.shape[1] >= WIDE:
+        from .compiling import prepare
+
+        prepare(lambda: nearest_of_wide(points[:1], names[:1] * 0, points[:k], names[:k], k))
+        map_blocks(visit_wide, ranges(len(rows), rows_at_a_time(len(rows), len(points))), what)
+    else:
+        _prepare(points, names, everything, k)
+        map_blocks(visit, ranges(len(rows), _BLOCK), what)
     return Neighbors(indices, distances)
 
 

@@ -7,7 +7,8 @@ between the means of the groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from .distances import Floats, in_working_precision
 from .parallel import map_blocks, ranges
 
-_ROWS = 1 << 14  # at a time in each thread
+_ROWS, _COLUMNS = 1 << 10, 1 << 8  # of a block, 2 MB in double precision
 
 
 def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
@@ -43,10 +44,11 @@ def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float
         )
         return np.asarray(members.T @ centred)
 
-    total, found = _centred_sums(X, sums)
-    if total == 0:
-        return None
-    return np.asarray((found**2).sum(axis=1) / np.bincount(codes) / total)
+    found, total = np.zeros(groups), 0.0
+    for squares, added in _centred_sums(X, sums):
+        total += squares
+        found += (added**2).sum(axis=1)
+    return None if total == 0 else found / np.bincount(codes) / total
 
 
 def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None:
@@ -65,27 +67,57 @@ def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None
     """
     offset = numbers - numbers.mean()
     offset /= np.abs(offset).max()  # its square must not overflow
-    total, found = _centred_sums(X, lambda centred, rows: offset[rows] @ centred)
-    if total == 0:
-        return None
-    return min(1.0, float((found**2).sum() / (offset @ offset) / total))  # rounding may add to a whole
+    found, total = 0.0, 0.0
+    for squares, added in _centred_sums(X, lambda centred, rows: offset[rows] @ centred):
+        total += squares
+        found += float(added @ added)
+    return None if total == 0 else min(1.0, found / float(offset @ offset) / total)  # rounding may add to a whole
 
 
-def _centred_sums(X: Floats, sums: Callable[[NDArray[np.float64], slice], NDArray[np.float64]]) -> tuple[float, Any]:
-    """Return the sum of squares of the centred matrix, and what `sums` gives for its blocks, added up."""
+def _centred_sums(
+    X: Floats, sums: Callable[[NDArray[np.float64], slice], NDArray[np.float64]]
+) -> Iterator[tuple[float, Any]]:
+    """Yield, for columns after columns, the sum of squares about the mean, and what `sums` gives for their blocks.
+
+    Blocks are of the same size whatever the memory and the threads, and are added up in their order.
+    """
     points, _ = in_working_precision(X)  # a share has no unit
-    blocks = ranges(len(points), _ROWS)
-    first = points[0].astype(np.float64)  # counted from here, a constant column is exactly 0
+    blocks = [slice(*block) for block in ranges(len(points), _ROWS)]
+    for left, right in ranges(points.shape[1], _COLUMNS):
+        columns = points[:, left:right]
+        first = columns[0].astype(np.float64)  # counted from here, a constant column is exactly 0
 
-    def column_sums(block: tuple[int, int]) -> NDArray[np.float64]:
-        return np.asarray((points[slice(*block)] - first).sum(axis=0))
+        def column_sums(rows: slice, columns: Floats = columns, first: NDArray[np.float64] = first) -> Any:
+            return (columns[rows] - first).sum(axis=0)
 
-    mean = sum(map_blocks(column_sums, blocks, "means of the dimensions")) / len(points)
+        mean = _added(blocks, column_sums, "means of the dimensions") / len(points)
 
-    def visit(block: tuple[int, int]) -> tuple[float, NDArray[np.float64]]:
-        rows = slice(*block)
-        centred = points[rows] - first - mean
-        return float(np.einsum("ij,ij->", centred, centred)), sums(centred, rows)
+        def visit(
+            rows: slice, columns: Floats = columns, first: NDArray[np.float64] = first, mean: Any = mean
+        ) -> NDArray[Any]:
+            centred = columns[rows] - first
+            centred -= mean
+            found = np.empty(2, dtype=object)  # so that both are added in one go
+            found[:] = float(np.einsum("ij,ij->", centred, centred)), sums(centred, rows)
+            return found
 
-    squares, found = zip(*map_blocks(visit, blocks, "variance of the dimensions"), strict=True)
-    return float(sum(squares)), sum(found)
+        yield tuple(_added(blocks, visit, "variance of the dimensions"))
+
+
+def _added(blocks: list[slice], visit: Callable[[slice], Any], what: str) -> Any:
+    """Return what `visit` gives for the blocks, added up in their order; what waits for others is a few blocks'."""
+    waiting: dict[int, Any] = {}
+    total, position, lock = None, 0, threading.Lock()
+
+    def one(i: int) -> None:
+        nonlocal total, position
+        found = visit(blocks[i])
+        with lock:
+            waiting[i] = found
+            while position in waiting:
+                part = waiting.pop(position)
+                total = part if total is None else total + part
+                position += 1
+
+    map_blocks(one, range(len(blocks)), what)
+    return total

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, unit_vectors
 from .parallel import map_blocks
+from .wide import WIDE, Centred
 
 Codes = NDArray[np.int64]
 Other = Literal["nearest", "furthest", "mean_other"]
@@ -27,6 +28,7 @@ Distance = Literal["euclidean", "cosine"]
 _BLOCK = 2048
 _LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
 _MANY = 100_000
+_WIDE_BLOCK = 1024  # of cells with many dimensions
 _SOME = 256  # rows of a sample at a time
 
 
@@ -65,8 +67,9 @@ def silhouette_samples(
     outer = np.zeros(len(codes), dtype=np.int64) if within is None else within
     order = np.lexsort((codes, outer))
     points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
-    layout = _Layout(outer[order], codes[order], _BLOCK if len(codes) < _MANY else _LARGE_BLOCK)
-    pairs = _Pairs(points[order], layout, root=distance == "euclidean", other=other)
+    size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
+    layout = _Layout(outer[order], codes[order], size if points.shape[1] < WIDE else min(size, _WIDE_BLOCK))
+    pairs = _Pairs(points, order, layout, root=distance == "euclidean", other=other)
     if rows is None:
         result = np.empty(len(codes))
         result[order] = pairs.of_all()
@@ -188,8 +191,10 @@ class _Sums:
 class _Pairs:
     """All pairs of cells, block by block."""
 
-    def __init__(self, points: Floats, layout: _Layout, *, root: bool, other: Other) -> None:
-        self.points, self.layout, self.root, self.other = points, layout, root, other
+    def __init__(self, points: Floats, order: Codes, layout: _Layout, *, root: bool, other: Other) -> None:
+        self.layout, self.root, self.other = layout, root, other
+        self.wide = Centred(points, order) if points.shape[1] >= WIDE else None
+        self.points = points[order] if self.wide is None else self.wide.values
 
     def of_all(self) -> NDArray[np.float64]:
         """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""
@@ -202,7 +207,7 @@ class _Pairs:
         def visit(i: int) -> None:
             nonlocal position
             a, b = pairs[i]
-            sums = self._between(self.points[a.start : a.stop], self.layout.group[a.start : a.stop] - a.first, b, a)
+            sums = self._between(slice(a.start, a.stop), self.layout.group[a.start : a.stop] - a.first, b, a)
             with lock:  # sums are added in the order of the pairs, whoever is done first
                 results[i] = sums
                 while position in results:
@@ -230,11 +235,9 @@ class _Pairs:
         def visit(part: tuple[Codes, Sequence[_Block]]) -> NDArray[np.float64]:
             cells, blocks = part
             found = _Sums(self.layout.group[cells], self.layout, self.other)
-            points = self.points[cells]
+            nothing = np.zeros(len(cells), dtype=np.int64)
             for block in blocks:
-                found.add(
-                    slice(None), self._between(points, np.zeros(len(cells), dtype=np.int64), block, None)[0], block
-                )
+                found.add(slice(None), self._between(cells, nothing, block, None)[0], block)
             return found.values()
 
         self._prepare()
@@ -244,15 +247,23 @@ class _Pairs:
         return values[np.searchsorted(ordered, rows)]
 
     def _prepare(self) -> None:
+        if self.wide is not None:
+            return
         from .compiling import prepare
 
         nothing = _Block(0, 0, 0, np.array([0, 0]), True, True)
-        prepare(lambda: self._between(self.points[:0], self.layout.group[:0], nothing, None))
+        prepare(lambda: self._between(slice(0), self.layout.group[:0], nothing, None))
 
-    def _between(self, rows: Floats, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
-        """Return sums of distances from rows to the groups of `b`, and back to those of `a` if it is given."""
+    def _between(self, cells: slice | Codes, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
+        """Return sums of distances from cells to the groups of `b`, and back to those of `a` if it is given."""
+        if self.wide is not None:
+            values = self.wide.squared_distances(cells, slice(b.start, b.stop))
+            values = np.sqrt(values, out=values) if self.root else np.multiply(values, 0.5, out=values)
+            back = np.zeros((b.size, 0)) if a is None or a is b else np.add.reduceat(values, a.bounds[:-1], axis=0).T
+            return np.add.reduceat(values, b.bounds[:-1], axis=1), back
         from .compiled import add_group_sums
 
+        rows = self.points[cells]
         forth = np.zeros((len(rows), len(b.bounds) - 1))
         back = np.zeros((b.size, len(a.bounds) - 1 if a is not None else 0))
         half = rows.dtype.type(0.5)  # of the squared distance of unit vectors is 1 - cosine

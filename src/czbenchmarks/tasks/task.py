@@ -141,8 +141,8 @@ class Task(ABC):
     """A benchmark task: an embedding and labels in, scores out.
 
     A subclass defines ``display_name``, ``description``, ``input_model`` and two methods, ``_run_task`` and
-    ``_compute_metrics``; defining it registers it. An instance is configuration: a run changes neither it nor what the
-    caller passed.
+    ``_compute_metrics``; defining it registers it. Without an ``input_model`` it has no parameters, and a run takes
+    whatever is passed as its input. An instance is configuration: a run changes neither it nor what the caller passed.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Task(ABC):
 
     display_name: str
     description: str
-    input_model: Type[TaskInput]
+    input_model: Type[TaskInput] = TaskInput
     baseline_model: Type[BaselineInput] = PCABaselineInput
     random_seed: int = RANDOM_SEED
     requires_multiple_datasets: bool = False
@@ -185,12 +185,13 @@ class Task(ABC):
             cls._accepts_representation = cls._keeps_sparse = False
         if "draws_nothing" not in vars(cls):
             cls.draws_nothing = False
+        named = hasattr(cls, "display_name") or cls.input_model is not TaskInput
         if not hasattr(cls, "display_name"):
             cls.display_name = cls.__name__
         if not hasattr(cls, "description"):
             cls.description = (cls.__doc__ or cls.__name__).strip()
         methods = (cls._run_task, cls._compute_metrics)
-        if hasattr(cls, "input_model") and not any(getattr(m, "__isabstractmethod__", False) for m in methods):
+        if named and not any(getattr(m, "__isabstractmethod__", False) for m in methods):
             TASK_REGISTRY.register_task(cls)
 
     @abstractmethod
@@ -272,7 +273,7 @@ class Task(ABC):
             Cells x dimensions: array, sparse matrix, DataFrame or ``Representation``; for tasks that require multiple
             data sets a list of them, in the order of the task input's lists.
         task_input
-            An instance of the task's ``input_model``.
+            An instance of the task's ``input_model``; anything for a task of your own that has none.
 
         Returns
         -------
@@ -286,14 +287,16 @@ class Task(ABC):
         several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
         if self.requires_multiple_datasets and (several is None or len(several) < 2):
             raise ValueError(
-                "This task requires a list of cell representations, one per data set, but only one was provided."
+                # Callers match on the first half, which is that of 0.15.1.
+                "This task requires a list of cell representations but only one was provided; pass one per data set."
             )
         if several is not None and not self.requires_multiple_datasets:
             raise ValueError(
                 "This task requires a single cell representation (cells x dimensions as an array), got a "
                 f"{type(several).__name__} of {len(several)}."
             )
-        _check_kind(task_input, self.input_model, "task_input")
+        if self.input_model is not TaskInput:
+            _check_kind(task_input, self.input_model, "task_input")
         self._refuse_other_orders(several if several is not None else [cell_representation], task_input)
         given: Any
         if several is not None:

@@ -102,7 +102,9 @@ def filter_minimum_class(features: Any, labels: Any, min_class_size: int = MIN_C
 def is_not_count_data(
     matrix: CellRepresentation, sample_size: int | float = 1000, tol: float = 0.01, random_seed: int = RANDOM_SEED
 ) -> bool:
-    """Tell whether a matrix holds something else than counts: more than `tol` of its values are no whole numbers.
+    """Tell whether the total of a sampled cell is further than `tol` from a whole number.
+
+    Totals of counts are whole. So may be those of other values, such as halves: see ``holds_fractions``.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ def is_not_count_data(
     sample_size
         Cells looked at; a number below 1 is a share of them.
     tol
-        Share of values that may be off.
+        How far a total may be off.
     random_seed
         Seed of the sample.
 
@@ -120,14 +122,35 @@ def is_not_count_data(
     >>> is_not_count_data(np.array([[0.0, 3.0], [1.0, 2.0]])), is_not_count_data(np.array([[0.5, 1.2]]))
     (False, True)
     """
+    part = _some_rows(matrix, sample_size, random_seed)
+    totals = np.asarray(part.sum(axis=1)).ravel()
+    return bool((np.abs(totals - np.rint(totals)) > tol).any())
+
+
+def holds_fractions(matrix: CellRepresentation) -> bool:
+    """Tell whether more than one in a hundred of the values other than 0 are no whole numbers, by 1,000 cells.
+
+    Parameters
+    ----------
+    matrix
+        Cells x genes.
+
+    Examples
+    --------
+    >>> holds_fractions(np.array([[0.0, 3.0], [1.0, 2.0]])), holds_fractions(np.array([[0.5, 0.5]]))
+    (False, True)
+    """
+    part = _some_rows(matrix, 1000, RANDOM_SEED)
+    data = part.data if hasattr(part, "toarray") else part[part != 0]
+    off = np.abs(data - np.rint(data)) > 1e-6 * np.maximum(1.0, np.abs(data))
+    return bool(data.size and off.mean() > 0.01)
+
+
+def _some_rows(matrix: CellRepresentation, sample_size: int | float, random_seed: int) -> Any:
     values = represent(matrix, "matrix", keep_sparse=True).values
     n = values.shape[0]
     size = min(n, max(1, int(sample_size * n) if 0 < sample_size < 1 else int(sample_size)))
-    rows = np.random.default_rng(random_seed).choice(n, size, replace=False)
-    part = values[np.sort(rows)]
-    data = part.data if hasattr(part, "toarray") else part[part != 0]
-    off = np.abs(data - np.rint(data)) > 1e-6 * np.maximum(1.0, np.abs(data))
-    return bool(data.size and off.mean() > tol)
+    return values[np.sort(np.random.default_rng(random_seed).choice(n, size, replace=False))]
 
 
 def run_standard_scrna_workflow(
@@ -204,7 +227,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
             f"`expression_data` must hold counts, got values down to {least:g}; pass raw counts for the baseline."
         )
     most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
-    if is_not_count_data(embedding):
+    if holds_fractions(embedding):
         logger.warning(
             "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
         )

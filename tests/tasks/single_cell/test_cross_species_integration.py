@@ -65,10 +65,10 @@ def test_bad_input(two_species):
 
     with pytest.raises(AssertionError, match=r"At least two organisms are required.*got only homo_sapiens"):
         run(X, organism_list=[Organism.HUMAN] * 2)
-    with pytest.raises(ValueError, match=r"This task requires a list of cell representations"):
-        run(X[:1])
-    with pytest.raises(ValueError, match=r"This task requires a list of cell representations"):
-        run(X[0])
+    # The published words, on which users match.
+    for cells in (X[:1], X[0]):
+        with pytest.raises(ValueError, match="This task requires a list of cell representations but only one was prov"):
+            run(cells)
     with pytest.raises(ValueError, match=r"Number of cell representations must match `labels`"):
         run(X, labels=labels[:1])
     with pytest.raises(ValueError, match=r"`labels\[0\]` must have the same length as the data.*expected 50, got 120"):

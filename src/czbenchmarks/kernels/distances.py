@@ -14,7 +14,7 @@ Floats = NDArray[np.floating]
 _USUAL = (1e-12, 1e12)  # largest magnitudes whose squares stay far from overflow and underflow in single precision
 _SQUARED = 2.0**-39  # numbers of single precision, 0 or larger than this, differ by 0 or by what can be squared in it
 _APART = 2.0**-26  # larger ones differ by 0 or by more than a distance whose square is lost in it, 1e-15
-_BYTES = 1 << 22  # looked at at a time
+_BYTES = 1 << 20  # looked at at a time
 
 
 def in_working_precision(X: Floats) -> tuple[Floats, float]:

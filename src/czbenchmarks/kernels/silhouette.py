@@ -28,7 +28,7 @@ Distance = Literal["euclidean", "cosine"]
 _BLOCK = 2048
 _LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
 _MANY = 100_000
-_WIDE_BLOCK = 1024  # of cells with many dimensions
+_WIDE_BLOCKS = (512, 1536)  # of cells with many dimensions, which two threads can share; all distances of two are made
 _SOME = 256  # rows of a sample at a time
 
 
@@ -67,8 +67,12 @@ def silhouette_samples(
     outer = np.zeros(len(codes), dtype=np.int64) if within is None else within
     order = np.lexsort((codes, outer))
     points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
-    size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
-    layout = _Layout(outer[order], codes[order], size if points.shape[1] < WIDE else min(size, _WIDE_BLOCK))
+    if points.shape[1] >= WIDE:
+        size = whole = int(np.clip(len(codes) // 2, *_WIDE_BLOCKS))
+    else:  # fewer cells where there may be as many groups: two blocks have groups x cells sums between them
+        size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
+        whole = size // 2
+    layout = _Layout(outer[order], codes[order], size, whole)
     pairs = _Pairs(points, order, layout, root=distance == "euclidean", other=other)
     if rows is None:
         result = np.empty(len(codes))
@@ -106,11 +110,11 @@ class _Layout:
     ----------
     outer, codes
         Section and group of every cell, in that order.
-    size
-        Cells of a block, about.
+    size, whole
+        Cells of a block, about: of one that is part of a group, and of one of whole groups.
     """
 
-    def __init__(self, outer: Codes, codes: Codes, size: int) -> None:
+    def __init__(self, outer: Codes, codes: Codes, size: int, whole: int) -> None:
         starts = np.flatnonzero(np.r_[True, (outer[1:] != outer[:-1]) | (codes[1:] != codes[:-1])])
         self.starts = np.r_[starts, len(codes)]
         self.sizes = np.diff(self.starts)
@@ -118,9 +122,9 @@ class _Layout:
         section = outer[starts]
         self.total = np.bincount(section, weights=self.sizes).astype(np.int64)[section]  # cells of a group's section
         borders = np.r_[0, np.flatnonzero(np.diff(section)) + 1, len(starts)].tolist()
-        self.sections = [self._cut(*border, size) for border in pairwise(borders)]
+        self.sections = [self._cut(*border, size, whole) for border in pairwise(borders)]
 
-    def _cut(self, group: int, end: int, size: int) -> list[_Block]:
+    def _cut(self, group: int, end: int, size: int, whole: int) -> list[_Block]:
         blocks: list[_Block] = []
         while group < end:
             start, cells = int(self.starts[group]), int(self.sizes[group])
@@ -132,8 +136,7 @@ class _Layout:
                 ]
                 group += 1
                 continue
-            # Fewer cells where there may be as many groups: two blocks have groups x cells sums between them.
-            after = int(np.searchsorted(self.starts, start + size // 2, side="right")) - 1
+            after = int(np.searchsorted(self.starts, start + whole, side="right")) - 1
             after = min(end, max(group + 1, after))
             bounds = self.starts[group : after + 1] - start
             blocks.append(_Block(start, start + int(bounds[-1]), group, bounds, True, True))

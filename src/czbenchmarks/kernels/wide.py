@@ -24,7 +24,9 @@ WIDE = 1024
 CHUNK = 512
 _TILE = 2048  # points whose coordinates are centred at a time
 _ROWS = 512
-_MEAN_OF = 256  # cells
+_STRIP = 32  # rows that stay in the processor's cache
+_CACHED = 1 << 19  # bytes that stay there
+_MEAN_OF = 64  # cells
 _FEW = 64  # candidates more than twice those asked for, before they are told apart in double precision
 _PAIRS = 8  # one in so many of a block; from there on it is quicker to multiply again in double precision
 _CANCELLED_SINGLE = 1e-6  # share of the norms from which double products are as good as coordinates of single precision
@@ -78,11 +80,15 @@ class Centred:
         middle = points[:: -(-len(points) // _MEAN_OF)].mean(axis=0, dtype=np.float64).astype(points.dtype)
         self.values, self.norms = np.empty((len(order), points.shape[1]), dtype=points.dtype), np.zeros(len(order))
 
+        step = max(1, _CACHED // (points.shape[1] * points.itemsize))
+
         def centre(block: tuple[int, int]) -> None:
-            for row in range(*block):  # so little at a time that it stays in the processor's cache
-                values = np.subtract(points[order[row]], middle, out=self.values[row])
-                for low, high in ranges(len(values), CHUNK):
-                    self.norms[row] += values[low:high] @ values[low:high]
+            for start, stop in ranges(block[1] - block[0], step):
+                part = slice(block[0] + start, block[0] + stop)
+                values = np.take(points, order[part], axis=0, out=self.values[part], mode="clip")
+                values -= middle
+                for low, high in ranges(values.shape[1], CHUNK):
+                    self.norms[part] += np.einsum("ij,ij->i", values[:, low:high], values[:, low:high])
 
         map_blocks(centre, ranges(len(order), _TILE // 8), "cells about their mean")
 
@@ -101,24 +107,22 @@ class Centred:
         same = isinstance(rows, slice) and rows == columns
         x = self.values[rows]
         y = x if same else self.values[columns]
-        d, limits = x.shape[1], np.finfo(x.dtype)
-        found = np.zeros((len(x), len(y)))
-        for low, high in ranges(d, CHUNK if x.dtype == np.float32 else d):
-            found += x[:, low:high] @ y[:, low:high].T
-        found *= -2.0
-        both = np.add.outer(self.norms[rows], self.norms[columns])
-        found += both
-        both *= CANCELLED
-        both += d * float(limits.tiny) / float(limits.eps)
-        small = found < both
+        if x.dtype == np.float32:
+            found = np.zeros((len(x), len(y)))
+            for low, high in ranges(x.shape[1], CHUNK):
+                found += x[:, low:high] @ y[:, low:high].T
+        else:
+            found = x @ y.T
+        small = _from_products(found, self.norms[rows], self.norms[columns], x, CANCELLED)
         if same:
             np.fill_diagonal(small, False)
             np.fill_diagonal(found, 0.0)
-        if np.count_nonzero(small) * _PAIRS > small.size:  # cells that are far from the mean of all of them
+        several = np.count_nonzero(small)
+        if several * _PAIRS > small.size:  # cells that are far from the mean of all of them
             near = self.points[self.order[rows]]
             return squared_distances(near, near if same else self.points[self.order[columns]])
-        at, of = np.nonzero(small)
-        if len(at):
+        if several:
+            at, of = np.nonzero(small)
             exact, points = np.empty(len(at)), _for_numba(self.points)
             places = self.order[rows][at].astype(np.int32), self.order[columns][of].astype(np.int32)
             squared_differences(points, points, *places, exact)
@@ -132,13 +136,32 @@ def _about(
     """Return squared distances from products, and which of them are too small to be found so."""
     found = np.zeros((len(rows), len(points)))
     of_rows, of_points = _add_products(rows, points, centre, dtype, found)
-    found *= -2.0
-    both = np.add.outer(of_rows, of_points)
-    found += both
-    limits = np.finfo(dtype)
-    both *= cancelled
-    both += rows.shape[1] * float(limits.tiny) / float(limits.eps)  # squares beneath the smallest numbers are lost
-    return found, found < both
+    return found, _from_products(found, of_rows, of_points, rows[:0].astype(dtype), cancelled)
+
+
+def _from_products(
+    found: NDArray[np.float64],
+    of_rows: NDArray[np.float64],
+    of_points: NDArray[np.float64],
+    like: Floats,
+    cancelled: float,
+) -> NDArray[np.bool_]:
+    """Turn products into squared distances, in place; return which are too small to be found so.
+
+    `like` has the dimensions and the type that were multiplied.
+    """
+    limits = np.finfo(like.dtype)
+    lost = like.shape[1] * float(limits.tiny) / float(limits.eps)  # beneath it, squares are too small for the type
+    small = np.empty(found.shape, dtype=np.bool_)
+    for start, stop in ranges(len(found), _STRIP):
+        part = found[start:stop]
+        both = np.add.outer(of_rows[start:stop], of_points)
+        part *= -2.0
+        part += both
+        both *= cancelled
+        both += lost
+        np.less(part, both, out=small[start:stop])
+    return small
 
 
 def _add_products(

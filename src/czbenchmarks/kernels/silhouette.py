@@ -198,7 +198,8 @@ class _Pairs:
         self.layout, self.root, self.other = layout, root, other
         self.wide = points.shape[1] >= WIDE
         self.order = order
-        self.points = points if self.wide else points[order]
+        # Compiled code would copy a read-only array for every pair of blocks.
+        self.points = np.require(points, requirements=["C", "A", "W"]) if self.wide else points[order]
 
     def of_all(self) -> NDArray[np.float64]:
         """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""

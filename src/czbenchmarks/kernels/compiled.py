@@ -449,6 +449,25 @@ def nearest(rows, owns, points, names, lists, spans, members, k, keep, slack, in
     return again
 
 
+@compiled(fastmath={"contract", "nsz", "reassoc"})
+def _squares(values, width):  # type: ignore[no-untyped-def]
+    """Return a sum of squares. It writes nothing: a loop that does may be run another way where arrays are adjacent."""
+    total = 0.0
+    for k in range(width):
+        total += np.float64(values[k]) * np.float64(values[k])
+    return total
+
+
+@compiled()
+def centre_part(points, order, centre, low, width, out, norms):  # type: ignore[no-untyped-def]
+    """Write `width` coordinates, from `low` on, of some points about a centre, and add their squares to `norms`."""
+    for i in range(len(order)):
+        x = points[order[i]]
+        for k in range(width):
+            out[i, k] = x[low + k] - centre[low + k]
+        norms[i] += _squares(out[i], width)
+
+
 @compiled()
 def _wide(rows, row, points, place, lanes):  # type: ignore[no-untyped-def]
     """Return a squared distance of many coordinates in double precision; `lanes` are 32 numbers of scratch.

@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .parallel import map_blocks, ranges
+
 Floats = NDArray[np.floating]
 
 _USUAL = (1e-12, 1e12)  # largest magnitudes whose squares stay far from overflow and underflow in single precision
 _SQUARED = 2.0**-39  # numbers of single precision, 0 or larger than this, differ by 0 or by what can be squared in it
 _APART = 2.0**-26  # larger ones differ by 0 or by more than a distance whose square is lost in it, 1e-15
 _BYTES = 1 << 20  # looked at at a time
+_MUCH, _PARTS = 1 << 26, 16  # bytes that are looked at on all threads, and in how many parts
 
 
 def in_working_precision(X: Floats) -> tuple[Floats, float]:
@@ -59,13 +62,21 @@ def in_working_precision(X: Floats) -> tuple[Floats, float]:
 def _column_range(X: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the least and the largest value of every column."""
     d = X.shape[1]
-    least, most = np.full(d, np.inf), np.full(d, -np.inf)
     step = max(1, _BYTES // (8 * max(1, d)))
-    for low in range(0, len(X), step):
-        part = X[low : low + step]
-        np.minimum(least, part.min(axis=0), out=least)
-        np.maximum(most, part.max(axis=0), out=most)
-    return least, most
+
+    def of_rows(block: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        least, most = np.full(d, np.inf), np.full(d, -np.inf)
+        for low in range(*block, step):
+            part = X[low : min(low + step, block[1])]
+            np.minimum(least, part.min(axis=0), out=least)
+            np.maximum(most, part.max(axis=0), out=most)
+        return least, most
+
+    if X.nbytes < _MUCH:
+        return of_rows((0, len(X)))
+    found = map_blocks(of_rows, ranges(len(X), -(-len(X) // _PARTS)), "range of the coordinates")
+    least, most = (np.array(parts) for parts in zip(*found, strict=True))
+    return least.min(axis=0), most.max(axis=0)
 
 
 def _some_small(part: Floats) -> bool:

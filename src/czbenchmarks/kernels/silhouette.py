@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, unit_vectors
 from .parallel import map_blocks
-from .wide import WIDE, Centred
+from .wide import WIDE, squared_distances
 
 Codes = NDArray[np.int64]
 Other = Literal["nearest", "furthest", "mean_other"]
@@ -196,8 +196,10 @@ class _Pairs:
 
     def __init__(self, points: Floats, order: Codes, layout: _Layout, *, root: bool, other: Other) -> None:
         self.layout, self.root, self.other = layout, root, other
-        self.wide = Centred(points, order) if points.shape[1] >= WIDE else None
-        self.points = points[order] if self.wide is None else self.wide.values
+        self.wide = points.shape[1] >= WIDE
+        self.order = order
+        # Compiled code would copy a read-only array for every pair of blocks.
+        self.points = np.require(points, requirements=["C", "A", "W"]) if self.wide else points[order]
 
     def of_all(self) -> NDArray[np.float64]:
         """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""
@@ -250,17 +252,20 @@ class _Pairs:
         return values[np.searchsorted(ordered, rows)]
 
     def _prepare(self) -> None:
-        if self.wide is not None:
-            return
         from .compiling import prepare
 
+        if self.wide:
+            two = self.order[:2]
+            prepare(lambda: squared_distances(self.points, two, two))
+            return
         nothing = _Block(0, 0, 0, np.array([0, 0]), True, True)
         prepare(lambda: self._between(slice(0), self.layout.group[:0], nothing, None))
 
     def _between(self, cells: slice | Codes, groups: Codes, b: _Block, a: _Block | None) -> tuple[Any, Any]:
         """Return sums of distances from cells to the groups of `b`, and back to those of `a` if it is given."""
-        if self.wide is not None:
-            values = self.wide.squared_distances(cells, slice(b.start, b.stop))
+        if self.wide:
+            others = self.order[b.start : b.stop]
+            values = squared_distances(self.points, others if a is b else self.order[cells], others)
             values = np.sqrt(values, out=values) if self.root else np.multiply(values, 0.5, out=values)
             back = np.zeros((b.size, 0)) if a is None or a is b else np.add.reduceat(values, a.bounds[:-1], axis=0).T
             return np.add.reduceat(values, b.bounds[:-1], axis=1), back

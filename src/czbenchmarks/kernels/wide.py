@@ -4,7 +4,7 @@ There the products are what costs, and the error of a sum of that many products 
 are done in chunks of `CHUNK` dimensions: products by BLAS on large blocks, their sums added to one another afterwards.
 The bound on rounding is that of a chunk, not that of all dimensions, whatever BLAS does inside one.
 
-Distances are |x|^2 + |y|^2 - 2xy about the centre of the rows, as in ``compiled``; where that cancels, they are sums of
+Distances are |x|^2 + |y|^2 - 2xy about a point near the rows, as in ``compiled``; where that cancels, they are sums of
 squared differences in double precision.
 """
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Floats, relative_slack
-from .parallel import map_blocks, memory_budget, num_threads, ranges
+from .parallel import memory_budget, num_threads, ranges
+
+Places = NDArray[np.int64]
 
 WIDE = 1024
 """Dimensions from which distances are computed here; below, the loops of ``compiled`` are as quick."""
@@ -25,118 +27,64 @@ CHUNK = 512
 _TILE = 2048  # points whose coordinates are centred at a time
 _ROWS = 512
 _STRIP = 32  # rows that stay in the processor's cache
-_CACHED = 1 << 19  # bytes that stay there
 _MEAN_OF = 64  # cells
 _FEW = 64  # candidates more than twice those asked for, before they are told apart in double precision
 _PAIRS = 8  # one in so many of a block; from there on it is quicker to multiply again in double precision
 _CANCELLED_SINGLE = 1e-6  # share of the norms from which double products are as good as coordinates of single precision
 
 
-def squared_distances(rows: Floats, points: Floats) -> NDArray[np.float64]:
-    """Return the squared distances of rows to points, as exact as coordinates of their type can be.
-
-    Parameters
-    ----------
-    rows, points
-        a x d and b x d, of one type and unit; see ``in_working_precision``. The same array for the distances of cells
-        to each other: then those of a cell to itself are 0 and half of the products suffice.
-
-    Returns
-    -------
-    a x b.
-    """
-    from .compiled import CANCELLED, squared_differences
-
-    centre = rows.mean(axis=0, dtype=np.float64)
-    single = rows.dtype == np.float32
-    found, small = _about(rows, points, centre, rows.dtype, CANCELLED)
-    if single and np.count_nonzero(small) * _PAIRS > small.size:
-        found, small = _about(rows, points, centre, np.dtype(np.float64), _CANCELLED_SINGLE)
-    if rows is points:
-        np.fill_diagonal(small, False)
-        np.fill_diagonal(found, 0.0)
-    at, of = (place.astype(np.int32) for place in np.nonzero(small))
-    if len(at):
-        exact = np.empty(len(at))
-        squared_differences(_for_numba(rows), _for_numba(points), at, of, exact)
-        found[at, of] = exact
-    return found
-
-
-class Centred:
-    """Cells about a point near their mean, in some order: what the squared distances of all of them are computed from.
+def squared_distances(points: Floats, rows: Places, columns: Places) -> NDArray[np.float64]:
+    """Return the squared distances between some points and others, as exact as coordinates of their type can be.
 
     Parameters
     ----------
     points
         n x d; see ``in_working_precision``.
-    order
-        Which point each cell is.
+    rows, columns
+        Which points. The same object for the distances of points to each other: then those of a point to itself are 0
+        and half of the products suffice.
+
+    Returns
+    -------
+    Rows x columns.
     """
+    from .compiled import CANCELLED, squared_differences
 
-    def __init__(self, points: Floats, order: NDArray[np.int64]) -> None:
-        self.points, self.order = points, order
-        # Any point near all of them will do.
-        middle = points[:: -(-len(points) // _MEAN_OF)].mean(axis=0, dtype=np.float64).astype(points.dtype)
-        self.values, self.norms = np.empty((len(order), points.shape[1]), dtype=points.dtype), np.zeros(len(order))
-
-        step = max(1, _CACHED // (points.shape[1] * points.itemsize))
-
-        def centre(block: tuple[int, int]) -> None:
-            for start, stop in ranges(block[1] - block[0], step):
-                part = slice(block[0] + start, block[0] + stop)
-                values = np.take(points, order[part], axis=0, out=self.values[part], mode="clip")
-                values -= middle
-                for low, high in ranges(values.shape[1], CHUNK):
-                    self.norms[part] += np.einsum("ij,ij->i", values[:, low:high], values[:, low:high])
-
-        map_blocks(centre, ranges(len(order), _TILE // 8), "cells about their mean")
-
-    def squared_distances(self, rows: Any, columns: slice) -> NDArray[np.float64]:
-        """Return the squared distances between some of the cells, as `squared_distances` does.
-
-        Parameters
-        ----------
-        rows
-            Positions, or the same slice as `columns`.
-        columns
-            Positions.
-        """
-        from .compiled import CANCELLED, squared_differences
-
-        same = isinstance(rows, slice) and rows == columns
-        x = self.values[rows]
-        y = x if same else self.values[columns]
-        if x.dtype == np.float32:
-            found = np.zeros((len(x), len(y)))
-            for low, high in ranges(x.shape[1], CHUNK):
-                found += x[:, low:high] @ y[:, low:high].T
-        else:
-            found = x @ y.T
-        small = _from_products(found, self.norms[rows], self.norms[columns], x, CANCELLED)
-        if same:
-            np.fill_diagonal(small, False)
-            np.fill_diagonal(found, 0.0)
-        several = np.count_nonzero(small)
-        if several * _PAIRS > small.size:  # cells that are far from the mean of all of them
-            near = self.points[self.order[rows]]
-            return squared_distances(near, near if same else self.points[self.order[columns]])
-        if several:
-            at, of = np.nonzero(small)
-            exact, points = np.empty(len(at)), _for_numba(self.points)
-            places = self.order[rows][at].astype(np.int32), self.order[columns][of].astype(np.int32)
-            squared_differences(points, points, *places, exact)
-            found[at, of] = exact
-        return found
+    points = _for_numba(points)
+    same = rows is columns
+    found, small = _about(points, rows, columns, points.dtype, CANCELLED)
+    several = np.count_nonzero(small)
+    if points.dtype == np.float32 and several * _PAIRS > small.size:
+        found, small = _about(points, rows, columns, np.dtype(np.float64), _CANCELLED_SINGLE)
+    if same:
+        np.fill_diagonal(small, False)
+        np.fill_diagonal(found, 0.0)
+    if several:
+        at, of = np.nonzero(small)
+        exact = np.empty(len(at))
+        squared_differences(points, points, rows[at].astype(np.int32), columns[of].astype(np.int32), exact)
+        found[at, of] = exact
+    return found
 
 
 def _about(
-    rows: Floats, points: Floats, centre: NDArray[np.float64], dtype: np.dtype[Any], cancelled: float
+    points: Floats, rows: Places, columns: Places, dtype: np.dtype[Any], cancelled: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return squared distances from products, and which of them are too small to be found so."""
-    found = np.zeros((len(rows), len(points)))
-    of_rows, of_points = _add_products(rows, points, centre, dtype, found)
-    return found, _from_products(found, of_rows, of_points, rows[:0].astype(dtype), cancelled)
+    """Return squared distances from products about the middle of the rows, and which are too small to be found so."""
+    found = np.zeros((len(rows), len(columns)))
+    middle = _middle(points, rows)
+    if rows is columns:
+        of_rows = of_columns = _add_products(points, rows, points, None, middle, dtype, found)[0]
+    else:
+        of_rows, of_columns = _add_products(points, rows, points, columns, middle, dtype, found)
+    return found, _from_products(found, of_rows, of_columns, np.empty((0, points.shape[1]), dtype), cancelled)
+
+
+def _middle(points: Floats, rows: Places) -> NDArray[np.float64]:
+    """Return the mean of a few of the rows: any point near all of them will do."""
+    some = rows[:: -(-len(rows) // _MEAN_OF)]
+    middle: NDArray[np.float64] = points[some].mean(axis=0, dtype=np.float64)
+    return middle
 
 
 def _from_products(
@@ -165,28 +113,37 @@ def _from_products(
 
 
 def _add_products(
-    rows: Floats, points: Floats, centre: NDArray[np.float64], dtype: np.dtype[Any], total: NDArray[np.floating]
+    first: Floats,
+    rows: Places,
+    second: Floats,
+    columns: Places | None,
+    centre: NDArray[np.float64],
+    dtype: np.dtype[Any],
+    total: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Add the products of rows and points about a centre to `total`; return their squared norms."""
-    of_rows, of_points = np.zeros(len(rows)), np.zeros(len(points))
-    middle = centre.astype(np.result_type(rows.dtype, dtype))
+    """Add the products of rows of `first` and of `second` about a centre to `total`; return their squared norms.
+
+    Without `columns` they are those of the rows with each other.
+    """
+    from .compiled import centre_part
+
+    d, chunk = first.shape[1], CHUNK * dtype.itemsize**2 // 16
+    of_rows, of_columns = np.zeros(len(rows)), np.zeros(0 if columns is None else len(columns))
     # Written over and over: memory that is asked for anew takes as long to come as to be filled.
-    tile = min(len(points), _TILE)
-    places = np.empty((2, max(len(rows), tile), CHUNK), dtype=dtype)
+    tile = len(rows) if columns is None else min(len(columns), _TILE)
+    x_all, y_all = (np.empty((size, chunk), dtype=dtype) for size in (len(rows), 0 if columns is None else tile))
     products = np.empty((len(rows), tile), dtype=dtype)
-
-    def centred(part: Floats, low: int, high: int, place: Floats) -> Floats:
-        out = place[: len(part), : high - low]
-        return np.subtract(part[:, low:high], middle[low:high], out=out, casting="same_kind")
-
-    for low, high in ranges(rows.shape[1], CHUNK):
-        x = centred(rows, low, high, places[0])
-        of_rows += np.einsum("ij,ij->i", x, x)
-        for start, stop in ranges(len(points), tile):
-            y = x if points is rows else centred(points[start:stop], low, high, places[1])
+    for low, high in ranges(d, chunk):
+        centre_part(first, rows, centre, low, high - low, x_all, of_rows)
+        x = x_all[:, : high - low]
+        if columns is None:
+            total += np.matmul(x, x.T, out=products)
+            continue
+        for start, stop in ranges(len(columns), tile):
+            centre_part(second, columns[start:stop], centre, low, high - low, y_all, of_columns[start:stop])
+            y = y_all[: stop - start, : high - low]
             total[:, start:stop] += np.matmul(x, y.T, out=products[:, : stop - start])
-            of_points[start:stop] += np.einsum("ij,ij->i", y, y)
-    return of_rows, of_points
+    return of_rows, of_columns
 
 
 def rows_at_a_time(rows: int, points: int) -> int:
@@ -231,6 +188,7 @@ def nearest(
     """
     from .compiled import settle
 
+    rows, points = _for_numba(rows), _for_numba(points)
     indices, distances = np.empty((len(rows), k), dtype=np.int32), np.empty((len(rows), k))
     places, counts = _candidates(rows, owns, points, k, np.dtype(np.float32))
     unclear = np.flatnonzero(counts > 2 * k + _FEW)
@@ -242,7 +200,7 @@ def nearest(
         places, counts = np.concatenate(lists), counts.copy()
         counts[unclear] = fewer
     borders = np.r_[0, np.cumsum(counts)]
-    settle(_for_numba(rows), owns, _for_numba(points), names, borders, places, k, indices, distances)
+    settle(rows, owns, points, names, borders, places, k, indices, distances)
     return indices, distances
 
 
@@ -254,9 +212,11 @@ def _candidates(
 
     d = rows.shape[1]
     found = np.zeros((len(rows), len(points)), dtype=dtype)
-    of_rows, of_points = _add_products(rows, points, rows.mean(axis=0, dtype=np.float64), dtype, found)
+    every = np.arange(max(len(rows), len(points)))
+    mine = every[: len(rows)]
+    of_rows, of_points = _add_products(rows, mine, points, every[: len(points)], _middle(rows, mine), dtype, found)
     # Of the sum of both norms; see ``relative_slack``. Added to that: what is lost of numbers too small for the type.
-    slack = relative_slack(CHUNK + -(-d // CHUNK), dtype) * CANCELLED
+    slack = relative_slack(CHUNK * dtype.itemsize**2 // 16 + -(-d // CHUNK), dtype) * CANCELLED
     largest = float(np.sqrt(max(of_rows.max(initial=0.0), of_points.max(initial=0.0))))
     lost = 4 * d * float(np.finfo(dtype).tiny) * (1 + largest)
     found *= -2

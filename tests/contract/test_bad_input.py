@@ -592,7 +592,12 @@ case(
     "n_pcs",
     lambda: baseline(EMBEDDING, baseline_input=PCABaselineInput(n_pcs=N)),
 )
-case("baseline: components of few genes", ValueError, "n_pcs", lambda: baseline(EMBEDDING, COUNTS[:, :20]))
+case(
+    "baseline: more components than few genes have",
+    ValueError,
+    "n_pcs",
+    lambda: baseline(EMBEDDING, COUNTS[:, :20], PCABaselineInput(n_pcs=50)),
+)
 case("baseline: dict as input", TypeError, "baseline_input", lambda: baseline(EMBEDDING, baseline_input={"n_pcs": 5}))
 case("baseline: AnnData", TypeError, "expression_data", lambda: baseline(EMBEDDING, perturbed()))
 FEW = PCABaselineInput(n_pcs=5)

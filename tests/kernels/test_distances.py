@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from czbenchmarks.kernels import distances
 from czbenchmarks.kernels.distances import in_working_precision, relative_slack, unit_vectors
 
 
@@ -101,3 +102,14 @@ def test_cells_at_one_place_are_at_one_place_in_any_unit():
 def test_unit_vectors_do_not_depend_on_the_order_in_memory():
     X = np.random.default_rng(5).normal(size=(50, 37))
     np.testing.assert_array_equal(unit_vectors(np.asfortranarray(X)), unit_vectors(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("change", [lambda X: X, np.asfortranarray, lambda X: X[::2]], ids=["as it is", "F", "strided"])
+def test_ranges_of_columns_are_found_on_all_threads(monkeypatch, dtype, change):
+    X = change(np.random.default_rng(0).normal(size=(300, 7)).astype(dtype))
+    X[5, 3], X[7, 2] = -np.finfo(dtype).max, 0.0
+    monkeypatch.setattr(distances, "_MUCH", 0)
+    least, most = distances._column_range(X)
+    np.testing.assert_array_equal(least, X.min(axis=0))
+    np.testing.assert_array_equal(most, X.max(axis=0))

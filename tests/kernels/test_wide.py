@@ -123,6 +123,29 @@ def test_squared_distances_of_blocks(dtype):
         np.testing.assert_allclose(squared_distances(X, rows, columns), expected, rtol=error, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 0.5, 3.0])
+def test_squared_distances_of_runs_with_and_without_a_copy(dtype, offset):
+    # Multiplied where they are if zero is as good a centre as any, else about their middle.
+    X = (np.random.default_rng(9).normal(size=(120, 9000)) + offset).astype(dtype)
+    X[3:60:7] = X[100]
+    X[50:53] = X[51] * (1 + np.finfo(dtype).eps * np.arange(3)[:, None])
+    rows, columns = np.arange(70), np.arange(50, 120)
+    error = 1e-5 if dtype == np.float32 else 1e-12
+    for some, others in ((rows, columns), (rows, rows)):
+        expected = slow_squares(X[some], X[others]).astype(float)
+        np.testing.assert_allclose(squared_distances(X, some, others), expected, rtol=error, atol=0)
+
+
+@pytest.mark.parametrize("groups", [2, WIDE // 16, WIDE // 16 + 1])
+def test_silhouettes_of_few_and_of_many_groups(groups):
+    rng = np.random.default_rng(10)
+    X, codes = rng.normal(size=(2 * groups + 20, WIDE)), rng.permutation(np.arange(2 * groups + 20) % groups)
+    for distance, other in (("euclidean", "nearest"), ("cosine", "mean_other")):
+        expected = slow_silhouette(X, codes, distance, other)
+        np.testing.assert_allclose(silhouette_samples(X, codes, distance=distance, other=other), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("other", ["nearest", "furthest", "mean_other"])
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_silhouettes_are_those_of_the_twin(distance, other):

@@ -458,6 +458,22 @@ def _squares(values, width):  # type: ignore[no-untyped-def]
     return total
 
 
+@compiled(fastmath={"nnan", "nsz"})
+def widen_ranges(rows, least, most):  # type: ignore[no-untyped-def]
+    """Lower the least and raise the most of every column to those of some rows, without NaN."""
+    for i in range(len(rows)):
+        for k in range(rows.shape[1]):
+            least[k] = min(least[k], rows[i, k])
+            most[k] = max(most[k], rows[i, k])
+
+
+@compiled()
+def add_squares(points, first, low, width, norms):  # type: ignore[no-untyped-def]
+    """Add the squares of `width` coordinates, from `low` on, of consecutive points to `norms`."""
+    for i in range(len(norms)):
+        norms[i] += _squares(points[first + i, low : low + width], width)
+
+
 @compiled()
 def centre_part(points, order, centre, low, width, out, norms):  # type: ignore[no-untyped-def]
     """Write `width` coordinates, from `low` on, of some points about a centre, and add their squares to `norms`."""

@@ -20,6 +20,8 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
 from czbenchmarks._progress import work
 
+from .parallel import one_blas_thread
+
 WHAT = "compiling the inner loops"
 _here = threading.local()
 
@@ -49,7 +51,8 @@ def prepare(call: Callable[[], Any]) -> None:
     """
     if numba.config.DISABLE_JIT:
         return
-    with ExitStack() as _here.announcement:
+    # Threads that BLAS starts for little would still be waiting for more, on all cores, when the work begins.
+    with one_blas_thread(), ExitStack() as _here.announcement:
         _here.announced = False
         call()
     del _here.announcement

@@ -63,17 +63,29 @@ def _column_range(X: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the least and the largest value of every column."""
     d = X.shape[1]
     step = max(1, _BYTES // (8 * max(1, d)))
+    much = X.nbytes >= _MUCH
+    loops = much and X.flags.carray and X.dtype in (np.float32, np.float64)  # each other kind would be compiled anew
 
     def of_rows(block: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         least, most = np.full(d, np.inf), np.full(d, -np.inf)
+        if loops:
+            from .compiled import widen_ranges
+
+            widen_ranges(X[slice(*block)], least, most)
+            return least, most
         for low in range(*block, step):
             part = X[low : min(low + step, block[1])]
             np.minimum(least, part.min(axis=0), out=least)
             np.maximum(most, part.max(axis=0), out=most)
         return least, most
 
-    if X.nbytes < _MUCH:
+    if not much:
         return of_rows((0, len(X)))
+    if loops:
+        from .compiled import widen_ranges
+        from .compiling import prepare
+
+        prepare(lambda: widen_ranges(X[:1], *np.zeros((2, d))))
     found = map_blocks(of_rows, ranges(len(X), -(-len(X) // _PARTS)), "range of the coordinates")
     least, most = (np.array(parts) for parts in zip(*found, strict=True))
     return least.min(axis=0), most.max(axis=0)

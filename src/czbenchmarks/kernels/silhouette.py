@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ _BLOCK = 2048
 _LARGE_BLOCK = 4096  # from `_MANY` cells on, where a block is a smaller share of the work
 _MANY = 100_000
 _WIDE_BLOCKS = (512, 1536)  # of cells with many dimensions, which two threads can share; all distances of two are made
+_DIMENSIONS_PER_GROUP = 16  # at least, where sums of all cells to all groups are little beside the coordinates
 _SOME = 256  # rows of a sample at a time
 
 
@@ -67,20 +68,69 @@ def silhouette_samples(
     outer = np.zeros(len(codes), dtype=np.int64) if within is None else within
     order = np.lexsort((codes, outer))
     points, _ = in_working_precision(unit_vectors(X) if distance == "cosine" else X)
-    if points.shape[1] >= WIDE:
-        size = whole = int(np.clip(len(codes) // 2, *_WIDE_BLOCKS))
+    n, d = points.shape
+    root = distance == "euclidean"
+    groups = int(codes.max(initial=0)) + 1
+    in_place = d >= WIDE and groups * _DIMENSIONS_PER_GROUP <= d and within is None and rows is None
+    if in_place:
+        size = whole = n
+    elif d >= WIDE:
+        size = whole = int(np.clip(n // 2, *_WIDE_BLOCKS))
     else:  # fewer cells where there may be as many groups: two blocks have groups x cells sums between them
-        size = _BLOCK if len(codes) < _MANY else _LARGE_BLOCK
+        size = _BLOCK if n < _MANY else _LARGE_BLOCK
         whole = size // 2
     layout = _Layout(outer[order], codes[order], size, whole)
-    pairs = _Pairs(points, order, layout, root=distance == "euclidean", other=other)
+    if in_place:
+        found = _Sums(layout.group, layout, other)
+        found.add(slice(None), _sums_by_group(points, codes, groups, root)[order], layout.sections[0][0])
+        return _in_order(found.values(), order)
+    pairs = _Pairs(points, order, layout, root=root, other=other)
     if rows is None:
-        result = np.empty(len(codes))
-        result[order] = pairs.of_all()
-        return result
+        return _in_order(pairs.of_all(), order)
     place = np.empty(len(codes), dtype=np.int64)
     place[order] = np.arange(len(codes))
     return pairs.of_some(place[rows])
+
+
+def _in_order(values: NDArray[np.float64], order: Codes) -> NDArray[np.float64]:
+    result = np.empty(len(order))
+    result[order] = values
+    return result
+
+
+def _sums_by_group(points: Floats, codes: Codes, groups: int, root: bool) -> NDArray[np.float64]:
+    """Return sums of distances from every cell to every group, of cells with many dimensions and few groups.
+
+    Cells stay in their order, so that their coordinates can be multiplied where they are.
+    """
+    from .compiling import prepare
+
+    n = len(codes)
+    points = np.require(points, requirements=["C", "A", "W"])  # compiled code would copy it for every pair of blocks
+    membership = np.zeros((n, groups))
+    membership[np.arange(n), codes] = 1.0
+    edges = np.linspace(0, n, max(2, -(-n // _WIDE_BLOCKS[1])) + 1).astype(np.int64).tolist()
+    blocks = [slice(low, high) for low, high in pairwise(edges)]
+    # The larger half of the work first, or one thread is done before the other.
+    pairs = [*combinations(blocks, 2), *((a, a) for a in blocks)]
+    every, two = np.arange(n), np.arange(min(2, n))
+
+    def visit(pair: tuple[slice, slice]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        a, b = pair
+        rows = every[a]
+        distances = squared_distances(points, rows, rows if a is b else every[b])
+        distances = np.sqrt(distances, out=distances) if root else np.multiply(distances, 0.5, out=distances)
+        return distances @ membership[b], distances.T @ membership[a]
+
+    prepare(lambda: squared_distances(points, two, two))
+    cost = {True: 1.0, False: 2.0}
+    found = map_blocks(visit, pairs, "silhouette", cost=lambda pair: cost[pair[0] is pair[1]])
+    sums = np.zeros((n, groups))
+    for (a, b), (forth, back) in zip(pairs, found, strict=True):
+        sums[a] += forth
+        if a is not b:
+            sums[b] += back
+    return sums
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ WIDE = 1024
 """Dimensions from which distances are computed here; below, the loops of ``compiled`` are as quick."""
 
 CHUNK = 512
+_LONG_CHUNK = 8192  # of double precision, where no chunk is copied
 _TILE = 2048  # points whose coordinates are centred at a time
 _ROWS = 512
 _STRIP = 32  # rows that stay in the processor's cache
-_MEAN_OF = 64  # cells
+_MEAN_OF = 16  # cells
 _FEW = 64  # candidates more than twice those asked for, before they are told apart in double precision
 _PAIRS = 8  # one in so many of a block; from there on it is quicker to multiply again in double precision
 _CANCELLED_SINGLE = 1e-6  # share of the norms from which double products are as good as coordinates of single precision
@@ -72,7 +73,9 @@ def _about(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return squared distances from products about the middle of the rows, and which are too small to be found so."""
     found = np.zeros((len(rows), len(columns)))
-    middle = _middle(points, rows)
+    middle: NDArray[np.float64] | None = _middle(points, rows)
+    if points.dtype == dtype and _is_run(rows) and _is_run(columns) and _is_central(points, rows):
+        middle = None  # nothing is copied
     if rows is columns:
         of_rows = of_columns = _add_products(points, rows, points, None, middle, dtype, found)[0]
     else:
@@ -82,9 +85,23 @@ def _about(
 
 def _middle(points: Floats, rows: Places) -> NDArray[np.float64]:
     """Return the mean of a few of the rows: any point near all of them will do."""
-    some = rows[:: -(-len(rows) // _MEAN_OF)]
-    middle: NDArray[np.float64] = points[some].mean(axis=0, dtype=np.float64)
+    middle: NDArray[np.float64] = points[_some_of(rows)].mean(axis=0, dtype=np.float64)
     return middle
+
+
+def _is_run(places: Places) -> bool:
+    return bool((np.diff(places) == 1).all())
+
+
+def _is_central(points: Floats, rows: Places) -> bool:
+    """Tell whether zero is as good as the middle: rows are further from the middle than it is from zero."""
+    some = points[_some_of(rows)].astype(np.float64)
+    middle = some.mean(axis=0)
+    return bool(2 * np.einsum("i,i", middle, middle) <= np.einsum("ij,ij->i", some, some).mean())
+
+
+def _some_of(rows: Places) -> Places:
+    return rows[:: -(-len(rows) // _MEAN_OF)]
 
 
 def _from_products(
@@ -117,33 +134,54 @@ def _add_products(
     rows: Places,
     second: Floats,
     columns: Places | None,
-    centre: NDArray[np.float64],
+    centre: NDArray[np.float64] | None,
     dtype: np.dtype[Any],
     total: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Add the products of rows of `first` and of `second` about a centre to `total`; return their squared norms.
 
-    Without `columns` they are those of the rows with each other.
+    Without `columns` they are those of the rows with each other. Without a centre the coordinates are used where they
+    are: rows and columns are then runs of points of the type `dtype`.
     """
-    from .compiled import centre_part
-
     d, chunk = first.shape[1], CHUNK * dtype.itemsize**2 // 16
+    if centre is None and dtype == np.float64:
+        chunk = _LONG_CHUNK
     of_rows, of_columns = np.zeros(len(rows)), np.zeros(0 if columns is None else len(columns))
     # Written over and over: memory that is asked for anew takes as long to come as to be filled.
     tile = len(rows) if columns is None else min(len(columns), _TILE)
     x_all, y_all = (np.empty((size, chunk), dtype=dtype) for size in (len(rows), 0 if columns is None else tile))
     products = np.empty((len(rows), tile), dtype=dtype)
     for low, high in ranges(d, chunk):
-        centre_part(first, rows, centre, low, high - low, x_all, of_rows)
-        x = x_all[:, : high - low]
+        x = _part(first, rows, centre, slice(low, high), x_all, of_rows)
         if columns is None:
             total += np.matmul(x, x.T, out=products)
             continue
         for start, stop in ranges(len(columns), tile):
-            centre_part(second, columns[start:stop], centre, low, high - low, y_all, of_columns[start:stop])
-            y = y_all[: stop - start, : high - low]
+            some = columns[start:stop]
+            y = _part(second, some, centre, slice(low, high), y_all[: stop - start], of_columns[start:stop])
             total[:, start:stop] += np.matmul(x, y.T, out=products[:, : stop - start])
     return of_rows, of_columns
+
+
+def _part(
+    points: Floats,
+    places: Places,
+    centre: NDArray[np.float64] | None,
+    dimensions: slice,
+    room: Floats,
+    norms: NDArray[np.float64],
+) -> Floats:
+    """Return some coordinates of some points about a centre, and add their squares to `norms`."""
+    from .compiled import add_squares, centre_part
+
+    low, width = dimensions.start, dimensions.stop - dimensions.start
+    if centre is None:
+        first = int(places[0])
+        part: Floats = points[first : first + len(places), dimensions]
+        add_squares(points, first, low, width, norms)
+        return part
+    centre_part(points, places, centre, low, width, room, norms)
+    return room[:, :width]
 
 
 def rows_at_a_time(rows: int, points: int) -> int:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from ._evaluate import evaluate as evaluate
     from .datasets.utils import load_dataset as load_dataset
+    from .run.evaluate import evaluate as evaluate
 
     __version__: str
 
 _attribute, _names, __all__ = lazy_exports(
-    __name__, {"evaluate": "czbenchmarks._evaluate", "load_dataset": "czbenchmarks.datasets.utils"}
+    __name__, {"evaluate": "czbenchmarks.run.evaluate", "load_dataset": "czbenchmarks.datasets.utils"}
 )
 __all__ += ["__version__"]
 

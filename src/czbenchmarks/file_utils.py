@@ -1,11 +1,11 @@
-"""Downloading under the published name; `czbenchmarks.datasets.fetching` does the work."""
+"""Downloading under the published name; `czbenchmarks.datasets.download.fetching` does the work."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .datasets.cache import expanded
-from .datasets.fetching import fetch
+from .datasets.download.cache import expanded
+from .datasets.download.fetching import fetch
 
 
 def download_file_from_remote(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _check
-from .cells import Cells
 from .constants import RANDOM_SEED
+from .io.dataset import Cells
 from .metrics.presets import find
 from .metrics.types import MetricType, metrics_registry
 
@@ -113,7 +113,7 @@ def benchmark(
     >>> bool(table.loc["model", "Total"] > table.loc["noise", "Total"])
     True
     """
-    from ._evaluate import evaluate
+    from .run.evaluate import evaluate
 
     keys = _keys(embedding_obsm_keys)
     cells = Cells(adata, "adata")

@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score
 from czbenchmarks.checks import better_than_majority, clusters_as_labels
 from czbenchmarks.checks.labels import _found, _on_borders
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import neighbor_graph
 from czbenchmarks.metrics.communities import communities
+from czbenchmarks.metrics.inputs import neighbor_graph
 from czbenchmarks.tasks.utils import pca_baseline
 
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from czbenchmarks.cli import cache as cache_commands
 from czbenchmarks.cli.main import main
-from czbenchmarks.datasets.cache import Info, claim, digest, name_of, remember
-from czbenchmarks.datasets.fetching import fetch
+from czbenchmarks.datasets.download.cache import Info, claim, digest, name_of, remember
+from czbenchmarks.datasets.download.fetching import fetch
 
 
 def run(*words, **more):

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import czbenchmarks
 from czbenchmarks.cli.main import main
 from czbenchmarks.datasets import list_available_datasets
-from czbenchmarks.datasets.cache import Info, digest, name_of, remember
+from czbenchmarks.datasets.download.cache import Info, digest, name_of, remember
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import TASK_REGISTRY
 

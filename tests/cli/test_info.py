@@ -19,7 +19,7 @@ from czbenchmarks.cli._inspect import column_facts, looks_like
 from czbenchmarks.cli._suits import Chosen, suitable
 from czbenchmarks.cli.main import main
 from czbenchmarks.metrics.catalogue import MetricType
-from czbenchmarks.tasks._registry import TASK_REGISTRY
+from czbenchmarks.tasks.registry import TASK_REGISTRY
 from czbenchmarks.testing import simulate_screen
 
 N = 60

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import czbenchmarks
 from czbenchmarks.cli.main import main
-from czbenchmarks.datasets.fetching import fetch
+from czbenchmarks.datasets.download.fetching import fetch
 from czbenchmarks.results import RunRecord, Store
 
 METRIC = """

@@ -129,7 +129,7 @@ def test_bad_usage_is_one_line(words, says, monkeypatch):
 
 def test_a_bad_store_is_refused_before_the_work(kept, monkeypatch):
     folder, _ = kept
-    monkeypatch.setattr("czbenchmarks._evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
+    monkeypatch.setattr("czbenchmarks.run.evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
     result = run("run", "embedding", "-u", "cells.h5ad", "-c", "@X", "--store", folder / "noise.npy")
     assert result.exit_code == 2
     assert "must be an SQLite file" in result.stderr

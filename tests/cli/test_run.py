@@ -530,7 +530,7 @@ def test_the_record_is_written(folder, tmp_path):
 )
 def test_a_bad_place_for_the_record_is_refused_before_the_work(folder, monkeypatch, target, sentence):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("czbenchmarks._evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
+    monkeypatch.setattr("czbenchmarks.run.evaluate.evaluate", lambda *_, **__: pytest.fail("it began to work"))
     before = (folder / "human.npy").read_bytes()
     result = run("run", "embedding", *GOOD, "-o", target)
     assert (result.exit_code, result.stdout) == (2, "")

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 import zarr
 
 import czbenchmarks
-from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics.inputs import represent
 from czbenchmarks.tasks import (
     EmbeddingTask,
     EmbeddingTaskInput,

@@ -14,7 +14,7 @@ from inputs import N, arguments
 
 from czbenchmarks._lazy import load
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics.inputs import represent
 from czbenchmarks.metrics.types import MetricType, metrics_registry
 
 ROWS = {metric: metric.declaration for metric in MetricType}

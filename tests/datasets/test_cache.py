@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from czbenchmarks.datasets import cache as cache_module
-from czbenchmarks.datasets.cache import (
+from czbenchmarks.datasets.download.cache import (
     Info,
     cache_folder,
     claim,
@@ -21,7 +21,7 @@ from czbenchmarks.datasets.cache import (
     remember,
     remove,
 )
-from czbenchmarks.datasets.fetching import fetch
+from czbenchmarks.datasets.download.fetching import fetch
 
 
 @pytest.mark.parametrize(

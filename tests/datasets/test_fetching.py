@@ -17,9 +17,9 @@ import pytest
 from czbenchmarks import _progress
 from czbenchmarks.datasets import cache as cache_module
 from czbenchmarks.datasets import fetching
-from czbenchmarks.datasets.cache import entries, name_of
-from czbenchmarks.datasets.fetching import fetch, is_remote
-from czbenchmarks.datasets.sources import _quoted
+from czbenchmarks.datasets.download.cache import entries, name_of
+from czbenchmarks.datasets.download.fetching import fetch, is_remote
+from czbenchmarks.datasets.download.sources import _quoted
 from czbenchmarks.exceptions import DatasetFileNotFoundError, RemoteStorageError
 
 MEBIBYTE = 1 << 20
@@ -461,7 +461,7 @@ def test_a_full_disk(web, served_file, cache, monkeypatch):
 
 LIMITED = """
 import resource, sys
-from czbenchmarks.datasets.fetching import fetch
+from czbenchmarks.datasets.download.fetching import fetch
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
 try:
     fetch(sys.argv[1])
@@ -507,7 +507,7 @@ def test_progress_is_in_bytes_and_counts_no_byte_twice(web, served_file, cache, 
 
 CLIENT = """
 import hashlib, os, signal, sys
-from czbenchmarks.datasets.fetching import fetch
+from czbenchmarks.datasets.download.fetching import fetch
 folder, moment = os.environ["CZBENCHMARKS_CACHE"], int(sys.argv[2])
 if moment:
     seen = 0

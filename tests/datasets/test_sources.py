@@ -11,11 +11,11 @@ import threading
 import numpy as np
 import pytest
 
-from czbenchmarks._addresses import shown
+from czbenchmarks._check.addresses import shown
 from czbenchmarks.datasets import fetching
-from czbenchmarks.datasets.cache import entries
-from czbenchmarks.datasets.fetching import fetch
-from czbenchmarks.datasets.sources import Refused, Unreachable, _public, _regional, opened
+from czbenchmarks.datasets.download.cache import entries
+from czbenchmarks.datasets.download.fetching import fetch
+from czbenchmarks.datasets.download.sources import Refused, Unreachable, _public, _regional, opened
 from czbenchmarks.exceptions import RemoteStorageError
 
 CONTENT = np.random.default_rng(0).bytes(2_500_000)

@@ -5,12 +5,12 @@ import scipy.sparse as sp
 
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics import conservation
-from czbenchmarks.metrics._inputs import represent
 from czbenchmarks.metrics.conservation import (
     cell_cycle_conservation,
     hvg_conservation,
     trajectory_conservation,
 )
+from czbenchmarks.metrics.inputs import represent
 
 S = ["MCM5", "PCNA", "TYMS", "FEN1", "MCM2", "RRM1"]
 G2M = ["TOP2A", "MKI67", "CDK1", "UBE2C", "BIRC5"]

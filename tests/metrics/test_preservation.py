@@ -10,7 +10,7 @@ from sklearn.manifold import trustworthiness as of_scikit_learn
 
 from czbenchmarks.kernels.stored import StoredMatrix
 from czbenchmarks.metrics import preservation
-from czbenchmarks.metrics._inputs import reference_components
+from czbenchmarks.metrics.inputs import reference_components
 from czbenchmarks.metrics.preservation import continuity, trustworthiness
 from czbenchmarks.tasks import represent
 

@@ -4,7 +4,7 @@ import pytest
 import scipy.sparse as sp
 
 from czbenchmarks.metrics import scgraph
-from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics.inputs import represent
 from czbenchmarks.metrics.scgraph import scgraph_corr_pca, scgraph_corr_weighted, scgraph_rank_pca
 
 SCORES = (scgraph_rank_pca, scgraph_corr_pca, scgraph_corr_weighted)

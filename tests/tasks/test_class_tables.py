@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from czbenchmarks.tasks._class_tables import confusion, per_class
+from czbenchmarks.tasks.classification.tables import confusion, per_class
 
 NAMES = np.array(["B", "NK", "T", "mast", "none"], dtype=object)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef
 
 from czbenchmarks.metrics.types import MetricType
-from czbenchmarks.tasks._classification import MEAN_FOLD, SCORES, SINGLE, Scored, _scores, chosen, summarise
+from czbenchmarks.tasks.classification.scores import MEAN_FOLD, SCORES, SINGLE, Scored, _scores, chosen, summarise
 
 PUBLISHED = ["accuracy", "f1", "precision", "recall", "auroc"]
 

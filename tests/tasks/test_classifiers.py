@@ -13,8 +13,8 @@ from sklearn.utils import parallel
 
 from czbenchmarks.kernels import forest
 from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput, _classifiers
-from czbenchmarks.tasks._classification import _auroc
-from czbenchmarks.tasks._classifiers import Classifiers, forest_of_scikit_learn, grows_the_same_trees
+from czbenchmarks.tasks.classification.classifiers import Classifiers, forest_of_scikit_learn, grows_the_same_trees
+from czbenchmarks.tasks.classification.scores import _auroc
 
 
 def some_cells(n=200, d=8, decimals=8, n_labels=3):

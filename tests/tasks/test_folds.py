@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from czbenchmarks._check import labels as checked
-from czbenchmarks.tasks._folds import make_folds
+from czbenchmarks.tasks.classification.folds import make_folds
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 

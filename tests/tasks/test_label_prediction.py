@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from czbenchmarks.metrics.types import MetricType
 from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput, represent
-from czbenchmarks.tasks._classifiers import Classifiers
+from czbenchmarks.tasks.classification.classifiers import Classifiers
 from czbenchmarks.tasks.label_prediction import WIDEST_DENSE
 
 SCORES = ["ACCURACY", "F1_SCORE", "PRECISION", "RECALL", "AUROC"]

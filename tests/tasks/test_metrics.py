@@ -16,7 +16,7 @@ from czbenchmarks.tasks import (
     EmbeddingTask,
     EmbeddingTaskInput,
 )
-from czbenchmarks.tasks._metrics import arguments_asked, draws, metric_names, most_neighbors, wants
+from czbenchmarks.tasks.scoring import arguments_asked, draws, metric_names, most_neighbors, wants
 
 N = 240
 OVERALL = ["bio_conservation", "batch_correction", "scib_total"]

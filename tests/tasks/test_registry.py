@@ -1,7 +1,7 @@
 import pytest
 
 from czbenchmarks.tasks import TASK_REGISTRY, ClusteringTask, ClusteringTaskInput
-from czbenchmarks.tasks._registry import _BUILT_IN, key_of
+from czbenchmarks.tasks.registry import _BUILT_IN, key_of
 from czbenchmarks.tasks.single_cell._orthologs import OrthologBaselineInput
 from czbenchmarks.tasks.task import NoBaselineInput, PCABaselineInput
 

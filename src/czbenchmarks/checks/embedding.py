@@ -13,7 +13,7 @@ from czbenchmarks._check import Labels, at_least_two
 from czbenchmarks._check import labels as checked_labels
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import reference_components, represent
+from czbenchmarks.metrics.inputs import reference_components, represent
 from czbenchmarks.metrics.types import MetricType, metrics_registry
 
 from .types import Check

@@ -15,8 +15,8 @@ from czbenchmarks import _check
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.distances import in_working_precision
 from czbenchmarks.kernels.neighbors import nearest_of_all
-from czbenchmarks.metrics._inputs import represent
-from czbenchmarks.tasks._folds import Folds, check_sizes, make_folds
+from czbenchmarks.metrics.inputs import represent
+from czbenchmarks.tasks.classification.folds import Folds, check_sizes, make_folds
 from czbenchmarks.tasks.constants import MIN_CLASS_SIZE, N_FOLDS
 
 from .types import Check, Verdict

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks.metrics._inputs import neighbor_graph, represent
+from czbenchmarks.metrics.inputs import neighbor_graph, represent
 
 from .types import Check
 

@@ -10,7 +10,7 @@ import numpy as np
 from czbenchmarks._check import same_length
 from czbenchmarks.kernels.overlap import Overlap, shared_neighbors
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import nearest, reference_components, represent
+from czbenchmarks.metrics.inputs import nearest, reference_components, represent
 
 from .types import Check
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from czbenchmarks._reading.elements import declared_shape, entries, is_array
-from czbenchmarks._reading.files import reading
-from czbenchmarks._reading.stores import child, guard, kind_of_store, opened
-from czbenchmarks._text import as_text
+from czbenchmarks._check.text import as_text
+from czbenchmarks.io.files.elements import declared_shape, entries, is_array
+from czbenchmarks.io.files.files import reading
+from czbenchmarks.io.files.stores import child, guard, kind_of_store, opened
 
 from ._screen import screen_facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from czbenchmarks.cells import Cells
+    from czbenchmarks.io.dataset import Cells
 
 _SAMPLE = 100_000
 """Values of X that are looked at."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._check import listing, printable
-from czbenchmarks._reading.elements import is_array
-from czbenchmarks._reading.stores import child, opened
+from czbenchmarks.io.files.elements import is_array
+from czbenchmarks.io.files.stores import child, opened
 
 if TYPE_CHECKING:
-    from czbenchmarks.cells import Cells
+    from czbenchmarks.io.dataset import Cells
 
 _TABLE, _CONTROLS = "de_results_wilcoxon", "control_cells_map"
 _CONTROL_NAMES = ("ctrl", "control", "controls", "non-targeting", "non_targeting", "nontargeting", "untreated",

@@ -49,7 +49,7 @@ def options_of_record(record: RunRecord) -> dict[str, str]:
     record
         The run.
     """
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .run import run_command
 
@@ -110,7 +110,7 @@ def _with_underscore(flags: Iterable[str]) -> str:
 
 
 def _typed(flag: str, words: Sequence[str]) -> str:
-    from czbenchmarks._options import ALIASES
+    from czbenchmarks.run.inputs import ALIASES
 
     given = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
     if flag in given:

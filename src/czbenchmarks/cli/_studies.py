@@ -151,8 +151,8 @@ def score(study: Study, folder: Path, *, random_seed: int = RANDOM_SEED) -> RunR
     random_seed
         Seed of the tasks.
     """
-    from czbenchmarks._evaluate import evaluate
     from czbenchmarks.datasets import SingleCellPerturbationDataset
+    from czbenchmarks.run.evaluate import evaluate
 
     paths = [folder / f"{name}.h5ad" for name in study.data]
     data: list[Any] = [str(path) for path in paths]

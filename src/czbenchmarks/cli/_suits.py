@@ -26,7 +26,7 @@ def suitable(facts: dict[str, Any], source: str) -> list[dict[str, Any]]:
     source
         As the user names it.
     """
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     chosen = Chosen(facts)
     rows = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from czbenchmarks.datasets.cache import Entry
+    from czbenchmarks.datasets.download.cache import Entry
 
 _EXAMPLES = """\b
 Examples:
@@ -45,7 +45,7 @@ def cache_command(context: click.Context) -> None:
 )
 def list_cache(output_format: str) -> None:
     """List the downloaded files: their names, sizes, dates and addresses."""
-    from czbenchmarks.datasets.cache import cache_folder, entries
+    from czbenchmarks.datasets.download.cache import cache_folder, entries
 
     folder = cache_folder()
     found = entries(folder)
@@ -84,7 +84,7 @@ def clean_cache(names: tuple[str, ...], yes: bool) -> None:
     A file is named as in the list, by the address it came from, or by the name of its data set. Only files that
     czbenchmarks downloaded are deleted; it asks first.
     """
-    from czbenchmarks.datasets.cache import cache_folder, entries, remove
+    from czbenchmarks.datasets.download.cache import cache_folder, entries, remove
 
     folder = cache_folder()
     found = entries(folder)
@@ -114,10 +114,10 @@ def _asks() -> bool:
 def _named(found: list[Entry], names: tuple[str, ...]) -> list[Entry]:
     """Return the files that the user names by file, address or data set."""
     from czbenchmarks import _check
-    from czbenchmarks._addresses import is_remote
-    from czbenchmarks.datasets.cache import digest
+    from czbenchmarks._check.addresses import is_remote
     from czbenchmarks.datasets.catalogue import catalogue
-    from czbenchmarks.datasets.fetching import checked_address
+    from czbenchmarks.datasets.download.cache import digest
+    from czbenchmarks.datasets.download.fetching import checked_address
 
     listed = catalogue()
     chosen: list[Entry] = []

@@ -80,7 +80,7 @@ def list_command(what: str, output_format: str, details: bool) -> None:
 
 
 def _tasks() -> list[dict[str, Any]]:
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     return [
         {
@@ -134,8 +134,8 @@ def _plain(value: Any) -> Any:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from czbenchmarks.datasets.cache import cache_folder, complete, name_of
     from czbenchmarks.datasets.catalogue import catalogue
+    from czbenchmarks.datasets.download.cache import cache_folder, complete, name_of
 
     folder = cache_folder()
     found = []

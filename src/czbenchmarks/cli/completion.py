@@ -33,7 +33,7 @@ def completion_command(context: click.Context, shell: str) -> None:
 
 def task_items(incomplete: str) -> list[CompletionItem]:
     """Return the tasks that begin so, none of them imported."""
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     given = incomplete.replace("-", "_")  # either spelling will do
     return [

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from czbenchmarks import _check
-from czbenchmarks._addresses import shown
 from czbenchmarks._check import printable
+from czbenchmarks._check.addresses import shown
 
 from .completion import complete_anything
 
@@ -53,7 +53,7 @@ def info_command(name: str, output_format: str) -> None:
 
 def _described(name: str) -> dict[str, Any]:
     if _is_data(name):
-        from czbenchmarks.cells import Cells
+        from czbenchmarks.io.dataset import Cells
 
         from ._inspect import facts
         from ._suits import suitable
@@ -64,7 +64,7 @@ def _described(name: str) -> dict[str, Any]:
     from czbenchmarks.datasets.catalogue import catalogue
     from czbenchmarks.metrics.catalogue import MetricType
     from czbenchmarks.metrics.presets import PRESETS
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .catalogue import metric_row
 
@@ -97,7 +97,7 @@ def _is_data(name: str) -> bool:
 
 
 def _task(key: str) -> dict[str, Any]:
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .options import baseline_needs, has_baseline
 
@@ -132,7 +132,7 @@ def _metrics_of(key: str) -> list[str]:
     import textwrap
 
     from czbenchmarks.metrics.catalogue import MetricType
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     cls = TASK_REGISTRY.get_task_class(key)
     known = vars(inspect.getmodule(cls))
@@ -202,7 +202,7 @@ def _print_task(found: dict[str, Any]) -> None:
 
 
 def _options(task: str) -> list[click.Parameter]:
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .options import task_options
 
@@ -259,7 +259,7 @@ def _print_dataset(found: dict[str, Any]) -> None:
 
 
 def _print_data(found: dict[str, Any]) -> None:
-    from czbenchmarks._reading.files import size_text
+    from czbenchmarks.io.files.files import size_text
 
     from .output import print_table
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from czbenchmarks._addresses import shortened, shown_in
+from czbenchmarks._check.addresses import shortened, shown_in
 from czbenchmarks._lazy import load
 
 from . import _signals
@@ -125,7 +125,7 @@ class _Program(click.Group):
         """Find the command that the words name, or the nearest."""
         name = args[0]
         if name not in _ROWS and not name.startswith("-") and not ctx.resilient_parsing:
-            from czbenchmarks.tasks._registry import TASK_REGISTRY
+            from czbenchmarks.tasks.registry import TASK_REGISTRY
 
             tasks = [f"run {task}" for task in TASK_REGISTRY.list_tasks()]
             near = [f"run {name}"] if f"run {name}" in tasks else _near(name, [*_ROWS, *tasks])

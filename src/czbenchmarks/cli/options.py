@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import click
 
-from czbenchmarks._addresses import readable
-from czbenchmarks._options import ALIASES, default_column, field_kind
+from czbenchmarks._check.addresses import readable
+from czbenchmarks.run.inputs import ALIASES, default_column, field_kind
 
 from .completion import complete_metrics
 
@@ -67,7 +67,7 @@ def has_baseline(task: str) -> bool:
     task
         Its key.
     """
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
     from czbenchmarks.tasks.task import NoBaselineInput
 
     return not issubclass(TASK_REGISTRY.get_task_class(task).baseline_model, NoBaselineInput)
@@ -81,7 +81,7 @@ def baseline_needs(task: str) -> str | None:
     task
         Its key.
     """
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     return "--baseline-orthologs" if "orthologs" in TASK_REGISTRY.get_task_info(task).baseline_params else None
 
@@ -94,7 +94,7 @@ def uses_neighbors(task: str) -> bool:
     task
         Its key.
     """
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
     from czbenchmarks.tasks.task import Task
 
     return TASK_REGISTRY.get_task_class(task).max_neighbors is not Task.max_neighbors

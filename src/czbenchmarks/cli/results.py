@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from czbenchmarks._addresses import shown_in
+from czbenchmarks._check.addresses import shown_in
 
 from .completion import complete_files
 from .progress import one_line, printable

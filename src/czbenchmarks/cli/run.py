@@ -25,7 +25,7 @@ class _Tasks(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the tasks' keys."""
-        from czbenchmarks.tasks._registry import TASK_REGISTRY
+        from czbenchmarks.tasks.registry import TASK_REGISTRY
 
         return TASK_REGISTRY.list_tasks()
 
@@ -39,7 +39,7 @@ class _Tasks(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the tasks into the help without importing them."""
-        from czbenchmarks.tasks._registry import TASK_REGISTRY
+        from czbenchmarks.tasks.registry import TASK_REGISTRY
 
         with formatter.section("Tasks"):
             formatter.write_dl([(key, task.summary) for key, task in TASK_REGISTRY.summaries().items()])
@@ -91,7 +91,7 @@ def run_command(context: click.Context) -> None:
 
 
 def _task_command(name: str) -> click.Command:
-    from czbenchmarks.tasks._registry import TASK_REGISTRY
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .options import task_options
 
@@ -311,10 +311,10 @@ def _run(
     }
     if any(name.startswith("baseline_") for name in options) and not compute_baseline:
         raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
-    from czbenchmarks._evaluate import evaluate
-    from czbenchmarks._sources import named
     from czbenchmarks.results import Store
     from czbenchmarks.results._files import check_target
+    from czbenchmarks.run.evaluate import evaluate
+    from czbenchmarks.run.sources import named
 
     from .output import print_record
 
@@ -363,7 +363,7 @@ def _data_set(text: str) -> Any:
     missing = [key for key in ("dataset_class", "organism", "path") if not isinstance(described.get(key), str)]
     if missing:
         raise click.UsageError(f"-u must be a JSON object such as {example}, got one without {', '.join(missing)}.")
-    from czbenchmarks._addresses import stem
+    from czbenchmarks._check.addresses import stem
     from czbenchmarks.datasets.types import Organism
     from czbenchmarks.datasets.utils import open_custom_dataset
 

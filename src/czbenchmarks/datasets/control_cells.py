@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks import _check
-from czbenchmarks._text import as_text
+from czbenchmarks._check.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd

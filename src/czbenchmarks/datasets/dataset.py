@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from czbenchmarks._addresses import shown
+from czbenchmarks._check.addresses import shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 from .types import Organism

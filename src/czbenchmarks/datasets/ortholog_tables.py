@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks._addresses import shown
-from czbenchmarks._text import as_text
+from czbenchmarks._check.addresses import shown
+from czbenchmarks._check.text import as_text
 
 from .types import Organism
 

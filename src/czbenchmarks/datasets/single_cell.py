@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from czbenchmarks import _check
-from czbenchmarks._text import as_text, decode_tables
+from czbenchmarks._check.text import as_text, decode_tables
 
 from .dataset import Dataset
 from .types import Organism

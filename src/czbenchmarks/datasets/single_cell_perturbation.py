@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks._text import as_text
+from czbenchmarks._check.text import as_text
 from czbenchmarks.constants import RANDOM_SEED
 
 from . import control_cells

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks import _check
-from czbenchmarks._text import decoded_table
+from czbenchmarks._check.text import decoded_table
 from czbenchmarks.constants import RANDOM_SEED
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from czbenchmarks import _check
-from czbenchmarks._text import as_text
+from czbenchmarks._check.text import as_text
 
 
 class Organism(Enum):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from czbenchmarks import _check
-from czbenchmarks._addresses import shown
+from czbenchmarks._check.addresses import shown
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
-from .cache import cache_folder, expanded
 from .catalogue import catalogue
 from .dataset import Dataset
-from .fetching import check_content, fetch
+from .download.cache import cache_folder, expanded
+from .download.fetching import check_content, fetch
 from .single_cell_labeled import SingleCellLabeledDataset
 from .single_cell_perturbation import SingleCellPerturbationDataset
 from .types import Organism

@@ -9,7 +9,7 @@ from czbenchmarks.kernels.expression import LARGEST_LOG, Expression, logarithms
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix
 
-from ._inputs import represent
+from .inputs import represent
 
 
 def logged(value: Any, name: str, n: int | None = None, *, signed: bool = False) -> tuple[Representation, Expression]:

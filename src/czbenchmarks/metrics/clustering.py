@@ -8,7 +8,7 @@ from typing import Any
 
 from czbenchmarks._check import labels
 
-from ._inputs import noted
+from .inputs import noted
 from .types import Measurement, Units
 
 

@@ -21,8 +21,8 @@ from czbenchmarks.kernels.graph import CommunityGraph
 from czbenchmarks.kernels.kmeans import MOST_ITERATIONS, kmeans
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import coincide, nearest, neighbor_graph, not_grouped, represent
 from .clustering import adjusted_rand_index, normalized_mutual_info
+from .inputs import coincide, nearest, neighbor_graph, not_grouped, represent
 from .types import Measurement, Units
 
 N_NEIGHBORS = 15  # the cell itself included

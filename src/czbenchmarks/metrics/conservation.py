@@ -22,7 +22,7 @@ from czbenchmarks.kernels.representation import digest
 from czbenchmarks.kernels.trajectory import diffusion_components, diffusion_pseudotime, largest_component, root_cell
 
 from ._expression import logged, state
-from ._inputs import nearest, neighbor_graph, represent
+from .inputs import nearest, neighbor_graph, represent
 from .types import Measurement, Units
 
 N_COMPONENTS = 50

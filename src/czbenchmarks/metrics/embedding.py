@@ -13,7 +13,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
-from ._inputs import not_grouped, represent, sampled
+from .inputs import not_grouped, represent, sampled
 from .types import Measurement, Units
 
 

@@ -14,7 +14,7 @@ from czbenchmarks.kernels.entropy import neighbor_entropy
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
-from ._inputs import batches_of, coincide, many_groups, nearest, not_batched, noted, represent, sampled
+from .inputs import batches_of, coincide, many_groups, nearest, not_batched, noted, represent, sampled
 from .types import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200

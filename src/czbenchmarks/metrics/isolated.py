@@ -13,9 +13,9 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 
-from ._inputs import batches_of, nearest, not_grouped, noted, represent
 from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities
 from .embedding import label_silhouettes
+from .inputs import batches_of, nearest, not_grouped, noted, represent
 from .types import Measurement, Units
 
 

@@ -12,7 +12,7 @@ from czbenchmarks._check import Labels, listing, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
-from ._inputs import coincide, many_groups, nearest, neighbor_graph, not_batched, noted, represent
+from .inputs import coincide, many_groups, nearest, neighbor_graph, not_batched, noted, represent
 from .types import Measurement, Units
 
 GRAPH_NEIGHBORS = 50

@@ -13,8 +13,8 @@ from czbenchmarks.kernels.lisi import inverse_simpson, sharpness
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
 from .embedding import by_label
+from .inputs import many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
 from .types import Measurement, Units
 
 NEIGHBORS = 90

@@ -11,8 +11,8 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.connectivity import largest_components
 from czbenchmarks.kernels.representation import Representation
 
-from ._inputs import Nearest, nearest, not_grouped, noted, represent
 from .embedding import by_label
+from .inputs import Nearest, nearest, not_grouped, noted, represent
 from .types import Measurement, Units
 
 KSIM_NEIGHBORS = 25

@@ -11,7 +11,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.preservation import excess_ranks
 from czbenchmarks.kernels.representation import Representation
 
-from ._inputs import nearest, noted, reference_components, represent, sampled
+from .inputs import nearest, noted, reference_components, represent, sampled
 from .types import Measurement, Units
 
 NEIGHBORS = 15

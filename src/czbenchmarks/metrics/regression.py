@@ -13,7 +13,7 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.regression import explained_by_groups, explained_by_number
 from czbenchmarks.kernels.representation import Representation, digest
 
-from ._inputs import not_batched, reference_components, represent
+from .inputs import not_batched, reference_components, represent
 from .types import Measurement
 
 _NOTHING = 1e-12  # of the variance: rounding, where the means of the batches are the same

@@ -14,7 +14,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.sbee import distance_ratios, neighbor_mixing
 
-from ._inputs import nearest, not_batched, noted, represent
+from .inputs import nearest, not_batched, noted, represent
 from .types import Measurement, Units
 
 SBEE_NEIGHBORS = 90

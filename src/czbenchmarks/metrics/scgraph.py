@@ -13,7 +13,7 @@ from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.scgraph import agreement, batch_distances, centroids, consensus, relative_distances
 
 from ._expression import logged, state
-from ._inputs import represent
+from .inputs import represent
 from .types import Measurement, Units
 
 N_TOP_GENES = 1000

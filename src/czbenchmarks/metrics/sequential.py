@@ -9,7 +9,7 @@ import numpy as np
 from czbenchmarks._check import cell_ids, numbers, whole
 from czbenchmarks.kernels import sequence
 
-from ._inputs import nearest, noted, represent
+from .inputs import nearest, noted, represent
 from .types import Measurement, Units
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from czbenchmarks._check import kind_of, unknown, whole
 
 from . import integration, sequential
-from ._inputs import represent
+from .inputs import represent
 from .types import AggregatedMetricResult, MetricResult
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from czbenchmarks._addresses import shown, usable
+from czbenchmarks._check.addresses import shown, usable
 from czbenchmarks.exceptions import DatasetFileNotFoundError
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from czbenchmarks._addresses import shown
+from czbenchmarks._check.addresses import shown
 
 from ._files import UnreadableRecord, expanded, parse
 from .record import SCHEMA_VERSION, RunRecord

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from czbenchmarks._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from czbenchmarks.metrics._inputs import represent as represent
+    from czbenchmarks.metrics.inputs import represent as represent
     from czbenchmarks.metrics.types import MetricResult as MetricResult
 
-    from ._metrics import MetricsField as MetricsField
     from .clustering import ClusteringOutput, ClusteringTask, ClusteringTaskInput
     from .embedding import EmbeddingOutput, EmbeddingTask, EmbeddingTaskInput
     from .integration import BatchIntegrationOutput, BatchIntegrationTask, BatchIntegrationTaskInput
@@ -17,11 +16,8 @@ if TYPE_CHECKING:
         MetadataLabelPredictionTask,
         MetadataLabelPredictionTaskInput,
     )
-    from .sequential import (
-        SequentialOrganizationOutput,
-        SequentialOrganizationTask,
-        SequentialOrganizationTaskInput,
-    )
+    from .scoring import MetricsField as MetricsField
+    from .sequential import SequentialOrganizationOutput, SequentialOrganizationTask, SequentialOrganizationTaskInput
     from .single_cell import *  # noqa: F403
     from .task import TASK_REGISTRY, Task, TaskInput, TaskOutput
 
@@ -29,7 +25,7 @@ _HERE = "czbenchmarks.tasks"
 _MODULES = {
     f"{_HERE}.task": ["Task", "TaskInput", "TaskOutput", "TASK_REGISTRY"],
     "czbenchmarks.metrics.types": ["MetricResult"],
-    "czbenchmarks.metrics._inputs": ["represent"],
+    "czbenchmarks.metrics.inputs": ["represent"],
     f"{_HERE}._metrics": ["MetricsField"],
     f"{_HERE}.clustering": ["ClusteringTaskInput", "ClusteringOutput", "ClusteringTask"],
     f"{_HERE}.embedding": ["EmbeddingTaskInput", "EmbeddingOutput", "EmbeddingTask"],

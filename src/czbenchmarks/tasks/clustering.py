@@ -9,14 +9,14 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks.kernels.graph import leiden
-from czbenchmarks.metrics._inputs import nearest, neighbor_graph, noted
+from czbenchmarks.metrics.inputs import nearest, neighbor_graph, noted
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import ONE_PER_CELL, whole_number
-from ._metrics import MetricsField, most_neighbors
 from .constants import FLAVOR, KEY_ADDED, N_ITERATIONS
+from .fields import ONE_PER_CELL, whole_number
+from .scoring import MetricsField, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 
 N_NEIGHBORS = 15  # the cell itself included

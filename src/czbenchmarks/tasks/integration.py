@@ -15,8 +15,8 @@ from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import MAX_CELLS, ONE_PER_CELL, ONE_PER_CELL_IF_ANY, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
-from ._metrics import MetricsField, check_compared, most_neighbors
+from .fields import MAX_CELLS, ONE_PER_CELL, ONE_PER_CELL_IF_ANY, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
+from .scoring import MetricsField, check_compared, most_neighbors
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 

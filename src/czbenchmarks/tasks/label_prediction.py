@@ -11,12 +11,12 @@ from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult
 from czbenchmarks.types import ListLike
 
-from . import _classification as classification
-from ._classifiers import Classifiers, EngineField
-from ._fields import ONE_PER_CELL, ONE_PER_CELL_IF_ANY, whole_number
-from ._folds import make_folds
-from ._metrics import MetricsField
+from .classification import scores as classification
+from .classification.classifiers import Classifiers, EngineField
+from .classification.folds import make_folds
 from .constants import MIN_CLASS_SIZE, N_FOLDS
+from .fields import ONE_PER_CELL, ONE_PER_CELL_IF_ANY, whole_number
+from .scoring import MetricsField
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 

@@ -12,7 +12,7 @@ from czbenchmarks.kernels.sequence import density_list_length
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from ._fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, whole_number
+from .fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, whole_number
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 

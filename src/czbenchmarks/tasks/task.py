@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
-from czbenchmarks import _naming
-from czbenchmarks._check import is_given, kind_of, unknown, whole
+from czbenchmarks._check import is_given, kind_of, naming, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation
-from czbenchmarks.metrics._inputs import represent as represent
+from czbenchmarks.metrics.inputs import represent as represent
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
-from ._metrics import Unusable, result_of, score_all
-from ._registry import TASK_REGISTRY as TASK_REGISTRY
-from ._registry import TaskRegistry as TaskRegistry
+from .registry import TASK_REGISTRY as TASK_REGISTRY
+from .registry import TaskRegistry as TaskRegistry
+from .scoring import Unusable, result_of, score_all
 
 if TYPE_CHECKING:
     from .types import CellRepresentation
@@ -324,7 +323,7 @@ class Task(ABC):
                 if hasattr(value, "iloc")
             ]
             for (of, first), (name, index) in itertools.combinations(indices, 2):
-                _naming.refuse_another_order(index, first, name, of)
+                naming.refuse_another_order(index, first, name, of)
 
     def _prepare(self, value: Any, name: str) -> Any:
         prepared = represent(value, name, keep_sparse=self._keeps_sparse)

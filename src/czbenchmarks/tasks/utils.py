@@ -12,7 +12,7 @@ from czbenchmarks import _check
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.components import principal_components
 from czbenchmarks.kernels.graph import connectivities, leiden
-from czbenchmarks.metrics._inputs import represent
+from czbenchmarks.metrics.inputs import represent
 
 from .constants import FLAVOR, KEY_ADDED, MIN_CLASS_SIZE, N_ITERATIONS, OBSM_KEY
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from czbenchmarks import _check
-from czbenchmarks._addresses import shown
+from czbenchmarks._check.addresses import shown
 from czbenchmarks.datasets.types import Organism
 
 from ..task import BaselineInput, NoBaselineInput, PCABaselineInput, Task

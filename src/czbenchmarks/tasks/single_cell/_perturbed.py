@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
-from czbenchmarks._naming import as_names
-from czbenchmarks._text import as_text
+from czbenchmarks._check.naming import as_names
+from czbenchmarks._check.text import as_text
 from czbenchmarks.kernels.groups import group_sums
 
 EPSILON = 1e-8

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from czbenchmarks import _label_names
+from czbenchmarks._check import label_names
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.exceptions import InputAssertionError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.integration import ENTROPY_NEIGHBORS
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
+from czbenchmarks.tasks.classification.scores import note
 from czbenchmarks.types import ListLike
 
-from .._classification import note
-from .._fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
-from .._metrics import MetricsField, most_neighbors
+from ..fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
+from ..scoring import MetricsField, most_neighbors
 from ..task import TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
@@ -126,6 +126,6 @@ def _not_compared(labels: NDArray[Any], species: NDArray[Any]) -> str:
     pairs = {
         pair
         for one, other in itertools.combinations(of_species.values(), 2)
-        for pair in _label_names.spelt_otherwise(np.setdiff1d(one, other), np.setdiff1d(other, one))
+        for pair in label_names.spelt_otherwise(np.setdiff1d(one, other), np.setdiff1d(other, one))
     }
-    return "; ".join(filter(None, [*said, _label_names.said_of_spelling(sorted(pairs))]))
+    return "; ".join(filter(None, [*said, label_names.said_of_spelling(sorted(pairs))]))

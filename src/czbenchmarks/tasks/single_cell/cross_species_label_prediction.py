@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
-from czbenchmarks import _check, _label_names
-from czbenchmarks._check import Labels
+from czbenchmarks import _check
+from czbenchmarks._check import Labels, label_names
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
+from czbenchmarks.tasks.classification.classifiers import NAMES, Classifiers, EngineField
+from czbenchmarks.tasks.classification.folds import split
 from czbenchmarks.types import ListLike
 
-from .. import _classification as classification
-from .._classifiers import NAMES, Classifiers, EngineField
-from .._fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
-from .._folds import split
-from .._metrics import MetricsField
+from ..classification import scores as classification
 from ..constants import N_FOLDS
+from ..fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
+from ..scoring import MetricsField
 from ..task import TaskInput, TaskOutput, represent
 from ..utils import aggregate_cells_to_samples
 from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
@@ -208,7 +208,7 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
         if not seen.all():
             never = np.setdiff1d(test.labels.names, train.labels.names)
             pair.shared = seen
-            pair.spelling = _label_names.said_of_spelling(_label_names.spelt_otherwise(never, train.labels.names))
+            pair.spelling = label_names.said_of_spelling(label_names.spelt_otherwise(never, train.labels.names))
         return pair
 
     def _compute_metrics(

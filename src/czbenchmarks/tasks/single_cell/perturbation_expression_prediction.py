@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
-from czbenchmarks import _check, _naming
+from czbenchmarks import _check
+from czbenchmarks._check import naming
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix, is_stored
 from czbenchmarks.metrics.perturbation import each_rank_correlation
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units, metrics_registry
 
-from .._fields import AnnDataLike
+from ..fields import AnnDataLike
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._perturbed import Perturbed
@@ -123,7 +124,7 @@ class PerturbationExpressionPredictionTask(Task):
                 (cell_representation.columns, task_input.gene_index, adata.var_names, "gene_index"),
             ):
                 of = "adata" if index is None else field
-                _naming.refuse_another_order(theirs, names if index is None else index, "cell_representation", of)
+                naming.refuse_another_order(theirs, names if index is None else index, "cell_representation", of)
         return super().run(cell_representation, task_input)
 
     def _prepare(self, value: Any, name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Getting data sets: addresses, downloads and the folder where they are kept."""

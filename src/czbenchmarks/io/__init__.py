@@ -1,0 +1,1 @@
+"""What users bring: data sets and embeddings, read piece by piece and put into one order."""

@@ -1,0 +1,96 @@
+"""Baselines of a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from czbenchmarks.results.record import BASELINE
+
+from .sources import searching
+
+if TYPE_CHECKING:
+    from czbenchmarks.io.dataset import Cells
+    from czbenchmarks.kernels.representation import Representation
+    from czbenchmarks.tasks.task import Task
+
+    from .inputs import Plan
+
+
+class Baselines:
+    """Baselines of one run; tasks that make the same one share it."""
+
+    def __init__(self, cells: list[Cells], max_neighbors: int, expression: str, neighbors: str) -> None:
+        self.notes: list[str] = []
+        self._cells = cells
+        self._max_neighbors = max_neighbors
+        self._expression = expression
+        self._neighbors = neighbors
+        self._made: dict[tuple[Any, str, int], list[Representation]] = {}
+
+    def of(self, plan: Plan, seed: int) -> list[Representation]:
+        from czbenchmarks.tasks import represent
+        from czbenchmarks.tasks.single_cell._orthologs import OrthologBaselineInput
+
+        task, asked = plan.task(seed), plan.baseline_input
+        if isinstance(asked, OrthologBaselineInput) and asked.organisms is None:
+            asked = asked.model_copy(update={"organisms": getattr(plan.task_input, "organisms", None)})
+        key = (type(task).compute_baseline, asked.model_dump_json(), seed)
+        if key not in self._made:
+            with _noted(self.notes):
+                made = self._make(task, asked)
+            found = [searching(represent(one, BASELINE, keep_sparse=True), self._neighbors) for one in made]
+            for one in found:
+                one.max_neighbors = self._max_neighbors
+            self._made[key] = found
+        return self._made[key]
+
+    @property
+    def made(self) -> list[Representation]:
+        """All that were made so far."""
+        return [one for several in self._made.values() for one in several]
+
+    def _make(self, task: Task, asked: Any) -> list[Any]:
+        """Return the baseline of every data set: made one by one, or of all together where genes must be matched."""
+        from czbenchmarks.tasks.single_cell._orthologs import Expression, OrthologBaselineInput
+        from czbenchmarks.tasks.task import NoBaselineInput
+
+        if isinstance(asked, NoBaselineInput) or (isinstance(asked, OrthologBaselineInput) and asked.orthologs is None):
+            return [task.compute_baseline(None, asked)]  # type: ignore[arg-type] # says so; expression is not read for it
+        if isinstance(asked, OrthologBaselineInput):
+            given = [Expression(one.look_up(self._expression), one.look_up("@var")) for one in self._cells]
+            return list(task.compute_baseline(given, asked))
+        return [task.compute_baseline(one.look_up(self._expression), asked) for one in self._cells]
+
+
+@contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """Collect what the making of a baseline says of its counts and genes, in place of the log: for the record."""
+    hint = "; name the counts with baseline_expression (--baseline-expression @layers:KEY)"
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            of_counts = record.name == "czbenchmarks.tasks.utils"
+            text = (
+                f"{record.getMessage().rstrip('.')}{hint}"
+                if of_counts
+                else f"{BASELINE}: {record.getMessage().replace('expression_data[', 'data[')}"
+            )
+            if text not in notes:
+                notes.append(text)
+
+    with ExitStack() as before:
+        for name, level in (
+            ("czbenchmarks.tasks.utils", logging.WARNING),
+            ("czbenchmarks.datasets.orthologs", logging.INFO),
+        ):
+            logger, collector = logging.getLogger(name), Collector(level)
+            before.callback(setattr, logger, "propagate", logger.propagate)
+            before.callback(logger.setLevel, logger.level)
+            before.callback(logger.removeHandler, collector)
+            logger.addHandler(collector)
+            logger.setLevel(level)
+            logger.propagate = False
+        yield

@@ -1,0 +1,390 @@
+"""Options of a run, made into the tasks' inputs: defaults filled in, references read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from czbenchmarks import _check
+from czbenchmarks._check.addresses import shown
+from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
+from czbenchmarks.io.dataset import Cells
+from czbenchmarks.results.record import Failure
+from czbenchmarks.tasks.registry import TASK_REGISTRY
+from czbenchmarks.tasks.scoring import draws
+
+from .defaults import defaults as compared_with
+
+if TYPE_CHECKING:
+    from czbenchmarks.tasks.task import BaselineInput, Task, TaskInfo, TaskInput, TaskParameter
+
+ALIASES = {
+    "labels": "input_labels",
+    "input_labels": "labels",
+    "organisms": "organism_list",
+    "organism_list": "organisms",
+}
+"""One option under two names: the tasks differ in what they call it."""
+
+BAD_INPUT = (ValueError, TypeError, NotImplementedError)
+
+FieldKind = Literal["column", "index", "organism", "table", "data", "matrix", "value"]
+
+
+def field_kind(annotation: Any) -> FieldKind:
+    """Return what a task's field holds: labels, an index, organisms, `obs`, the data set, numbers or a plain value."""
+    names = {getattr(leaf, "__name__", "") for leaf in _leaves(annotation)}
+    kinds: list[tuple[str, FieldKind]] = [
+        ("AnnData", "data"),
+        ("AnnDataLike", "data"),
+        ("MatrixLike", "matrix"),
+        ("DataFrame", "table"),
+        ("Organism", "organism"),
+        ("Series", "column"),
+        ("Index", "index"),  # of genes or cells; labels may be one too, but a Series as well
+    ]
+    return next((kind for name, kind in kinds if name in names), "value")
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal or not get_args(annotation):
+        return [annotation]
+    return [leaf for inner in get_args(annotation) for leaf in _leaves(inner)]
+
+
+def seeds_of(given: Any) -> list[int]:
+    """Return the seeds asked for: one, or several that differ; without any the usual one."""
+    given = RANDOM_SEED if given is None else given
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    seeds = [_check.seed(seed) for seed in several]
+    if not seeds:
+        raise ValueError("`random_seed` must be at least one seed, got an empty list.")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
+    return seeds
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A task and the options meant for it, under its own names for them."""
+
+    info: TaskInfo
+    options: dict[str, Any]
+    baseline_options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task ready to run, and what its record says of the options: as given, as defaulted, choices worth a word.
+
+    `data_under` gives the data with the target genes of a seed, where the seeds of the run draw them.
+    """
+
+    key: str
+    task_class: type[Task]
+    task_input: TaskInput
+    baseline_input: BaselineInput
+    given: dict[str, Any]
+    defaulted: dict[str, Any]
+    choices: list[str]
+    data_under: Callable[[int], Any] | None = None
+
+    def input_under(self, seed: int) -> TaskInput:
+        """Return the task's input under a seed."""
+        if self.data_under is None:
+            return self.task_input
+        return self.task_input.model_copy(update={"adata": self.data_under(seed)})
+
+    @property
+    def screen(self) -> Any:
+        """The perturbation data that it scores, with their target genes; None if it does not."""
+        adata = getattr(self.task_input, "adata", None)
+        return adata if "target_conditions_dict" in getattr(adata, "uns", ()) else None
+
+    @property
+    def targets_fixed(self) -> bool:
+        """Whether it scores target genes that no seed of the run reaches."""
+        return self.draws_nothing and self.screen is not None
+
+    def task(self, seed: int) -> Task:
+        """Return the task under a seed."""
+        return self.task_class(random_seed=seed)
+
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether its scores are the same under every seed; those of a sample of the cells are not."""
+        sampled = getattr(self.task_input, "max_cells", None) is not None
+        drawn = sampled or self.data_under is not None or draws(getattr(self.task_input, "metrics", ()))
+        return self.task_class.draws_nothing and not drawn
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The labels, batches and samples of cells in its input, by field; times are numbers, and name nobody."""
+        if self.key == "sequential_organization":
+            return {}
+        fields = type(self.task_input).model_fields.items()
+        names = [name for name, field in fields if field_kind(field.annotation) == "column" and name != "pseudotime"]
+        values = {name: getattr(self.task_input, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def max_neighbors(self, seed: int) -> int:
+        """Return how many neighbours it will ask for."""
+        return self.task(seed).max_neighbors(self.task_input)
+
+
+def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict[str, Wanted]:
+    """Find the tasks and give each its options; refuse an option that no task has."""
+    if not isinstance(tasks, Iterable):
+        raise TypeError(f"`tasks` must be a task's key, several, or a mapping from keys to options, got {tasks!r}.")
+    own = {tasks: None} if isinstance(tasks, str) else tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
+    if not own:
+        raise ValueError(
+            f"`tasks` must name at least one task, got none; available: {', '.join(TASK_REGISTRY.list_tasks())}."
+        )
+    found: dict[str, Wanted] = {}
+    known: set[str] = set()
+    for name, more in own.items():
+        info = TASK_REGISTRY.get_task_info(name)
+        names = _option_names(info)
+        for option in more or {}:
+            if option not in names:
+                raise ValueError(_check.unknown(f"Option of {info.name}", option, names))
+        known |= names
+        given = {**options, **(more or {})}
+        if any(key.startswith("baseline_") and _check.is_given(value) for key, value in given.items()) and not baseline:
+            raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
+        if info.name in found:
+            raise ValueError(f"`tasks` must name a task once, got {info.name!r} under two spellings; merge them.")
+        found[info.name] = Wanted(
+            info,
+            {**_under_own_names(info.task_params, options), **_under_own_names(info.task_params, more or {})},
+            {
+                name: given[f"baseline_{name}"]
+                for name in info.baseline_params
+                if _check.is_given(given.get(f"baseline_{name}"))
+            },
+        )
+    for option in options:
+        if option not in known:
+            known |= {"baseline", "baseline_expression", "random_seed", "allow_missing_cells"}
+            raise ValueError(_check.unknown("Option", option, known, f"belongs to none of {', '.join(found)}"))
+    return found
+
+
+def _option_names(info: TaskInfo) -> set[str]:
+    fields = set(info.task_params)
+    return fields | {ALIASES[f] for f in fields if f in ALIASES} | {f"baseline_{name}" for name in info.baseline_params}
+
+
+def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name in fields:
+        names = [n for n in (name, ALIASES.get(name, name)) if _check.is_given(given.get(n))]
+        if len(set(names)) > 1:
+            raise ValueError(f"`{name}` and `{ALIASES[name]}` are one option under two names; pass one of them.")
+        if names:
+            found[name] = given[names[0]]
+    return found
+
+
+def check_number(wanted: Mapping[str, Wanted], n: int) -> None:
+    """Refuse a number of data sets that suits none of the tasks."""
+    errors = [_wrong_number(one.info, n) for one in wanted.values()]
+    if all(errors):
+        raise ValueError(errors[0])
+
+
+def _wrong_number(info: TaskInfo, n: int) -> str:
+    if info.requires_multiple_datasets == (n > 1):
+        return ""
+    expected = "at least two data sets" if info.requires_multiple_datasets else "one data set"
+    return f"Task {info.name!r} must be given {expected}, got {n:,}."
+
+
+def plan_all(
+    wanted: Mapping[str, Wanted], cells: list[Cells], seeds_given: bool = False
+) -> tuple[list[Plan], list[Failure]]:
+    """Build the tasks' inputs; a task that refuses its own is a failure unless all do.
+
+    Seeds that were given draw the target genes of a perturbation data set too; otherwise its own seed does.
+    """
+    plans, failures, errors = [], [], []
+    for key, one in wanted.items():
+        try:
+            plans.append(_plan(one, cells, seeds_given))
+        except BAD_INPUT as error:
+            errors.append(error)
+            failures.append(Failure(task=key, reason=str(error)))
+    if not plans:
+        raise errors[0]
+    return plans, failures
+
+
+def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
+    info = wanted.info
+    many = info.requires_multiple_datasets
+    if wrong := _wrong_number(info, len(cells)):
+        raise ValueError(wrong)
+    cls = TASK_REGISTRY.get_task_class(info.name)
+    defaults = {
+        name: _default(field, cells, many, info.name)
+        for name, field in info.task_params.items()
+        if name not in wanted.options
+    }
+    defaults = {name: value for name, value in defaults.items() if value is not None}
+    asked = {
+        name: {**wanted.options, **defaults}[name]
+        for name in info.task_params
+        if name in {**wanted.options, **defaults}
+    }
+    values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
+    compared = {}
+    if "metrics" in asked and not many:
+        lacks = () if "batch_labels" in info.task_params else ("batch",)
+        compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks, values)
+        values |= {name: default.value for name, default in compared.items()}
+        defaults |= {name: default.reference for name, default in compared.items() if default.value is not None}
+    task_input = cls.input_model(**values)
+    task_input._unusable = {name: default.unusable for name, default in compared.items() if default.unusable}
+    return Plan(
+        info.name,
+        cls,
+        task_input,
+        cls.baseline_model(**wanted.baseline_options),
+        {name: described(value) for name, value in wanted.options.items()},
+        {name: described(value) for name, value in defaults.items()},
+        [
+            _choice(name, value)
+            for name, value in defaults.items()
+            if field_kind(info.task_params[name].type) == "column"
+        ]
+        + [default.choice for default in compared.values() if default.choice],
+        data_under_seeds(cells[0].source, values["adata"])
+        if seeds_given and "adata" in values and values["adata"] is cells[0].adata
+        else None,
+    )
+
+
+def _choice(name: str, references: Any) -> str:
+    """Say which column a default chose."""
+    columns = [str(one).removeprefix("@obs:") for one in (references if isinstance(references, list) else [references])]
+    named = " and ".join(map(repr, dict.fromkeys(columns)))
+    return f"no `{name}` named, so the column {named} of obs was used"
+
+
+def default_column(task: str, field: str) -> str | None:
+    """Return the column that a field of labels is filled from unless another is named; None for other fields."""
+    if field == "batch_labels":
+        return "batch"
+    if field not in ("labels", "input_labels"):
+        return None
+    return "time" if task == "sequential_organization" else "cell_type"
+
+
+def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) -> Any:
+    """Return what a field gets unless it is given: as a reference, or None to leave it to the task."""
+    if not field.required:
+        return field.default
+    found: list[Any]
+    kind = field_kind(field.type)
+    if kind == "organism":
+        found = [one.organism for one in cells]
+    elif kind == "data":
+        found = ["@"] * len(cells)
+    elif kind == "table" and field.name in ("obs", "var"):
+        found = [f"@{field.name}"] * len(cells)
+    elif (usual := default_column(task, field.name)) is not None:
+        found = []
+        for one in cells:
+            column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
+            if column not in one.columns:
+                verdict = f"(the default of `{field.name}`; name another with it) is not in obs"
+                raise ValueError(_check.unknown("Column", column, one.columns, verdict))
+            found.append(f"@obs:{column}")
+    else:
+        return None
+    return found if many else found[0]
+
+
+def _value(field: TaskParameter, value: Any, cells: list[Cells], many: bool) -> Any:
+    """Turn an option into what the task's input model takes: references become what they name."""
+    kind = field_kind(field.type)
+    if kind == "value":
+        return value
+    if not many:
+        return _resolved(field.name, kind, value, cells, 0)
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    everywhere = len(values) == 1 and isinstance(values[0], str) and re.match(r"@\d", values[0]) is None
+    if everywhere and kind != "organism":
+        values *= len(cells)
+    if len(values) != len(cells):
+        raise ValueError(f"`{field.name}` must be given once per data set: expected {len(cells)}, got {len(values)}.")
+    return [_resolved(field.name, kind, one, cells, i) for i, one in enumerate(values)]
+
+
+def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], position: int) -> Any:
+    if kind == "organism":
+        from czbenchmarks.datasets.types import Organism
+
+        # The established client writes an organism as NAME:PREFIX.
+        return Organism(value.partition(":")[0]) if isinstance(value, str) else value
+    where = cells[position]
+    if isinstance(value, str):
+        if kind == "matrix" and not value.startswith("@"):
+            raise ValueError(
+                f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {shown(value)!r}; "
+                "put what is in a file of its own into obsm or layers of the data."
+            )
+        where, reference = reference_for(value, cells, position)
+        if name == "gene_names" and not reference.startswith("@"):  # genes have no column in obs
+            reference = f"@var:{reference}"
+        value = where.look_up(reference)
+    elif kind in ("column", "table", "matrix"):
+        value = where.taken(value, name)
+    if kind == "index":
+        import pandas as pd
+
+        return pd.Index(value)
+    return value
+
+
+def described(value: Any) -> Any:
+    """Say in JSON what was given: text and numbers as they are, addresses as shown, anything larger by its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (str, Path)) or type(value).__name__ == "Organism":
+        return shown(value)
+    if isinstance(value, (int, float, bool, type(None))):
+        return value
+    if isinstance(value, (list, tuple)) and len(value) < 10:
+        return [described(one) for one in value]
+    size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
+    return _check.kind_of(value) + size
+
+
+def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
+    """Return the data set that a reference names, and the reference without its number.
+
+    Parameters
+    ----------
+    reference
+        As the user wrote it.
+    cells
+        The data sets.
+    position
+        Which one is meant if the reference does not say.
+    """
+    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
+    if match is None:
+        return cells[position], reference
+    number = int(match[1])
+    if number >= len(cells):
+        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
+        raise ValueError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
+    return cells[number], "@" + (match[2] or "")

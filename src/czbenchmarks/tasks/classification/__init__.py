@@ -1,0 +1,1 @@
+"""What the two tasks of label prediction share: folds, classifiers, scores of held-out predictions."""

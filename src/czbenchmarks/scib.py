@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from czbenchmarks.exceptions import InputError, InputTypeError
+
 from . import _check
 from .constants import RANDOM_SEED
 from .io.dataset import Cells
@@ -119,7 +121,7 @@ def benchmark(
     cells = Cells(adata, "adata")
     for name in (batch_key, label_key):
         if name not in cells.columns:
-            raise ValueError(_check.unknown("Column", name, cells.columns, "is not in obs"))
+            raise InputError(_check.unknown("Column", name, cells.columns, "is not in obs"))
     before = pre_integrated_embedding_obsm_key
     for key in [*keys, *([before] if before is not None else [])]:
         cells.piece("obsm", key)  # a missing one is refused, with those there are
@@ -139,14 +141,16 @@ def benchmark(
 
 def _keys(given: Any) -> list[str]:
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(
+        raise InputTypeError(
             f"`embedding_obsm_keys` must be a list of keys of obsm, got {given!r}; write [{given!r}] for one."
         )
     keys = list(given)
     if strange := [key for key in keys if not isinstance(key, str)]:
-        raise TypeError(f"`embedding_obsm_keys` must hold text, got {_check.kind_of(strange[0])}; name keys of obsm.")
+        raise InputTypeError(
+            f"`embedding_obsm_keys` must hold text, got {_check.kind_of(strange[0])}; name keys of obsm."
+        )
     if not keys or len(set(keys)) < len(keys):
-        raise ValueError(f"`embedding_obsm_keys` must name every embedding once, got {_check.listing(keys) or 'none'}.")
+        raise InputError(f"`embedding_obsm_keys` must name every embedding once, got {_check.listing(keys) or 'none'}.")
     return keys
 
 

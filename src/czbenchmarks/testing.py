@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks.exceptions import InputError, InputTypeError
+
 from . import _check
 from .constants import RANDOM_SEED
 
@@ -248,13 +250,13 @@ def shuffled_embedding(embedding: Any, *, random_seed: int = RANDOM_SEED) -> Any
     if hasattr(embedding, "tocsr"):
         array = embedding.tocsr()
     elif hasattr(embedding, "index") and hasattr(embedding, "columns"):
-        raise TypeError(
+        raise InputTypeError(
             "`embedding` must be an array, got a DataFrame, whose rows are found by their names; pass its to_numpy()."
         )
     else:
         array = np.asarray(embedding)
     if array.ndim != 2:
-        raise ValueError(f"`embedding` must be cells x dimensions, got {array.ndim} axes.")
+        raise InputError(f"`embedding` must be cells x dimensions, got {array.ndim} axes.")
     return array[np.random.default_rng(_seed(random_seed)).permutation(array.shape[0])]
 
 
@@ -296,9 +298,9 @@ def _ranks(labels: Any, alphabetical: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _amount(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"`{name}` must be a number, got {value!r}.")
+        raise InputTypeError(f"`{name}` must be a number, got {value!r}.")
     if not 0 <= value <= _MOST:
-        raise ValueError(f"`{name}` must be between 0 and {_MOST:g}, got {value}.")
+        raise InputError(f"`{name}` must be between 0 and {_MOST:g}, got {value}.")
     return float(value)
 
 

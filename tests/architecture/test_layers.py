@@ -16,29 +16,8 @@ import czbenchmarks
 SOURCE = pathlib.Path(czbenchmarks.__file__).parent
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-BASE = {
-    "types", "constants", "exceptions", "_lazy", "_addresses", "_text", "_containers", "_check", "_naming",
-    "_label_names", "_progress",
-}  # fmt: skip
+BASE = {"types", "constants", "exceptions", "_lazy", "_check", "_progress"}
 CORE = {*BASE, "kernels", "metrics"}
-BELOW_RUN = {
-    *CORE,
-    "tasks",
-    "datasets",
-    "results",
-    "cells",
-    "embeddings",
-    "_options",
-    "_sources",
-    "testing",
-    "_baselines",
-    "_compared",
-    "_screens",
-    "_run_notes",
-    "checks",
-    "_checking",
-    "_keeping",
-}
 # Layer -> the layers it may import, its own aside. A layer is a module or folder directly in the package.
 ALLOWED: dict[str, set[str]] = {
     **{name: BASE - {name} for name in BASE},
@@ -47,24 +26,13 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": BASE,
     "file_utils": {*BASE, "datasets"},
     "results": CORE,
-    "_reading": {*BASE, "datasets.fetching"},
-    "cells": {*CORE, "_reading", "datasets.types"},
-    "embeddings": {*CORE, "_reading", "cells"},
-    "tasks": {*CORE, "datasets.types", "datasets.orthologs"},
+    "tasks": {*CORE, "datasets"},
+    "io": {*CORE, "datasets"},
     "checks": {*CORE, "tasks"},
+    "run": {*CORE, "datasets", "results", "tasks", "io", "checks"},
     "testing": {*CORE, "tasks", "datasets"},
-    "_options": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_compared"},
-    "_screens": {*CORE, "datasets", "results", "_options"},
-    "_run_notes": {*CORE, "results", "cells", "embeddings", "_options", "_screens"},
-    "_compared": {*CORE, "tasks", "datasets", "cells", "_reading"},
-    "_sources": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options"},
-    "_baselines": {*CORE, "tasks", "datasets", "results", "cells", "embeddings", "_options", "_sources"},
-    "_checking": {*CORE, "tasks", "results", "cells", "_options", "_compared", "checks"},
-    "_keeping": CORE,
-    "_evaluate": BELOW_RUN,
-    "suite": {*BELOW_RUN, "_evaluate"},
-    "scib": {*CORE, "cells", "results", "_evaluate"},
-    "cli": {*BELOW_RUN, "_reading", "_evaluate", "suite"},
+    "scib": {*CORE, "io", "results", "run"},
+    "cli": {*CORE, "datasets", "results", "tasks", "io", "checks", "run", "testing"},
 }
 LAZY = re.compile(r"czbenchmarks(\.\w+)+(:\w+)?")
 NOT_IN_KERNELS = {"pandas", "pydantic", "anndata", "scanpy"}

@@ -7,17 +7,17 @@ import inspect
 import pytest
 
 from czbenchmarks._lazy import load
-from czbenchmarks.tasks import _registry
+from czbenchmarks.tasks import registry
 from czbenchmarks.tasks.task import TASK_REGISTRY, Task
 
 
-@pytest.mark.parametrize("key", _registry._BUILT_IN)
+@pytest.mark.parametrize("key", registry._BUILT_IN)
 def test_row_equals_class(key):
-    reference, display_name, summary, several = _registry._BUILT_IN[key]
+    reference, display_name, summary, several = registry._BUILT_IN[key]
     cls = load(reference)
     assert issubclass(cls, Task)
     assert TASK_REGISTRY.get_task_class(key) is cls
-    assert _registry.key_of(cls.display_name) == key
+    assert registry.key_of(cls.display_name) == key
     row = (cls.display_name, cls.description, cls.requires_multiple_datasets)
     assert row == (display_name, summary, several) == tuple(TASK_REGISTRY.summaries()[key])
 
@@ -28,10 +28,10 @@ def test_summaries_are_one_line_and_differ():
 
 
 def test_every_built_in_task_has_a_row():
-    for key in _registry._BUILT_IN:
+    for key in registry._BUILT_IN:
         TASK_REGISTRY.get_task_class(key)
     ours = {cls for cls in _subclasses(Task) if cls.__module__.startswith("czbenchmarks.tasks.")}
-    assert ours == {load(row[0]) for row in _registry._BUILT_IN.values()}
+    assert ours == {load(row[0]) for row in registry._BUILT_IN.values()}
 
 
 def _subclasses(cls: type) -> set[type]:

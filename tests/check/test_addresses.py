@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from czbenchmarks import evaluate
 from czbenchmarks._check.addresses import shown, shown_in, stem
 from czbenchmarks.cli.main import main
-from czbenchmarks.datasets import SingleCellLabeledDataset, fetching, load_custom_dataset, load_dataset
+from czbenchmarks.datasets import SingleCellLabeledDataset, load_custom_dataset, load_dataset
+from czbenchmarks.datasets.download import fetching
 from czbenchmarks.datasets.download.cache import digest, info_of, name_of
 from czbenchmarks.datasets.download.fetching import fetch
 from czbenchmarks.datasets.orthologs import join_orthologs

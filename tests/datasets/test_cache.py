@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from czbenchmarks.datasets import cache as cache_module
+from czbenchmarks.datasets.download import cache as cache_module
 from czbenchmarks.datasets.download.cache import (
     Info,
     cache_folder,

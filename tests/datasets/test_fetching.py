@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from czbenchmarks import _progress
-from czbenchmarks.datasets import cache as cache_module
-from czbenchmarks.datasets import fetching
+from czbenchmarks.datasets.download import cache as cache_module
+from czbenchmarks.datasets.download import fetching
 from czbenchmarks.datasets.download.cache import entries, name_of
 from czbenchmarks.datasets.download.fetching import fetch, is_remote
 from czbenchmarks.datasets.download.sources import _quoted

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from czbenchmarks._check.addresses import shown
-from czbenchmarks.datasets import fetching
+from czbenchmarks.datasets.download import fetching
 from czbenchmarks.datasets.download.cache import entries
 from czbenchmarks.datasets.download.fetching import fetch
 from czbenchmarks.datasets.download.sources import Refused, Unreachable, _public, _regional, opened

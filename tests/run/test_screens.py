@@ -13,7 +13,7 @@ from czbenchmarks.results import RunRecord
 from czbenchmarks.tasks import PerturbationExpressionPredictionTask, PerturbationExpressionPredictionTaskInput
 from czbenchmarks.testing import simulate_screen
 
-from .cli.test_run import run as typed
+from ..cli.test_run import run as typed
 
 KEY = "perturbation_expression_prediction"
 

@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import parallel
 
 from czbenchmarks.kernels import forest
-from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput, _classifiers
+from czbenchmarks.tasks import MetadataLabelPredictionTask, MetadataLabelPredictionTaskInput
+from czbenchmarks.tasks.classification import classifiers
 from czbenchmarks.tasks.classification.classifiers import Classifiers, forest_of_scikit_learn, grows_the_same_trees
 from czbenchmarks.tasks.classification.scores import _auroc
 
@@ -99,7 +100,7 @@ def test_exact_is_as_the_installed_scikit_learn_even_if_that_grows_other_trees(a
 def test_ranks_that_have_no_room_change_no_bit(monkeypatch):
     X, codes, X_test = some_cells()
     expected, _ = Classifiers(42, True, 100).chances("rf", X, codes, X_test)
-    monkeypatch.setattr(_classifiers, "memory_budget", lambda: 1000)
+    monkeypatch.setattr(classifiers, "memory_budget", lambda: 1000)
     monkeypatch.setattr(forest, "forest_chances", None)  # is not called
     found, _ = Classifiers(42, True, 100).chances("rf", X, codes, X_test)
     np.testing.assert_array_equal(found, expected)

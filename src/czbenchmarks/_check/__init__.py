@@ -6,7 +6,6 @@ A sentence says what must hold, what was given and what to do. Bad values raise 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks.exceptions import InputAssertionError
+from czbenchmarks.exceptions import InputAssertionError, InputError, InputTypeError
 
-from .addresses import shown
 from .containers import as_array, native, plain
 from .text import decoded
+from .words import is_given as is_given
+from .words import kind_of as kind_of
+from .words import listing as listing
+from .words import printable as printable
+from .words import unknown as unknown
 
 
 @dataclass(frozen=True)
@@ -57,43 +60,6 @@ class Labels:
         return Labels(codes.astype(np.int64), self.names[present], self.ids[keep], self.merged)
 
 
-def printable(text: object) -> str:
-    r"""Return text as one line for a terminal: what would move the cursor or hide is escaped (``\x1b``)."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
-def listing(values: Iterable[Any], most: int = 3) -> str:
-    """Name the first few of many: ``a, b, c and 4 more``."""
-    values = list(values)
-    named = ", ".join(printable(value) for value in values[:most])
-    return named if len(values) <= most else f"{named} and {len(values) - most:,} more"
-
-
-def unknown(kind: str, given: object, known: Iterable[str], verdict: str = "is not known") -> str:
-    """Build the sentence for an unknown name, with the nearest known one."""
-    given = shown(given) if isinstance(given, str) else given
-    known = sorted(str(name) for name in known if name is not None)
-    near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    most = len(known)
-    while most > 3 and len(listing(known, most)) > 250:
-        most -= 1
-    said = f"{kind} {given!r} {verdict}".rstrip()
-    return f"{said}.{hint} Available: {listing(known, most) or 'none'}."
-
-
-def kind_of(value: object) -> str:
-    """Name a value's kind for a sentence."""
-    shape = getattr(value, "shape", None)
-    name = type(value).__name__
-    return f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
-
-
-def is_given(value: object) -> bool:
-    """Tell whether an option was given: None and an empty list or tuple are what a client passes for one left out."""
-    return value is not None and not (isinstance(value, (list, tuple)) and len(value) == 0)
-
-
 def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Any:
     """Return `value` as a finite n x d floating array; float32 and float64 keep their precision.
 
@@ -110,13 +76,13 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
     import scipy.sparse as sp
 
     if hasattr(value, "X") and hasattr(value, "obsm"):
-        raise TypeError(
+        raise InputTypeError(
             f"`{name}` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
         )
     value = plain(value, name)
     if sp.issparse(value):
         if value.ndim != 2:
-            raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
+            raise InputError(f"`{name}` must have two dimensions (cells x dimensions), got {value.ndim}.")
         array: Any = sp.csr_matrix(value)
         if not array.has_canonical_format:  # several entries of one place are a sum
             array = array.copy()
@@ -129,16 +95,18 @@ def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool =
     if hasattr(value, "to_numpy") and hasattr(value, "columns"):
         kinds = {str(kind) for kind in value.dtypes if getattr(kind, "kind", "O") not in "fiub"}
         if kinds:
-            raise TypeError(f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them.")
+            raise InputTypeError(
+                f"`{name}` must hold numbers only, got columns of {listing(sorted(kinds))}; drop them."
+            )
         alike = len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype)
         value = value.to_numpy() if alike else value.to_numpy(dtype=np.float64, na_value=np.nan)
     if not isinstance(value, np.ndarray):
         if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
-            raise TypeError(f"`{name}` must be an array, sparse matrix or DataFrame, got {kind_of(value)}.")
+            raise InputTypeError(f"`{name}` must be an array, sparse matrix or DataFrame, got {kind_of(value)}.")
         value = as_array(value, name)
     array = floating(_unmasked(value, name), name)
     if array.ndim != 2:
-        raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
+        raise InputError(f"`{name}` must have two dimensions (cells x dimensions), got shape {array.shape}.")
     _not_empty(array, name)
     _finite(array, name)
     return array
@@ -148,7 +116,7 @@ def _unmasked(value: Any, name: str) -> NDArray[Any]:
     """Return an array without a mask; masked values are missing values."""
     masked = int(np.ma.getmaskarray(value).sum()) if isinstance(value, np.ma.MaskedArray) else 0
     if masked:
-        raise ValueError(f"`{name}` must have every value, got {masked:,} masked; remove those cells or fill them in.")
+        raise InputError(f"`{name}` must have every value, got {masked:,} masked; remove those cells or fill them in.")
     return np.asarray(value)
 
 
@@ -156,14 +124,14 @@ def floating(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Return an array of real numbers in floating point; float32 and float64 keep their precision."""
     array = native(array)
     if array.dtype == np.dtype("V2"):
-        raise TypeError(
+        raise InputTypeError(
             f"`{name}` must hold numbers, got values of two bytes without a type, as NumPy writes bfloat16; save them "
             "as float32: array.astype('float32')."
         )
     if array.dtype.kind == "c":
-        raise TypeError(f"`{name}` must hold real numbers, got {array.dtype}; pass its real part or its modulus.")
+        raise InputTypeError(f"`{name}` must hold real numbers, got {array.dtype}; pass its real part or its modulus.")
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"`{name}` must hold numbers, got dtype {array.dtype}; convert it to float.")
+        raise InputTypeError(f"`{name}` must hold numbers, got dtype {array.dtype}; convert it to float.")
     if array.dtype == np.float64 or array.dtype == np.float32:
         return array
     return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
@@ -171,7 +139,7 @@ def floating(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _not_empty(array: Any, name: str) -> None:
     if 0 in array.shape:
-        raise ValueError(f"`{name}` must hold at least one cell and one dimension, got shape {array.shape}.")
+        raise InputError(f"`{name}` must hold at least one cell and one dimension, got shape {array.shape}.")
 
 
 _TOO_LARGE = 1e150  # squared distances would overflow
@@ -211,15 +179,15 @@ class Magnitudes:
         """Refuse what was seen if scores would not exist on it."""
         if self.bad:
             rows = f" in {self.rows:,} rows" if self.rows else ""
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must be finite, got {self.bad:,} NaN or infinite values{rows}; remove or impute them."
             )
         if self.largest >= _TOO_LARGE:
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that distances exist; rescale it."
             )
         if 0 < self.largest <= _TOO_SMALL:
-            raise ValueError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
+            raise InputError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
 
 
 def _finite(values: NDArray[Any], name: str) -> None:
@@ -248,7 +216,7 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
         values = one_dimensional(value, name)
         missing = int(pd.isna(values).sum())
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must name every cell, got {missing:,} missing of {len(values):,}; drop or label those cells."
             )
         text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
@@ -259,7 +227,7 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
     if n is not None:
         same_length(len(found), n, name)
     if len(found) == 0:
-        raise ValueError(f"`{name}` must have at least one entry, got none.")
+        raise InputError(f"`{name}` must have at least one entry, got none.")
     return found
 
 
@@ -284,9 +252,9 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
     import pandas as pd
 
     if value is None:
-        raise TypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
+        raise InputTypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
     if isinstance(value, (str, bytes)):
-        raise TypeError(f"`{name}` must be one label per cell, got the text {value!r}; pass the column itself.")
+        raise InputTypeError(f"`{name}` must be one label per cell, got the text {value!r}; pass the column itself.")
     value = plain(value, name)
     if isinstance(value, pd.api.extensions.ExtensionArray) and not isinstance(value, pd.Categorical):
         value = pd.Series(value)
@@ -301,18 +269,18 @@ def one_dimensional(value: Any, name: str) -> NDArray[Any]:
     elif hasattr(value, "__array__") and not hasattr(value, "columns"):
         array = as_array(value, name)
     else:
-        raise TypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
+        raise InputTypeError(f"`{name}` must be a list, array or Series of labels, got {kind_of(value)}.")
     array = decoded(array)
     if array.ndim != 1:
-        raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}; pass one label per cell.")
+        raise InputError(f"`{name}` must be one-dimensional, got shape {array.shape}; pass one label per cell.")
     if array.dtype.kind in "cV":
-        raise TypeError(f"`{name}` must hold text, numbers or booleans, got {array.dtype}.")
+        raise InputTypeError(f"`{name}` must hold text, numbers or booleans, got {array.dtype}.")
     if array.dtype == object:
         kinds = set(map(type, array))  # few, whatever the number of cells
         if any(issubclass(kind, (list, tuple, np.ndarray, dict, set)) for kind in kinds):
-            raise ValueError(f"`{name}` must be one-dimensional, got nested entries; pass one label per cell.")
+            raise InputError(f"`{name}` must be one-dimensional, got nested entries; pass one label per cell.")
         if any(issubclass(kind, (complex, np.complexfloating)) for kind in kinds):
-            raise TypeError(f"`{name}` must hold text, numbers or booleans, got complex numbers.")
+            raise InputTypeError(f"`{name}` must hold text, numbers or booleans, got complex numbers.")
     return array
 
 
@@ -323,23 +291,23 @@ def numbers(value: Any, name: str, n: int | None = None) -> NDArray[np.float64]:
     array = one_dimensional(value, name)
     missing = int(pd.isna(array).sum())
     if missing:
-        raise ValueError(f"`{name}` must name every cell, got {missing:,} missing of {len(array):,}; drop those cells.")
+        raise InputError(f"`{name}` must name every cell, got {missing:,} missing of {len(array):,}; drop those cells.")
     try:
         found = array.astype(np.float64)
     except OverflowError:
-        raise ValueError(f"`{name}` must be numbers that fit a float, got a larger one; rescale them.") from None
+        raise InputError(f"`{name}` must be numbers that fit a float, got a larger one; rescale them.") from None
     except (ValueError, TypeError):
         wrong = next((v for v in array if not _is_number(v)), array[0])
         what = "Labels" if name.endswith("labels") else "Values"
-        raise ValueError(
+        raise InputError(
             f"{what} must be numeric or convertible to numeric, since their order is scored: `{name}` holds {wrong!r}; "
             "pass time as numbers."
         ) from None
     if not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).sum())
-        raise ValueError(f"`{name}` must be finite numbers, got {bad:,} NaN or infinite values.")
+        raise InputError(f"`{name}` must be finite numbers, got {bad:,} NaN or infinite values.")
     if np.abs(found).max(initial=0.0) >= _TOO_LARGE:
-        raise ValueError(f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that differences exist; rescale it.")
+        raise InputError(f"`{name}` must stay below {_TOO_LARGE:g} in magnitude so that differences exist; rescale it.")
     if n is not None:
         same_length(len(found), n, name)
     return found
@@ -351,9 +319,9 @@ def vector(value: Any, name: str) -> NDArray[np.float64]:
     try:
         found = array.astype(np.float64)
     except (ValueError, TypeError, OverflowError):
-        raise TypeError(f"`{name}` must hold numbers, got {listing(array)}.") from None
+        raise InputTypeError(f"`{name}` must hold numbers, got {listing(array)}.") from None
     if not np.isfinite(found).all():
-        raise ValueError(f"`{name}` must be finite, got {int((~np.isfinite(found)).sum()):,} NaN or infinite values.")
+        raise InputError(f"`{name}` must be finite, got {int((~np.isfinite(found)).sum()):,} NaN or infinite values.")
     return found
 
 
@@ -368,12 +336,12 @@ def _is_number(value: object) -> bool:
 def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
     """Return a whole number of at least `least` (and at most `most`)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` must be a whole number, got {value!r}.")
+        raise InputTypeError(f"`{name}` must be a whole number, got {value!r}.")
     if value < least or (most is not None and value > most):
         span = f"at least {least:,}" if most is None else f"between {least:,} and {most:,}"
         if least == 1 and most is None:
             span = "a positive integer, at least 1"
-        raise ValueError(f"`{name}` must be {span}, got {int(value):,}.")
+        raise InputError(f"`{name}` must be {span}, got {int(value):,}.")
     return int(value)
 
 
@@ -385,17 +353,17 @@ def seed(value: Any, name: str = "random_seed") -> int:
 def share(value: Any, name: str, *, least: bool = False, most: bool = False) -> float:
     """Return a number between 0 and 1; with `least` 0 itself is allowed too, with `most` 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"`{name}` must be a number between 0 and 1, got {value!r}.")
+        raise InputTypeError(f"`{name}` must be a number between 0 and 1, got {value!r}.")
     if not (0 < value < 1 or (least and value == 0) or (most and value == 1)):
         low, high = "at least 0" if least else "above 0", "at most 1" if most else "less than 1"
-        raise ValueError(f"`{name}` must be {low} and {high}, got {value:g}.")
+        raise InputError(f"`{name}` must be {low} and {high}, got {value:g}.")
     return float(value)
 
 
 def at_least_two(found: Labels, name: str, what: str = "labels") -> None:
     """Refuse labels that hold a single value where at least two are compared."""
     if len(found.names) < 2:
-        raise ValueError(
+        raise InputError(
             f"`{name}` must hold at least two {what} for a score to exist, got only {found.names[0]!r} "
             f"for all {len(found):,} cells."
         )

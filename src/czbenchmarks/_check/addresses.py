@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from czbenchmarks.exceptions import InputError
+
 _REMOTE = re.compile(r"(https?|s3)://", re.IGNORECASE)
 # A path that was made of an address has lost one of the slashes.
 _START = r"(?<![A-Za-z0-9+.-])(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:https?|s3|ftps?):/)/*"
@@ -103,7 +105,7 @@ def usable(path: str | Path) -> None:
         os.stat(path)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ValueError(
+            raise InputError(
                 f"A path must be short enough for the system, got one of {len(str(path)):,} characters "
                 f"('{shortened(path)}'): {error.strerror}; give it a shorter name."
             ) from None

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks.exceptions import InputError, InputTypeError
+
 
 def plain(value: Any, name: str) -> Any:
     """Return values in a container of NumPy, SciPy or pandas; what is in one already is returned as it is.
@@ -36,9 +38,9 @@ def plain(value: Any, name: str) -> Any:
     try:
         found = _CONVERTERS[library](value)
     except _Unusable as error:
-        raise TypeError(f"`{name}` must hold its values, got {_kind(value)}; {error}.") from None
+        raise InputTypeError(f"`{name}` must hold its values, got {_kind(value)}; {error}.") from None
     except Exception as error:  # noqa: BLE001 - whatever that library raises
-        raise TypeError(_not_given(value, name, error)) from None
+        raise InputTypeError(_not_given(value, name, error)) from None
     return _native(found)
 
 
@@ -48,8 +50,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         return native(np.asarray(value))
     except Exception as error:  # noqa: BLE001 - whatever a class raises that says it is an array
         if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
-            raise ValueError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
-        raise TypeError(_not_given(value, name, error)) from None
+            raise InputError(f"`{name}` must have rows of equal length, got rows of different lengths.") from None
+        raise InputTypeError(_not_given(value, name, error)) from None
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

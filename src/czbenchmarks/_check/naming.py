@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks.exceptions import InputError
 
 from .text import as_text
 
@@ -64,7 +65,7 @@ def places(theirs: Any, ours: Any, name: str, of: str, what: str = "Cell") -> ND
     for index, owner in ((theirs, name), (ours, of)):
         if not index.is_unique:
             twice = index[index.duplicated()].unique()
-            raise ValueError(
+            raise InputError(
                 f"{what} names must be unique to be aligned, `{owner}` has {len(twice):,} more than once "
                 f"({_check.listing(twice)}); make them unique, or pass an array in the order of the data."
             )
@@ -82,13 +83,13 @@ def refuse_another_order(theirs: Any, ours: Any, name: str, of: str) -> None:
     theirs, ours = as_names(theirs), as_names(ours)
     shared = int(theirs.isin(ours).sum())
     if shared == len(ours) and ours.isin(theirs).all():
-        raise ValueError(
+        raise InputError(
             f"`{name}` must follow the order of `{of}`, got the same {len(ours):,} names in another order; "
             f"reorder it: {name}.loc[{of}.index], {BY_POSITION}."
         )
     if shared and not counts_rows(theirs) and not counts_rows(ours):
         strange = theirs[~theirs.isin(ours)] if shared < len(theirs) else ours[~ours.isin(theirs)]
-        raise ValueError(
+        raise InputError(
             f"`{name}` must name what `{of}` names, got {len(strange):,} names that only one of them has "
             f"({_check.listing(strange)}); correct its index, {BY_POSITION}."
         )

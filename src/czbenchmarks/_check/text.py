@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from czbenchmarks.exceptions import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -24,7 +26,7 @@ def as_text(value: object) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ValueError(
+        raise InputError(
             f"Names and labels must be text in UTF-8, got the bytes {value!r}; decode them, or write them again."
         ) from None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from czbenchmarks._check import Labels, at_least_two
 from czbenchmarks._check import labels as checked_labels
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.inputs import reference_components, represent
 from czbenchmarks.metrics.types import MetricType, metrics_registry
@@ -87,7 +88,7 @@ def scale_and_dimension(
     if unintegrated is not None:
         before = reference_components(unintegrated)
         if before.n != embedding.n:
-            raise ValueError(f"`unintegrated` must have one row per cell: expected {embedding.n:,}, got {before.n:,}.")
+            raise InputError(f"`unintegrated` must have one row per cell: expected {embedding.n:,}, got {before.n:,}.")
         width = min(embedding.d, before.d)
         pca = f"PCA of the data before integration, {width} dimensions"
         variants[pca] = lambda: _components(_taken(before.array, rows), width)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from czbenchmarks import _check
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.distances import in_working_precision
 from czbenchmarks.kernels.neighbors import nearest_of_all
 from czbenchmarks.metrics.inputs import represent
@@ -170,7 +171,7 @@ def _folds(labels: Any, n: int, n_folds: Any, min_class_size: Any, groups: Any, 
     grouped = None if groups is None else _check.labels(groups, "groups", n)
     try:
         return make_folds(given, n_folds, smallest, seed, grouped)
-    except ValueError as error:
+    except InputError as error:
         return str(error)
 
 
@@ -235,7 +236,7 @@ def _share(value: Any, name: str) -> float:
 
 def _number(value: Any, name: str, what: str, holds: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"`{name}` must be {what}, got {value!r}.")
+        raise InputTypeError(f"`{name}` must be {what}, got {value!r}.")
     if not holds(value):
-        raise ValueError(f"`{name}` must be {what}, got {float(value):g}.")
+        raise InputError(f"`{name}` must be {what}, got {float(value):g}.")
     return float(value)

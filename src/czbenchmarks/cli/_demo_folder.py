@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from czbenchmarks.exceptions import InputError
+
 from . import _signals
 
 MANIFEST = "demo.json"
@@ -92,20 +94,20 @@ def _taken(folder: Path) -> tuple[list[str], bool]:
     from czbenchmarks._check import listing
 
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`--output` must be a folder, got the file '{folder}'; choose another name.")
+        raise InputError(f"`--output` must be a folder, got the file '{folder}'; choose another name.")
     if not os.access(_existing(folder), os.W_OK):
-        raise ValueError(f"`--output` must be a folder that can be written, got '{folder}'; choose another.")
+        raise InputError(f"`--output` must be a folder that can be written, got '{folder}'; choose another.")
     listed = _listed(folder)
     there = _names(folder) if folder.exists() else []
     strange = [name for name in there if not _is_ours(folder / name, listed)]
     if strange:
-        raise ValueError(
+        raise InputError(
             f"`--output` must be a new or empty folder or that of an earlier demo, got '{folder}', which holds other "
             f"files ({listing(strange)}); choose another."
         )
     changed = [name for name in there if listed.get(name) and _sha256(folder / name) != listed[name]]
     if changed:
-        raise ValueError(
+        raise InputError(
             f"`--output` must be a folder whose files are as the demo wrote them, got '{folder}', in which some were "
             f"changed ({listing(changed)}); choose another, or move those files out of it."
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.io.files.elements import declared_shape, entries, is_array
 from czbenchmarks.io.files.files import reading
 from czbenchmarks.io.files.stores import child, guard, kind_of_store, opened
@@ -54,7 +55,7 @@ def facts(cells: Cells) -> dict[str, Any]:
     found["n_genes"] = shape[1] if shape and len(shape) == 2 else len(cells.piece("var"))
     try:
         found["organism"] = _organism(cells)
-    except ValueError as error:  # the rest can still be shown
+    except InputError as error:  # the rest can still be shown
         found["organism_problem"] = str(error).rstrip(".")
     found["screen"] = screen_facts(cells, found["uns"])
     return found
@@ -65,9 +66,9 @@ def _column(cells: Cells, name: str) -> dict[str, Any]:
     try:
         column = cells.piece("obs", name)
         if column.ndim > 1:
-            raise ValueError("it is in obs more than once")
+            raise InputError("it is in obs more than once")
         return column_facts(name, column)
-    except ValueError as error:
+    except InputError as error:
         return {
             **{"name": name, "kind": "unreadable", "n_values": 0, "missing": 0, "values": [], "n_with_10_cells": 0},
             **{"numeric": False, "problem": str(error).rstrip(".")},
@@ -140,7 +141,7 @@ def _element(holder: Any, key: str, path: Path, name: str) -> dict[str, Any]:
     try:
         with reading(path, name, kind_of_store(path)):
             return {"key": key, "shape": declared_shape(child(holder, key, path, name))}
-    except ValueError as error:
+    except InputError as error:
         return {"key": key, "shape": None, "problem": str(error).rstrip(".")}
 
 
@@ -152,7 +153,7 @@ def _looks(element: Any, path: Path, name: str) -> str | None:
     """Say what X holds, from the values of some cells at the beginning, in the middle and at the end."""
     try:
         guard(element, path, name)
-    except ValueError as error:  # the rest of the file can still be shown
+    except InputError as error:  # the rest of the file can still be shown
         return f"damaged: {error}"
     if is_array(element):
         if len(element.shape) != 2 or not element.size:

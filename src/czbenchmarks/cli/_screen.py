@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._check import listing, printable
+from czbenchmarks.exceptions import BAD_INPUT
 from czbenchmarks.io.files.elements import is_array
 from czbenchmarks.io.files.stores import child, opened
 
@@ -48,7 +49,7 @@ def screen_facts(cells: Cells, uns: list[str]) -> dict[str, Any]:
         settings["control_name"] = control
     try:
         return {"settings": settings, "problem": _problem(cells, settings)}
-    except (ValueError, TypeError) as error:
+    except BAD_INPUT as error:
         return {"settings": settings, "problem": str(error).rstrip(".")}
 
 

@@ -21,6 +21,7 @@ from click.shell_completion import CompletionItem
 
 from czbenchmarks._check.addresses import shortened, shown_in
 from czbenchmarks._lazy import load
+from czbenchmarks.exceptions import InputError
 
 from . import _signals
 from ._streams import all_text
@@ -105,7 +106,7 @@ class _Program(click.Group):
         except KeyboardInterrupt:  # click would print an empty line
             raise click.Abort from None
         except EOFError:  # and take this for Ctrl-C
-            raise ValueError("The input ended before it was complete.") from None
+            raise InputError("The input ended before it was complete.") from None
         except Exception as error:
             if not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
                 logger.debug("The error in full", exc_info=True)

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import BAD_INPUT
 
 from .completion import complete_data_sets, complete_files, task_items
 
@@ -67,7 +68,7 @@ class _TaskCommand(click.Command):
 
         try:
             return super().invoke(ctx)
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except BAD_INPUT as error:
             if len(error.args) == 1 and isinstance(error.args[0], str):
                 error.args = (as_typed(error.args[0], options_of(self), ctx.meta.get(_TYPED, ())),)
             raise

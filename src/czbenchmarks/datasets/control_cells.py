@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from czbenchmarks import _check
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,20 +22,20 @@ KEY = "control_cells_map"
 def read(uns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the control map of ``adata.uns`` as it is written there, JSON text parsed."""
     if KEY not in uns:
-        raise ValueError(f"Key {KEY!r} not found in adata.uns; store there the control cells of each treated cell.")
+        raise InputError(f"Key {KEY!r} not found in adata.uns; store there the control cells of each treated cell.")
     raw = uns[KEY]
     if isinstance(raw, (str, bytes)):
         try:
             raw = json.loads(raw)
         except ValueError as error:
-            raise ValueError(f"adata.uns[{KEY!r}] must be a mapping or JSON text of one: {error}.") from None
+            raise InputError(f"adata.uns[{KEY!r}] must be a mapping or JSON text of one: {error}.") from None
     return mapping(raw)
 
 
 def mapping(raw: Any) -> dict[str, Any]:
     """Refuse anything but a mapping."""
     if not isinstance(raw, Mapping):
-        raise TypeError(f"{KEY} must map conditions to treated cells to control cells, got {_check.kind_of(raw)}.")
+        raise InputTypeError(f"{KEY} must map conditions to treated cells to control cells, got {_check.kind_of(raw)}.")
     return dict(raw)
 
 
@@ -56,7 +57,7 @@ def cells_of(condition: object, cells: Any, treated: Callable[[str], list[str]])
     controls = texts(cells, name)
     own = treated(as_text(condition))
     if not own:
-        raise ValueError(
+        raise InputError(
             f"{name} lists control cells, so {condition!r} must be a condition of the data, got no such "
             "cells; write condition to treated cell to control cell."
         )
@@ -75,7 +76,7 @@ def positions(names: pd.Index[Any], cells: list[str], must: str) -> Any:
     rows = names.get_indexer(pd.Index(cells, dtype=object))
     if (rows < 0).any():
         strange = [cell for cell, row in zip(cells, rows, strict=True) if row < 0]
-        raise ValueError(
+        raise InputError(
             f"{must} of adata.obs_names, got {len(strange):,} unknown: {_check.listing(strange)}; "
             "correct or remove them."
         )
@@ -96,7 +97,7 @@ def texts(value: Any, name: str) -> list[str]:
         return [as_text(value)]
     if isinstance(value, Mapping) or not hasattr(value, "__iter__"):
         hint = "; names with '/' are no keys in HDF5, store the map as JSON text" if isinstance(value, Mapping) else ""
-        raise TypeError(f"{name} must be a name or a list of names, got {_check.kind_of(value)}{hint}.")
+        raise InputTypeError(f"{name} must be a name or a list of names, got {_check.kind_of(value)}{hint}.")
     return [as_text(one) for one in value]
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._check.addresses import shown
-from czbenchmarks.exceptions import DatasetFileNotFoundError
+from czbenchmarks.exceptions import DatasetFileNotFoundError, InputTypeError
 
 from .types import Organism
 
@@ -47,7 +47,7 @@ class Dataset(ABC):
         **kwargs: Any,
     ):
         if not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"`path` must be the path of a local file, got {path!r}.")
+            raise InputTypeError(f"`path` must be the path of a local file, got {path!r}.")
         self.path = Path(path)
         if not self.path.exists():
             raise DatasetFileNotFoundError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .types import Organism
 
@@ -70,7 +71,7 @@ def read_all(table: Any) -> Table:
     """Return the table that is asked for; several are joined by their human genes."""
     several = list(table) if isinstance(table, (list, tuple)) else [table]
     if not several:
-        raise ValueError("`table` must be at least one table of orthologues, got an empty list.")
+        raise InputError("`table` must be at least one table of orthologues, got an empty list.")
     found = _read(several[0])
     for other in several[1:]:
         found = _merged(found, _read(other))
@@ -94,7 +95,7 @@ def _read(table: Any) -> Table:
         called = f"'{_check.printable(path)}' (SHA-256 {hashlib.sha256(content).hexdigest()[:12]}…)"
         frame = _parsed(content, path)
     else:
-        raise TypeError(
+        raise InputTypeError(
             f"The table of orthologues must be {' or '.join(map(repr, BUNDLED))}, a DataFrame or the path of a .csv or "
             f".tsv file, got {_check.kind_of(table)}."
         )
@@ -103,7 +104,7 @@ def _read(table: Any) -> Table:
         if (organism := _organism(heading)) is not None:
             columns.setdefault(organism, {})[heading] = plain_names(frame.iloc[:, position])
     if len(columns) < 2:
-        raise ValueError(
+        raise InputError(
             "The table of orthologues must have columns of at least two organisms, such as 'human_symbol' and "
             f"'mouse_symbol', got {called} with the columns {_check.listing(frame.columns, 5) or 'none'}; rename them."
         )
@@ -130,14 +131,14 @@ def _text(path: Path) -> bytes:
     try:
         if not path.is_file():
             kind = "is no file" if path.exists() else "does not exist"
-            raise ValueError(f"{must}, got {given}, which {kind}; {hint}.")
+            raise InputError(f"{must}, got {given}, which {kind}; {hint}.")
         if suffix not in _SEPARATORS:
-            raise ValueError(f"The table of orthologues must be text, got {given}; {hint}.")
+            raise InputError(f"The table of orthologues must be text, got {given}; {hint}.")
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ValueError(f"The table of orthologues must be readable, got {given} ({why}); {hint}.") from None
+        raise InputError(f"The table of orthologues must be readable, got {given} ({why}); {hint}.") from None
     limits = {
         f"more than {_LARGEST:,} characters": len(content) > _LARGEST,
         f"more than {_MOST_ROWS:,} rows": content.count(b"\n") > _MOST_ROWS,
@@ -145,7 +146,7 @@ def _text(path: Path) -> bytes:
         "NUL characters": b"\0" in content,
     }
     for what in (what for what, exceeded in limits.items() if exceeded):
-        raise ValueError(f"The table of orthologues must be text of moderate size, got {given} with {what}; {hint}.")
+        raise InputError(f"The table of orthologues must be text of moderate size, got {given} with {what}; {hint}.")
     return content
 
 
@@ -171,7 +172,7 @@ def _parsed(content: bytes, path: Path) -> pd.DataFrame:
             )
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:  # pandas' own errors, and what is no UTF-8
         why = _check.printable(" ".join(str(error).split())[:200]).rstrip(".")
-        raise ValueError(
+        raise InputError(
             "The table of orthologues must have a row of headings and rows of equal length in UTF-8, got "
             f"'{_check.printable(path)}' ({why}); write it again."
         ) from None
@@ -191,7 +192,7 @@ def plain_names(values: Any) -> Names:
 def _merged(first: Table, second: Table) -> Table:
     """Join two tables by the human genes of both."""
     if Organism.HUMAN not in first.names or Organism.HUMAN not in second.names:
-        raise ValueError(
+        raise InputError(
             f"Tables of orthologues must each have a column of human genes to be joined by, got {first.called} and "
             f"{second.called}; pass one table with a column per organism."
         )

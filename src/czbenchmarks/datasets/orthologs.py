@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .ortholog_tables import Names, once, plain_names, positions_of, read_all
 from .types import Organism
@@ -73,7 +74,7 @@ def join_orthologs(adatas: Sequence[Any], organisms: Sequence[Any] | None = None
     ((812, 10673), (812, 10673), 'STC2', 'Stc2')
     """
     if not isinstance(adatas, (list, tuple)):
-        raise TypeError(f"`adatas` must be a list of AnnData, got {_check.kind_of(adatas)}.")
+        raise InputTypeError(f"`adatas` must be a list of AnnData, got {_check.kind_of(adatas)}.")
     given = [_annotated(one, f"adatas[{i}]") for i, one in enumerate(adatas)]
     if organisms is None:
         organisms = [organism_of(one, f"adatas[{i}]") for i, one in enumerate(adatas)]
@@ -112,15 +113,15 @@ def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], ta
         How a sentence calls the list of data sets.
     """
     if len(genes) < 2:
-        raise ValueError(f"`{name}` must be at least two data sets, got {len(genes)}; pass one per organism.")
+        raise InputError(f"`{name}` must be at least two data sets, got {len(genes)}; pass one per organism.")
     if isinstance(organisms, str) or len(organisms) != len(genes):
         got = repr(organisms) if isinstance(organisms, str) else str(len(organisms))
-        raise ValueError(f"`organisms` must name one organism per data set: expected {len(genes)}, got {got}.")
+        raise InputError(f"`organisms` must name one organism per data set: expected {len(genes)}, got {got}.")
     kinds = [Organism(one) for one in organisms]
     known = read_all(table)
     for kind in dict.fromkeys(kinds):
         if kind not in known.names:
-            raise ValueError(
+            raise InputError(
                 f"The table of orthologues must have a column of every organism, got {known.called} of "
                 f"{_check.listing(map(_plain, known.names))} without {_plain(kind)}; pass a table with a column "
                 f"'{_plain(kind)}_symbol'."
@@ -144,7 +145,7 @@ def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], ta
             f"such as {_check.listing(var.index[:3]) or 'none'}"
             for i, (var, kind, match) in enumerate(zip(genes, kinds, found, strict=True))
         )
-        raise ValueError(
+        raise InputError(
             f"`{name}` must share at least {FEWEST} one-to-one orthologues, got {keep.sum():,} ({each}); check the "
             "organisms, the names of the genes and the table."
         )
@@ -159,13 +160,13 @@ def organism_of(data: Any, name: str) -> Organism:
         return known
     obs = getattr(data, "adata", data).obs
     if "organism" not in obs:
-        raise ValueError(
+        raise InputError(
             f"The organism of `{name}` must be known, got no column 'organism' in obs; pass `organisms`, one per data "
             "set."
         )
     found = obs["organism"].dropna().unique()
     if len(found) != 1:
-        raise ValueError(
+        raise InputError(
             f"Column 'organism' of `{name}` must hold one organism, got {len(found):,}: "
             f"{_check.listing(found) or 'none'}; split the data or pass `organisms`."
         )
@@ -176,7 +177,7 @@ def _annotated(value: Any, name: str) -> AnnData:
     found = getattr(value, "adata", value)
     if not hasattr(found, "var") or not hasattr(found, "obsm"):
         hint = "; read it with anndata.read_h5ad" if isinstance(value, (str, Path)) else ""
-        raise TypeError(f"`{name}` must be an AnnData or a data set object, got {_check.kind_of(value)}{hint}.")
+        raise InputTypeError(f"`{name}` must be an AnnData or a data set object, got {_check.kind_of(value)}{hint}.")
     annotated: AnnData = found.to_memory() if found.isbacked else found
     return annotated
 

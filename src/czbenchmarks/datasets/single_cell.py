@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from czbenchmarks import _check
 from czbenchmarks._check.text import as_text, decode_tables
+from czbenchmarks.exceptions import InputError
 
 from .dataset import Dataset
 from .types import Organism
@@ -51,7 +52,7 @@ class SingleCellDataset(Dataset):
             ``"r"`` or True leaves the expression on disk. ``"r+"`` is refused: it would change the file.
         """
         if backed not in (None, False, True, "r"):
-            raise ValueError(f"`backed` must be 'r' or None, since the data file is never changed, got {backed!r}.")
+            raise InputError(f"`backed` must be 'r' or None, since the data file is never changed, got {backed!r}.")
         self.adata = _read(self.path, "r" if backed else None)
 
     def _validate(self) -> None:
@@ -61,7 +62,7 @@ class SingleCellDataset(Dataset):
             return
         ids = self.adata.var.get("ensembl_id")
         if ids is None or not all(as_text(name).startswith(prefix) for name in ids):
-            raise ValueError(
+            raise InputError(
                 "Dataset does not contain valid gene names. "
                 f"Gene names must start with {prefix} and be stored in "
                 "either adata.var_names or adata.var['ensembl_id']."
@@ -73,7 +74,7 @@ class SingleCellDataset(Dataset):
     ) -> pd.Series[Any]:
         """Return a column of `obs`; without it, `what` and `verdict` enclose its name in the sentence."""
         if not isinstance(key, str) or key not in self.adata.obs:
-            raise ValueError(_check.unknown(what, key, map(str, self.adata.obs), verdict))
+            raise InputError(_check.unknown(what, key, map(str, self.adata.obs), verdict))
         column: pd.Series[Any] = self.adata.obs[key]
         return column
 
@@ -81,7 +82,7 @@ class SingleCellDataset(Dataset):
         names = self.adata.obs_names
         if not names.is_unique:
             doubled = names[names.duplicated()].unique()
-            raise ValueError(
+            raise InputError(
                 f"Cell names must be unique, since cells are found by name: got {len(doubled):,} names "
                 f"more than once ({_check.listing(doubled)}); rename with `adata.obs_names_make_unique()`."
             )
@@ -100,7 +101,7 @@ def _read(path: Path, backed: Literal["r"] | None) -> AnnData:
         # Whatever HDF5 or anndata stumbled over: the file is at fault, and their own words rarely say so.
         kind = ".zarr folder" if path.suffix == ".zarr" else ".h5ad file"
         reason = (str(error).splitlines() or [""])[0]
-        raise ValueError(
+        raise InputError(
             f"`path` must be a complete {kind}, got {path} which cannot be read "
             f"({type(error).__name__}: {reason}); write or download it again."
         ) from error

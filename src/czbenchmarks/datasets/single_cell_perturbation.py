@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from czbenchmarks import _check
 from czbenchmarks._check.text import as_text
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from . import control_cells
 from .single_cell import SingleCellDataset
@@ -113,7 +114,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
         self._unique_cells()
         conditions = set(self._conditions().cat.categories)
         if str(self.control_name) not in conditions:
-            raise ValueError(
+            raise InputError(
                 f"Data in condition key {self.condition_key!r} column does not contain control condition "
                 f"{self.control_name!r}; name one of {_check.listing(sorted(conditions))} as `control_name`."
             )
@@ -130,25 +131,25 @@ class SingleCellPerturbationDataset(SingleCellDataset):
             ("de_pval_col", self.de_pval_col),
         ):
             if column not in list(table):
-                raise ValueError(
+                raise InputError(
                     f"{column} column not found in de_results and required for {self.deg_test_name} test: "
                     f"adata.uns[{key!r}] has {_check.listing(table.columns, 12)}; "
                     f"add it, or name another by the data set's `{setting}`."
                 )
         for column in (self.de_metric_col, self.de_pval_col):
             if table[column].dtype.kind not in "fiu":
-                raise TypeError(f"{column} of adata.uns[{key!r}] must hold numbers, got {table[column].dtype}.")
+                raise InputTypeError(f"{column} of adata.uns[{key!r}] must hold numbers, got {table[column].dtype}.")
         small = table[self.de_pval_col] < self.pval_threshold
         kept = table[small & (table[self.de_metric_col].abs() >= self.min_logfoldchange)]
         if kept.empty:
-            raise ValueError(
+            raise InputError(
                 f"No differential expression results remain after filtering: of {len(table):,} rows none has "
                 f"{self.de_pval_col} < {self.pval_threshold:g} and "
                 f"|{self.de_metric_col}| >= {self.min_logfoldchange:g}; check the table and the thresholds."
             )
         strange = set(kept[self.condition_key].astype(str)) - set(self._conditions().cat.categories)
         if strange:
-            raise ValueError(
+            raise InputError(
                 f"de_results[{self.condition_key}] contains conditions not in adata.obs[{self.condition_key}]"
                 f": {_check.listing(sorted(strange))}; rename or drop them."
             )
@@ -206,11 +207,11 @@ class SingleCellPerturbationDataset(SingleCellDataset):
     def _checked_targets(self, targets: Any) -> dict[str, list[str]]:
         name = "target_conditions_override"
         if not isinstance(targets, Mapping):
-            raise TypeError(f"`{name}` must map conditions to genes, got {_check.kind_of(targets)}.")
+            raise InputTypeError(f"`{name}` must map conditions to genes, got {_check.kind_of(targets)}.")
         known = set(self._conditions().cat.categories)
         for condition in targets:
             if as_text(condition) not in known:
-                raise ValueError(_check.unknown("Condition", condition, known, f"of `{name}` is not in the data"))
+                raise InputError(_check.unknown("Condition", condition, known, f"of `{name}` is not in the data"))
         return {
             as_text(condition): control_cells.texts(genes, f"{name}[{condition!r}]")
             for condition, genes in targets.items()
@@ -298,7 +299,7 @@ class SingleCellPerturbationDataset(SingleCellDataset):
     def _controls_by_cell(self, condition: str) -> dict[str, list[str]]:
         raw = control_cells.read(self.adata.uns)
         if condition not in raw:
-            raise ValueError(f"Condition {condition} not found in control mapping; it has {_check.listing(raw)}.")
+            raise InputError(f"Condition {condition} not found in control mapping; it has {_check.listing(raw)}.")
         return control_cells.cells_of(condition, raw[condition], self._cells)
 
     def get_indices_for(

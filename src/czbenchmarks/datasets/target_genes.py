@@ -11,6 +11,7 @@ import numpy as np
 from czbenchmarks import _check
 from czbenchmarks._check.text import decoded_table
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,9 +58,9 @@ def sample_de_genes(
     check_sampling(percent_genes_to_mask, min_de_genes_to_mask, seed)
     for column in (condition_col, gene_col):
         if column not in de_results:
-            raise ValueError(_check.unknown("Column", column, map(str, de_results), "not found in de_results"))
+            raise InputError(_check.unknown("Column", column, map(str, de_results), "not found in de_results"))
         if de_results[column].isna().any():
-            raise ValueError(f"{column} must be named in every row of de_results, got missing ones; drop those rows.")
+            raise InputError(f"{column} must be named in every row of de_results, got missing ones; drop those rows.")
     de_results = decoded_table(de_results[[condition_col, gene_col]])
     random = np.random.RandomState(seed)  # the published draws are this generator's
     targets = {}
@@ -137,7 +138,7 @@ def check_sampling(percent_genes_to_mask: object, min_de_genes_to_mask: object, 
     """Refuse impossible settings of `sample_de_genes`."""
     share = number(percent_genes_to_mask, "percent_genes_to_mask")
     if not 0 < share <= 1:
-        raise ValueError(f"`percent_genes_to_mask` must be a share above 0 and at most 1, got {share:g}.")
+        raise InputError(f"`percent_genes_to_mask` must be a share above 0 and at most 1, got {share:g}.")
     _check.whole(min_de_genes_to_mask, "min_de_genes_to_mask", 0)
     _check.whole(seed, "random_seed", 0, 2**32 - 1)
 
@@ -145,9 +146,9 @@ def check_sampling(percent_genes_to_mask: object, min_de_genes_to_mask: object, 
 def number(value: Any, name: str) -> float:
     """Return a number that is not NaN."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"`{name}` must be a number, got {value!r}.")
+        raise InputTypeError(f"`{name}` must be a number, got {value!r}.")
     if math.isnan(value):
-        raise ValueError(f"`{name}` must be a number, got NaN.")
+        raise InputError(f"`{name}` must be a number, got NaN.")
     return float(value)
 
 
@@ -156,7 +157,7 @@ def de_table(uns: Mapping[str, Any], key: str) -> pd.DataFrame:
     import pandas as pd
 
     if key not in uns:
-        raise ValueError(
+        raise InputError(
             f"Key {key!r} not found in adata.uns; store there the differential expression table "
             "(columns condition, gene, logfoldchange, pval_adj)."
         )
@@ -166,7 +167,7 @@ def de_table(uns: Mapping[str, Any], key: str) -> pd.DataFrame:
     try:
         return decoded_table(pd.DataFrame(value))
     except (ValueError, TypeError):
-        raise TypeError(
+        raise InputTypeError(
             f"adata.uns[{key!r}] must be a table of differential expression, got {_check.kind_of(value)}; "
             "store a DataFrame."
         ) from None

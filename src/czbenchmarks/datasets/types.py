@@ -6,6 +6,7 @@ from enum import Enum
 
 from czbenchmarks import _check
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError
 
 
 class Organism(Enum):
@@ -73,4 +74,4 @@ class Organism(Enum):
             if value == member.value or text in (member._name_.lower(), member.name):
                 return member
         known = {name for member in cls for name in (member._name_.lower(), member.name)}
-        raise ValueError(_check.unknown("Organism", text, known))
+        raise InputError(_check.unknown("Organism", text, known))

@@ -10,7 +10,7 @@ from typing import Any
 
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
-from czbenchmarks.exceptions import DatasetFileNotFoundError
+from czbenchmarks.exceptions import DatasetFileNotFoundError, InputError, InputTypeError
 
 from .catalogue import catalogue
 from .dataset import Dataset
@@ -62,7 +62,7 @@ def open_dataset(dataset_name: str) -> Dataset:
     """
     entries = catalogue()
     if not isinstance(dataset_name, str) or dataset_name not in entries:
-        raise ValueError(_check.unknown("Dataset", dataset_name, entries, "not found in the catalogue"))
+        raise InputError(_check.unknown("Dataset", dataset_name, entries, "not found in the catalogue"))
     return _made(dataset_name, entries[dataset_name], None)
 
 
@@ -112,7 +112,7 @@ def open_custom_dataset(
         As there.
     """
     if not isinstance(dataset_name, str):
-        raise TypeError(f"`dataset_name` must be text, got {_check.kind_of(dataset_name)}.")
+        raise InputTypeError(f"`dataset_name` must be text, got {_check.kind_of(dataset_name)}.")
     entries = catalogue()
     listed = dataset_name in entries
     layers = [entries[dataset_name]] if listed else []
@@ -121,13 +121,13 @@ def open_custom_dataset(
         layers.append(_from_file(custom_dataset_config_path, dataset_name, required))
     if custom_dataset_kwargs is not None:
         if not isinstance(custom_dataset_kwargs, dict):
-            raise TypeError(
+            raise InputTypeError(
                 f"`custom_dataset_kwargs` must be a dict of arguments, got {_check.kind_of(custom_dataset_kwargs)}."
             )
         layers.append({str(name): value for name, value in custom_dataset_kwargs.items()})
     if not layers:
         sentence = _check.unknown("Dataset", dataset_name, entries, "not found in the catalogue")
-        raise ValueError(f"{sentence.rstrip('.')}; describe data of your own in `custom_dataset_kwargs`.")
+        raise InputError(f"{sentence.rstrip('.')}; describe data of your own in `custom_dataset_kwargs`.")
     description: dict[str, Any] = {}
     for layer in layers:
         if "path" in layer:
@@ -145,7 +145,7 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
     about = {key: arguments.pop(key) for key in _NO_ARGUMENTS if key in arguments and key not in takes}
     given = arguments.get("path")
     if not isinstance(given, (str, Path)):
-        raise ValueError(
+        raise InputError(
             f"Path required but not found in resolved configuration of data set {shown(dataset_name)!r}: "
             f"got {_check.listing(description, 8)}; give `path`, a local .h5ad file or an address."
         )
@@ -166,7 +166,7 @@ def _made(dataset_name: str, description: dict[str, Any], folder: Path | None) -
 def _local(path: str | Path, sha256: Any, folder: Path | None) -> Path:
     """Return the local file of a path or an address."""
     if sha256 is not None and not isinstance(sha256, str):
-        raise TypeError(f"`sha256` must be text, got {_check.kind_of(sha256)}; put it in quotes.")
+        raise InputTypeError(f"`sha256` must be text, got {_check.kind_of(sha256)}; put it in quotes.")
     if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
         return fetch(path, sha256=sha256, folder=folder)
     local = expanded(path)
@@ -182,7 +182,9 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
     import yaml
 
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`custom_dataset_config_path` must be the path of a YAML file, got {_check.kind_of(path)}.")
+        raise InputTypeError(
+            f"`custom_dataset_config_path` must be the path of a YAML file, got {_check.kind_of(path)}."
+        )
     file = expanded(path)
     if not file.is_file():
         raise DatasetFileNotFoundError(f"Custom config file not found: {shown(file)}")
@@ -194,20 +196,22 @@ def _from_file(path: str, dataset_name: str, required: bool) -> dict[str, Any]:
         reason = " ".join(str(getattr(error, "problem", None) or error).split())
         reason += f" in line {mark.line + 1}" if mark else ""
     if reason:  # not chained to the error: it holds the line itself, which may be an address with a password
-        raise ValueError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.")
+        raise InputError(f"`custom_dataset_config_path` must be a YAML file, got {file}: {reason}.")
     if isinstance(content, dict) and "_target_" in content:
         return content
     entries = content.get("datasets") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        raise ValueError(
+        raise InputError(
             f"`custom_dataset_config_path` must hold `datasets: {{name: {{_target_: …, path: …}}}}`, "
             f"got {file} without."
         )
     entry = entries.get(dataset_name, None if required else {})
     if entry is None:
-        raise ValueError(_check.unknown("Dataset", dataset_name, map(str, entries), f"not found in {file}"))
+        raise InputError(_check.unknown("Dataset", dataset_name, map(str, entries), f"not found in {file}"))
     if not isinstance(entry, dict):
-        raise TypeError(f"Data set {shown(dataset_name)!r} of {file} must be a mapping, got {_check.kind_of(entry)}.")
+        raise InputTypeError(
+            f"Data set {shown(dataset_name)!r} of {file} must be a mapping, got {_check.kind_of(entry)}."
+        )
     return entry
 
 
@@ -247,13 +251,13 @@ def _dataset_class(dataset_name: str, target: object) -> type[Dataset]:
         # The short name is ours, whoever else uses it.
         found |= {ours.__name__: ours, f"czbenchmarks.datasets.{ours.__name__}": ours}
     if target is None:
-        raise ValueError(
+        raise InputError(
             f"Data set {shown(dataset_name)!r} must name its class as `_target_`, got none; "
             f"give one of {', '.join(sorted(found))}."
         )
     dataset_class = found.get(target) if isinstance(target, str) else None
     if dataset_class is None:
-        raise ValueError(_check.unknown("`_target_`", target, found, "is not a data set class"))
+        raise InputError(_check.unknown("`_target_`", target, found, "is not a data set class"))
     return dataset_class
 
 
@@ -263,4 +267,4 @@ def _fitting(dataset_class: type[Dataset], arguments: dict[str, Any]) -> None:
         inspect.signature(dataset_class).bind(**arguments)
     except TypeError as error:
         takes = ", ".join(inspect.signature(dataset_class).parameters)
-        raise TypeError(f"{dataset_class.__name__} must get the arguments it takes ({takes}): {error}.") from None
+        raise InputTypeError(f"{dataset_class.__name__} must get the arguments it takes ({takes}): {error}.") from None

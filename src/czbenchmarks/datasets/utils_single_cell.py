@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks import _check, _progress
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,25 +107,25 @@ def run_multicondition_dge_analysis(
 def _checked(adata: AnnData, condition_key: str, controls: Mapping[str, Sequence[str]]) -> dict[str, tuple[Any, Any]]:
     """Return condition to the positions of its treated and its control cells."""
     if condition_key not in adata.obs:
-        raise ValueError(_check.unknown("`condition_key`", condition_key, map(str, adata.obs), "is no column of obs"))
+        raise InputError(_check.unknown("`condition_key`", condition_key, map(str, adata.obs), "is no column of obs"))
     if not isinstance(controls, Mapping) or not controls:
-        raise TypeError(
+        raise InputTypeError(
             "`control_cells_ids` must be a dict of condition to names of control cells with at least one condition, "
             f"got {_check.kind_of(controls)}."
         )
     for what, names in (("Cell", adata.obs_names), ("Gene", adata.var_names)):
         if not names.is_unique:
-            raise ValueError(f"{what} names must be unique, got {_check.listing(names[names.duplicated()])} repeated.")
+            raise InputError(f"{what} names must be unique, got {_check.listing(names[names.duplicated()])} repeated.")
     of = adata.obs[condition_key].astype(str).to_numpy()
     found = {}
     for condition, names in controls.items():
         treated = np.flatnonzero(of == str(condition))
         if len(treated) == 0:
-            raise ValueError(_check.unknown("Condition", condition, set(of), f"is not in obs[{condition_key!r}]"))
+            raise InputError(_check.unknown("Condition", condition, set(of), f"is not in obs[{condition_key!r}]"))
         positions = adata.obs_names.get_indexer(list(names))
         if (positions < 0).any() or len(positions) == 0 or np.isin(positions, treated).any():
             wrong = [n for n, p in zip(names, positions, strict=True) if p < 0 or p in set(treated)]
-            raise ValueError(
+            raise InputError(
                 f"`control_cells_ids` must name cells of the data outside the condition, got {len(wrong):,} of "
                 f"{len(positions):,} others for {condition!r} ({_check.listing(wrong) or 'no cell at all'})."
             )
@@ -141,7 +142,7 @@ def _logged(adata: AnnData, treated: Any, control: Any, settings: dict[str, Any]
     rows = np.concatenate([treated, control])
     x = _check.matrix(adata.X[rows], "adata.X", keep_sparse=True)
     if x.min() < 0:
-        raise ValueError(f"`adata.X` must hold counts, none below 0, got {x.min():g}; pass the raw counts.")
+        raise InputError(f"`adata.X` must hold counts, none below 0, got {x.min():g}; pass the raw counts.")
     obs = adata.obs.iloc[rows].copy()
     obs["comparison_group"] = pd.Categorical([_TREATED] * len(treated) + [_CONTROL] * len(control))
     part = anndata.AnnData(x.copy(), obs=obs, var=pd.DataFrame(index=adata.var_names))

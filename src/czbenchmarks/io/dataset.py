@@ -21,6 +21,7 @@ from czbenchmarks._check import naming
 from czbenchmarks._check.addresses import shown
 from czbenchmarks._check.containers import is_lazy, is_table, plain
 from czbenchmarks._check.text import as_text, decoded_table
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .files.annotated import Stored, no_entry
 from .files.files import Refused, local_path, reading
@@ -112,13 +113,13 @@ class Cells:
         if isinstance(known, Organism):
             return known
         if not self.names_organism:
-            raise ValueError(
+            raise InputError(
                 f"The organism of `{self.name}` must be known for this task; name it with `organisms`, "
                 "or add a column 'organism' to obs."
             )
         found = self.piece("obs", "organism").dropna().unique()
         if len(found) != 1:
-            raise ValueError(
+            raise InputError(
                 f"Column 'organism' of `{self.name}` must hold one organism per data set, "
                 f"got {len(found):,}: {_check.listing(found) or 'none'}; "
                 "split the data or name the organisms with `organisms`."
@@ -137,7 +138,7 @@ class Cells:
         if memory is not None:
             return memory.to_memory() if memory.isbacked or is_lazy(memory) else memory
         if self.path is None:
-            raise ValueError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
+            raise InputError(f"`{self.name}` must be an AnnData or .h5ad file for this task, got a table of obs.")
         stored = Stored(self.path, self.name)
         if not self._is_unloaded:
             return stored.whole()
@@ -183,10 +184,10 @@ class Cells:
         if not colon and group in ("X", "obs", "var"):
             return self.piece(group)
         if group == "obsp" and colon and key:
-            raise ValueError(
+            raise InputError(
                 f"Reference {reference!r} names pairs of cells, which only `neighbors` (--neighbors) takes."
             )
-        raise ValueError(
+        raise InputError(
             f"Reference {shown(reference)!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
             "@var:COLUMN, @obs_index, @var_index or @."
         )
@@ -242,7 +243,7 @@ class Cells:
             return values
         if (place < 0).any():  # as many others are strange
             absent = self.names[place < 0]
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must name the cells of `{self.name}`, got no entry for {len(absent):,} of its "
                 f"{self.n:,} cells ({_check.listing(absent)}); correct its index, {naming.BY_POSITION}."
             )
@@ -262,7 +263,7 @@ class Cells:
             found: AnnData = source
             return found
         if self.path is None and not is_table(source):
-            raise TypeError(
+            raise InputTypeError(
                 f"`{self.name}` must be an AnnData, a path to an .h5ad file or .zarr folder, a data set or a table of "
                 f"obs, got {_check.kind_of(source)}."
             )
@@ -295,10 +296,10 @@ class Cells:
         if key not in table.columns:
             if key == "index":
                 return table.index
-            raise ValueError(_check.unknown("Column", key, map(str, table.columns), f"is not in {group}"))
+            raise InputError(_check.unknown("Column", key, map(str, table.columns), f"is not in {group}"))
         column = table[key]
         if column.ndim > 1:
-            raise ValueError(
+            raise InputError(
                 f"Column {key!r} must be in {group} of `{self.name}` once, got {column.shape[1]:,} of that name; "
                 "rename or drop the others."
             )
@@ -309,10 +310,10 @@ class Cells:
         if memory is None and is_table(self.source):
             if group == "obs":
                 return decoded_table(self.source)
-            raise ValueError(f"`{self.name}` is a table of obs and holds no {group}; pass an AnnData or .h5ad file.")
+            raise InputError(f"`{self.name}` is a table of obs and holds no {group}; pass an AnnData or .h5ad file.")
         found = self._from_file(group, key) if memory is None else _entry(getattr(memory, group), group, key)
         if found is None:
-            raise ValueError(f"`{self.name}` must hold {group} for this, got none.")
+            raise InputError(f"`{self.name}` must hold {group} for this, got none.")
         found = plain(found, f"@{group}" if key is None else f"@{group}:{key}")
         found = decoded_table(found) if group in ("obs", "var") else found
         if group in _PER_CELL and memory is None:
@@ -375,7 +376,7 @@ class _Part(Cells):
 
     def _read(self, group: str, key: str | None) -> Any:
         if group == "obsp":
-            raise ValueError(
+            raise InputError(
                 f"@obsp:{key} must be of the cells that are scored, got neighbours among all {self._cells.n:,} cells "
                 f"of `{self.name}` for {self.n:,} of them; leave the others out of the data, or `neighbors` out."
             )
@@ -395,5 +396,5 @@ def _entry(store: Any, group: str, key: str | None) -> Any:
     if key is None:
         return store
     if key not in store:
-        raise ValueError(no_entry(group, key, [known for known in store if known is not None]))
+        raise InputError(no_entry(group, key, [known for known in store if known is not None]))
     return store[key]

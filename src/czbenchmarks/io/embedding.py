@@ -14,6 +14,7 @@ from czbenchmarks import _check
 from czbenchmarks._check import addresses, naming
 from czbenchmarks._check.containers import plain
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.stored import StoredMatrix
 
 from .dataset import Cells
@@ -127,7 +128,7 @@ def read_embedding(
     raw = _read(source, cells, in_file)
     shape = getattr(raw.value, "shape", None)
     if shape is not None and len(shape) == 2 and shape[1] > _WIDEST:
-        raise ValueError(f"`{raw.name}` must have at most {_WIDEST:,} dimensions, got {shape[1]:,}; check the file.")
+        raise InputError(f"`{raw.name}` must have at most {_WIDEST:,} dimensions, got {shape[1]:,}; check the file.")
     if any_length:
         value = raw.value
         if raw.names is not None and isinstance(value, np.ndarray) and value.ndim == 2:
@@ -155,7 +156,7 @@ def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
     if isinstance(source, (str, Path)):
         return _from_path(source, cells, in_file)
     if hasattr(source, "obsm") and hasattr(source, "obs"):
-        raise TypeError(
+        raise InputTypeError(
             "`embedding` must be an array of cells x dimensions, got an AnnData; pass its `.X` or one of its `.obsm`."
         )
     origin = {"kind": type(source).__name__}
@@ -203,7 +204,7 @@ def _from_path(source: str | Path, cells: Cells, in_file: bool) -> _Raw:
     elif suffix in (".parquet", ".pq"):
         table = read_parquet(path, name, cells.names)
     else:
-        raise ValueError(
+        raise InputError(
             f"`{name}` must be a {_FORMATS} file or a reference such as @obsm:KEY, got {shown(path)}; convert it."
         )
     return _Raw(table.values, table.names, table.columns, origin, said, table.names_from)
@@ -213,7 +214,7 @@ def _hint_at_obsm(text: str, cells: Cells) -> None:
     """Refuse what is no file but the key of an embedding in the data."""
     key = text.removeprefix("obsm:")
     if cells.holds("obsm", key):
-        raise ValueError(f"`embedding` must be a file or a reference, got {text!r}. Did you mean '@obsm:{key}'?")
+        raise InputError(f"`embedding` must be a file or a reference, got {text!r}. Did you mean '@obsm:{key}'?")
 
 
 def split_key(source: str | Path) -> tuple[str | Path, str | None]:
@@ -254,9 +255,9 @@ def _from_store(path: Path, key: str | None, name: str, origin: dict[str, Any], 
         try:
             value = _left_in_file(cells, said) if in_file else None
             value = cells.piece("X") if value is None else value
-        except ValueError as error:
+        except InputError as error:
             hint = "" if key else "; name an entry of obsm as FILE:KEY if you mean that"
-            raise ValueError(str(error).rstrip(".") + hint + ".") from None
+            raise InputError(str(error).rstrip(".") + hint + ".") from None
         columns: list[str] | None = [as_text(column) for column in cells.piece("var").index]
     else:
         group, _, rest = key.partition(":")
@@ -287,7 +288,7 @@ def _same_rows(value: Any, cells: Cells, name: str, prediction: bool) -> None:
     if rows is None:
         return
     if shape and len(shape) == 2 and shape[1] == cells.n != rows:
-        raise ValueError(
+        raise InputError(
             f"`{name}` must have one row per cell, got {rows:,} rows and {cells.n:,} columns; transpose it."
         )
     _check.same_length(int(rows), cells.n, name, hint=f"; {_CONTROLS_TOO}" if prediction else "")
@@ -302,14 +303,14 @@ def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_ce
     absent = cells.names[place < 0]
     strange = naming.as_names(raw.names).delete(place[rows])
     if not len(rows):
-        raise ValueError(
+        raise InputError(
             f"`{raw.name}` must name the cells of `{cells.name}`, got none of its {cells.n:,} names: "
             f"'{_check.listing(strange[:1])}' where the data have '{_check.listing(absent[:1])}'; rename the rows, "
             "or pass an array to go by position if they are in the order of the data."
         )
     if (len(absent) or len(strange)) and not allow_missing_cells:
         counted = f"; {naming.BY_POSITION}" if naming.counts_rows(raw.names) else ""
-        raise ValueError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction, counted))
+        raise InputError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction, counted))
     value = _rows(raw.value, place[rows], cells.names[rows])
     return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _notes(raw))
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._progress import work
+from czbenchmarks.exceptions import InputError
 
 from .arpack import restarts
 from .parallel import map_blocks, num_threads, one_blas_thread, ranges
@@ -69,7 +70,7 @@ def principal_components(
     if fewer:
         n_components = max(1, min(n_components, most))
     if n_components > most:
-        raise ValueError(
+        raise InputError(
             f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, "
             f"got {n_components:,}."
         )

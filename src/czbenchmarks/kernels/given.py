@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .neighbors import Neighbors
 from .parallel import map_blocks, ranges
@@ -83,20 +84,20 @@ def _checked(matrix: Any, name: str) -> tuple[Any, int]:
     import scipy.sparse as sp
 
     if not sp.issparse(matrix):
-        raise TypeError(
+        raise InputTypeError(
             f"`{name}` must be a sparse matrix of distances, as scanpy.pp.neighbors writes, "
             f"got {_check.kind_of(matrix)}."
         )
     n = int(matrix.shape[0])
     if tuple(matrix.shape) != (n, n) or not n:
-        raise ValueError(f"`{name}` must hold distances of cells x cells, got shape {tuple(matrix.shape)}.")
+        raise InputError(f"`{name}` must hold distances of cells x cells, got shape {tuple(matrix.shape)}.")
     if matrix.dtype.kind not in "fiu":
-        raise TypeError(f"`{name}` must hold distances, which are numbers, got {matrix.dtype}.")
+        raise InputTypeError(f"`{name}` must hold distances, which are numbers, got {matrix.dtype}.")
     try:
         rows = sp.csr_matrix(matrix)
         rows.check_format(full_check=True)  # what points outside would be followed
     except ValueError as error:
-        raise ValueError(f"`{name}` must be a valid sparse matrix, got one that is damaged ({error}).") from None
+        raise InputError(f"`{name}` must be a valid sparse matrix, got one that is damaged ({error}).") from None
     blocks = map_blocks(lambda block: _looked_at(rows, *block, name), ranges(n, _BLOCK), "given neighbours")
     least, most = min(block[0] for block in blocks), max(block[1] for block in blocks)
     if least < most or not most:
@@ -106,7 +107,7 @@ def _checked(matrix: Any, name: str) -> tuple[Any, int]:
             hint += "; zeros are distances of cells in the same place, and eliminate_zeros drops them"
         if most == least + 1 and len(set(np.diff(rows.indptr))) == 1:
             hint = "scanpy may write a cell itself for one in the same place; search for the neighbours instead"
-        raise ValueError(
+        raise InputError(
             f"`{name}` must name the same number of neighbours for every cell, at least 1 besides itself, got {got}; "
             f"{hint}."
         )
@@ -121,7 +122,7 @@ def _looked_at(rows: Any, start: int, stop: int, name: str) -> tuple[int, int]:
     bad = ~(np.isfinite(values) & (values >= 0) & ((values == 0) | (columns != owners)))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
-        raise ValueError(
+        raise InputError(
             f"`{name}` must hold distances: finite, at least 0, and 0 from a cell to itself, "
             f"got {values[first]:g} from cell {owners[first]:,} to cell {columns[first]:,}."
         )
@@ -129,7 +130,7 @@ def _looked_at(rows: Any, start: int, stop: int, name: str) -> tuple[int, int]:
     twice = np.flatnonzero(pairs[1:] == pairs[:-1])
     if len(twice):
         cell, other = divmod(int(pairs[twice[0]]), rows.shape[1])
-        raise ValueError(
+        raise InputError(
             f"`{name}` must name a neighbour once, got cell {other:,} more than once for cell {cell:,}; "
             "make the matrix canonical (sum_duplicates)."
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from czbenchmarks._progress import work
+from czbenchmarks.exceptions import InputError
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -122,7 +123,7 @@ def _threads(given: int | str, name: str, otherwise: str) -> int:
     text = str(given).strip()
     found = int(text) if re.fullmatch("[0-9]{1,9}", text) and not isinstance(given, bool) else 0
     if not 1 <= found <= _MOST_THREADS:
-        raise ValueError(
+        raise InputError(
             f"{name} must be a whole number of at least 1 and at most {_MOST_THREADS:,}, got {given!r}; "
             f"{otherwise} for all processors."
         )
@@ -135,7 +136,7 @@ def _bytes(given: int | str, name: str, otherwise: str) -> int:
     if parts is not None and not isinstance(given, bool):
         found = int(float(parts[1]) * _UNITS[parts[2]])
     if found < _LEAST_MEMORY:
-        raise ValueError(
+        raise InputError(
             f"{name} must be a size of at least 1MB, such as 500MB, 2GB or 1.5GiB, got {given!r}; "
             f"{otherwise} for the default."
         )

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from czbenchmarks.exceptions import InputError
+
 from .neighbors import Neighbors, exact_neighbors
 
 # Exact search takes four times as long for twice the cells: ten seconds for so many with 50 dimensions on two cores.
@@ -61,9 +63,9 @@ class Representation:
         search: Literal["auto", "exact", "approximate"] = "auto",
     ) -> None:
         if search not in ("auto", "exact", "approximate"):
-            raise ValueError(f"`search` must be 'auto', 'exact' or 'approximate', got {search!r}.")
+            raise InputError(f"`search` must be 'auto', 'exact' or 'approximate', got {search!r}.")
         if neighbors is not None and len(neighbors.indices) != values.shape[0]:
-            raise ValueError(
+            raise InputError(
                 f"`neighbors` must be of the embedding's {values.shape[0]:,} cells, got those of "
                 f"{len(neighbors.indices):,}."
             )
@@ -117,7 +119,7 @@ class Representation:
         with self._lock:
             found = self._neighbors
             if found is not None and found.search == "given" and found.k < k:
-                raise ValueError(
+                raise InputError(
                     f"`neighbors` must hold {k:,} cells per cell, itself included, got {found.k:,}; compute as many "
                     f"(scanpy.pp.neighbors(adata, n_neighbors={k})) or leave it out."
                 )

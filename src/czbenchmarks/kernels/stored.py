@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks.exceptions import InputError
 
 from .parallel import memory_budget, ranges
 
@@ -59,10 +60,10 @@ class StoredMatrix:
             self._by_columns = getattr(found, "format", "") == "csc"
             self._chunks = getattr(found, "chunks", None)
         if len(self._stored) != 2:
-            raise ValueError(f"`{name}` must have two dimensions (cells x dimensions), got shape {self._stored}.")
+            raise InputError(f"`{name}` must have two dimensions (cells x dimensions), got shape {self._stored}.")
         self.dtype = _check.floating(np.empty(0, self.dtype), name).dtype
         if 0 in self.shape:
-            raise ValueError(f"`{name}` must hold at least one cell and one dimension, got shape {self.shape}.")
+            raise InputError(f"`{name}` must hold at least one cell and one dimension, got shape {self.shape}.")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,12 +144,12 @@ class StoredMatrix:
                 yield found
             return
         if not hasattr(self._source, "to_memory") and not self._source:
-            raise ValueError(f"`{self.name}` must be in an open file, got a data set of a closed one; open it.")
+            raise InputError(f"`{self.name}` must be in an open file, got a data set of a closed one; open it.")
         try:
             yield self._source
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             why = " ".join(str(error).split()).rstrip(".")
-            raise ValueError(
+            raise InputError(
                 f"`{self.name}` must be in an open and complete file, it could not be read ({why}); open the file, or "
                 "write it again."
             ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from czbenchmarks._check import same_length
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.expression import LARGEST_LOG, Expression, logarithms
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix
@@ -38,14 +39,14 @@ def logged(value: Any, name: str, n: int | None = None, *, signed: bool = False)
         stored: Any = values.data if hasattr(values, "indptr") else values
         least = float(stored.min(initial=0))
         if least < 0 and not signed:
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must hold counts or their logarithms, at least 0, got values down to {least:g}; pass it as "
                 "it was before scaling."
             )
         try:
             return logarithms(values)
         except LookupError as error:
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must hold counts or logarithms, got values that are not whole and reach {error.args[0]:g}, "
                 f"above {LARGEST_LOG:g}; pass counts or take log(1 + x)."
             ) from None

@@ -17,6 +17,7 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks._progress import track
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.graph import CommunityGraph
 from czbenchmarks.kernels.kmeans import MOST_ITERATIONS, kmeans
 from czbenchmarks.kernels.representation import Representation, digest
@@ -295,7 +296,7 @@ def checked_resolutions(resolutions: Any) -> list[float]:
     found: list[float] = numbers(resolutions, "resolutions").tolist()
     bad = [value for value in found if value <= 0]
     if bad or not found:
-        raise ValueError(f"`resolutions` must be positive numbers, got {listing(bad) or 'none'}; try 0.2 to 2.")
+        raise InputError(f"`resolutions` must be positive numbers, got {listing(bad) or 'none'}; try 0.2 to 2.")
     return found
 
 

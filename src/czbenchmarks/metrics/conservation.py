@@ -14,6 +14,7 @@ from czbenchmarks._check import Labels, kind_of, numbers, one_dimensional, print
 from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.expression import Expression, dispersed_genes, moments, taken
 from czbenchmarks.kernels.gene_sets import control_genes, explained_jointly, set_scores
 from czbenchmarks.kernels.projection import project
@@ -118,7 +119,7 @@ def _phases(gene_names: Any, organism: Any, genes: int) -> tuple[NDArray[np.int6
     same_length(len(names), genes, "gene_names", "gene of `expression`")
     called = getattr(organism, "name", organism)
     if not isinstance(called, str):
-        raise TypeError(f"`organism` must be 'HUMAN' or 'MOUSE', got {kind_of(organism)}.")
+        raise InputTypeError(f"`organism` must be 'HUMAN' or 'MOUSE', got {kind_of(organism)}.")
     species = _ORGANISMS.get(called.lower().replace(" ", "_"))
     if species is None:
         return f"cell-cycle genes are known for human and mouse, not for {printable(called)}"
@@ -213,7 +214,7 @@ def hvg_conservation(expression: Any, corrected: Any, batch: Any, n_top_genes: i
     batches = _labels(batch, "batch", given.n)
     _, second = logged(corrected, "corrected", given.n, signed=True)
     if first.genes != second.genes:
-        raise ValueError(
+        raise InputError(
             f"`corrected` must have the genes of `expression`, {first.genes:,}, got {second.genes:,}; pass both with "
             "the same genes in the same order."
         )

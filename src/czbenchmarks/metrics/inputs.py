@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, matrix, seed, whole
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
@@ -332,7 +333,7 @@ def sampled(
         return None
     groups = int(np.count_nonzero(np.bincount(strata[strata >= 0])))
     if size < 2 * groups:
-        raise ValueError(
+        raise InputError(
             f"`max_cells` must allow two cells of each of {groups:,} groups (of one label, or of one label and batch), "
             f"at least {2 * groups:,}, got {size:,}; sample more cells or leave it out."
         )

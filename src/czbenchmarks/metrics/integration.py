@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from czbenchmarks._check import Labels, listing, unknown, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.entropy import neighbor_entropy
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
@@ -51,7 +52,7 @@ def entropy_per_cell(X: Any, labels: Any, n_neighbors: int = ENTROPY_NEIGHBORS, 
     embedding = represent(X, "X")
     batches = _labels(labels, "labels", embedding.n)
     if whole(n_neighbors, "n_neighbors", 2) >= embedding.n and n_neighbors != ENTROPY_NEIGHBORS:
-        raise ValueError(
+        raise InputError(
             f"`n_neighbors` must be less than the number of cells, {embedding.n:,}, got {n_neighbors:,}; pass fewer."
         )
     k = min(int(n_neighbors), embedding.n)
@@ -159,7 +160,7 @@ def bras(
     True
     """
     if other not in (known := ("mean_other", "furthest")):
-        raise ValueError(unknown("`other`", other, known))
+        raise InputError(unknown("`other`", other, known))
     return _within_labels(X, labels, batch, True, max_cells, random_seed, "cosine", other)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from czbenchmarks.exceptions import InputError
+
 from .catalogue import MetricType
 
 PUBLISHED, ALL = "published", "all"
@@ -83,7 +85,7 @@ def find(name: str) -> Preset | MetricType:
             return metric
     from czbenchmarks._check import unknown  # it needs NumPy, which listing does not
 
-    raise ValueError(unknown("Metric", name, [*PRESETS, *(metric.value for metric in MetricType)]))
+    raise InputError(unknown("Metric", name, [*PRESETS, *(metric.value for metric in MetricType)]))
 
 
 def presets_of(metric: MetricType) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from czbenchmarks._check import cell_ids, numbers, whole
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels import sequence
 
 from .inputs import nearest, noted, represent
@@ -44,7 +45,7 @@ def sequential_alignment(
     values = numbers(labels, "labels", embedding.n)
     k = whole(k, "k", 1)
     if embedding.n < k + 1:
-        raise ValueError(f"Need at least {k + 1:,} cells for k={k:,}, got {embedding.n:,}; pass a smaller `k`.")
+        raise InputError(f"Need at least {k + 1:,} cells for k={k:,}, got {embedding.n:,}; pass a smaller `k`.")
     if normalize and len(np.unique(values)) < 2:
         return Measurement.undefined(f"all cells have one label, {values[0]:g}")
     if adaptive_k:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_serializer, field_vali
 
 from czbenchmarks import _lazy
 from czbenchmarks._check import kind_of, unknown
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .catalogue import Declaration as Declaration
 from .catalogue import MetricType as MetricType
@@ -219,9 +220,11 @@ class MetricRegistry:
             Subjects it belongs to.
         """
         if not isinstance(metric_type, MetricType):
-            raise TypeError(f"`metric_type` must be a MetricType, got {metric_type!r}; add one with register_metric.")
+            raise InputTypeError(
+                f"`metric_type` must be a MetricType, got {metric_type!r}; add one with register_metric."
+            )
         if not callable(func):
-            raise TypeError(f"`func` must be callable, got {func!r}.")
+            raise InputTypeError(f"`func` must be callable, got {func!r}.")
         old = metric_type.declaration
         self._rows[metric_type] = replace(
             old, function=func, needs=tuple(required_args or ()), tags=tuple(tags or ()), about=description,
@@ -232,7 +235,7 @@ class MetricRegistry:
         """Return the row of a metric."""
         if not isinstance(metric_type, MetricType):
             known = [member.value for member in MetricType]
-            raise ValueError(unknown("Unknown metric type:", metric_type, known, ""))
+            raise InputError(unknown("Unknown metric type:", metric_type, known, ""))
         return self._rows.get(metric_type, metric_type.declaration)
 
     def compute(self, metric_type: MetricType, **kwargs: Any) -> Any:
@@ -271,7 +274,7 @@ class MetricRegistry:
             value = float(getattr(found, "statistic", found))
         except (TypeError, ValueError):
             name = getattr(metric_type, "value", metric_type)
-            raise TypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; correct it.") from None
+            raise InputTypeError(f"Metric {name!r} must return a number, got {kind_of(found)}; correct it.") from None
         if math.isfinite(value):
             return Measurement(value)
         name = getattr(metric_type, "value", metric_type)
@@ -283,7 +286,7 @@ class MetricRegistry:
         arguments = {**row.defaults, **kwargs}
         missing = sorted(set(row.needs) - set(arguments))
         if missing:
-            raise ValueError(f"Missing required arguments for {metric_type}: {', '.join(missing)}.")
+            raise InputError(f"Missing required arguments for {metric_type}: {', '.join(missing)}.")
         function = self._function(row)
         try:
             parameters = list(inspect.signature(function).parameters.values())
@@ -293,7 +296,7 @@ class MetricRegistry:
             names = [p.name for p in parameters]
             for name in arguments:
                 if name not in names:
-                    raise TypeError(unknown(f"Argument of {metric_type}", name, names))
+                    raise InputTypeError(unknown(f"Argument of {metric_type}", name, names))
         module = getattr(function, "__module__", None) or ""
         if module.startswith("czbenchmarks") and module != "czbenchmarks.metrics.implementations":
             return function(**arguments)
@@ -302,7 +305,8 @@ class MetricRegistry:
         except (ValueError, TypeError) as error:
             needed = " and ".join(f"`{name}`" for name in row.needs)
             why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise type(error)(f"{needed} must suit {metric_type}, which refused them: {why}.") from None
+            kind = InputTypeError if isinstance(error, TypeError) else InputError
+            raise kind(f"{needed} must suit {metric_type}, which refused them: {why}.") from None
 
     @staticmethod
     def _function(row: Declaration) -> Callable[..., Any]:
@@ -386,13 +390,13 @@ def register_metric(
     1.0
     """
     if not isinstance(key, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", key):
-        raise ValueError(f"`key` must be lower-case letters, digits and underscores, got {key!r}.")
+        raise InputError(f"`key` must be lower-case letters, digits and underscores, got {key!r}.")
     if not callable(function) and not (isinstance(function, str) and function.count(":") == 1):
-        raise TypeError(f"`function` must be callable or 'module:function', got {function!r}.")
+        raise InputTypeError(f"`function` must be callable or 'module:function', got {function!r}.")
     declaration = declare(
         function, needs=needs, tags=tags, range=range, best=best, about=about, reference=reference, chance=chance,
         pitfalls=pitfalls, **defaults,
     )  # fmt: skip
     if key in [member.value for member in MetricType] or key.upper() in MetricType.__members__:
-        raise ValueError(f"`key` must be new, got {key!r}, which is a metric already; choose another name.")
+        raise InputError(f"`key` must be new, got {key!r}, which is a metric already; choose another name.")
     return MetricType.extend(key, declaration)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import kind_of, unknown, whole
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from . import integration, sequential
 from .inputs import represent
@@ -102,7 +103,7 @@ def nearest_neighbors_hnsw(
     embedding = represent(data, "data")
     k = whole(n_neighbors, "n_neighbors", 1)
     if k > embedding.n:
-        raise ValueError(
+        raise InputError(
             f"`n_neighbors` must be at most the number of cells, {embedding.n:,}, got {k:,} (the cell itself counts)."
         )
     found = embedding.neighbors(k)
@@ -123,11 +124,11 @@ def jaccard_score(y_true: Iterable[str], y_pred: Iterable[str]) -> float:
 
 def _names(value: Iterable[str], name: str) -> set[str]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"`{name}` must be a set of names, got {value!r}; pass {{name}} for a single name.")
+        raise InputTypeError(f"`{name}` must be a set of names, got {value!r}; pass {{name}} for a single name.")
     try:
         return set(value)
     except TypeError:
-        raise TypeError(f"`{name}` must be a set of names, got entries that are no names: {value!r}.") from None
+        raise InputTypeError(f"`{name}` must be a set of names, got entries that are no names: {value!r}.") from None
 
 
 def mean_fold_metric(results_df: Any, metric: str = "accuracy", classifier: str | None = None) -> float:
@@ -171,7 +172,7 @@ def single_metric(results_df: Any, metric: str, **kwargs: Any) -> float:
     """
     rows = _rows(results_df, metric, kwargs)
     if len(rows) != 1:
-        raise ValueError(
+        raise InputError(
             f"Multiple results found after filtering with {kwargs}. Expected exactly 1 row, got {len(rows):,}."
         )
     return float(rows[metric].iloc[0])
@@ -185,12 +186,12 @@ def _rows(results_df: Any, metric: str, filters: dict[str, Any]) -> Any:
     elif isinstance(results_df, (list, tuple)) and all(isinstance(row, dict) for row in results_df):
         frame = pd.DataFrame(list(results_df))
     else:
-        raise TypeError(f"`results_df` must be a DataFrame or a list of rows, got {kind_of(results_df)}.")
+        raise InputTypeError(f"`results_df` must be a DataFrame or a list of rows, got {kind_of(results_df)}.")
     for column in (metric, *filters):
         if column not in frame.columns:
-            raise ValueError(unknown("Column", column, map(str, frame.columns), "is not in the results"))
+            raise InputError(unknown("Column", column, map(str, frame.columns), "is not in the results"))
     for column, value in filters.items():
         frame = frame[frame[column] == value]
     if frame.empty:
-        raise ValueError(f"No results found after filtering with {filters}.")
+        raise InputError(f"No results found after filtering with {filters}.")
     return frame

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from czbenchmarks._check.addresses import shown, usable
-from czbenchmarks.exceptions import DatasetFileNotFoundError
+from czbenchmarks.exceptions import DatasetFileNotFoundError, InputError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class UnreadableRecord(ValueError):
+class UnreadableRecord(InputError):
     """There is something under the name, but it is no record that can be read: damaged, or of a newer version."""
 
 
@@ -41,7 +41,7 @@ def write(content: dict[str, Any], path: str | Path) -> Path:
                 part.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"The record must be written to a writable file, got '{shown(target)}': {error.strerror}."
         ) from None
     return target
@@ -57,15 +57,15 @@ def check_target(path: str | Path) -> Path:
     """
     target = expanded(path)
     if not str(path).strip() or target.is_dir():
-        raise ValueError(
+        raise InputError(
             f"The record must be a file, got '{shown(target)}', which is a folder; add a name such as run.json."
         )
     if not target.parent.is_dir():
-        raise ValueError(f"The record must go to an existing folder, got '{shown(target.parent)}'; make it first.")
+        raise InputError(f"The record must go to an existing folder, got '{shown(target.parent)}'; make it first.")
     if not os.access(target.parent, os.W_OK):
-        raise ValueError(f"The record must go to a writable folder, got '{shown(target.parent)}'; choose another.")
+        raise InputError(f"The record must go to a writable folder, got '{shown(target.parent)}'; choose another.")
     if target.exists() and not (target.is_file() and _is_record(target)):
-        raise ValueError(
+        raise InputError(
             f"The record must not replace another file, got '{shown(target)}', which is no record; rename it."
         )
     return target.resolve()  # a link stays one
@@ -76,7 +76,7 @@ def expanded(path: str | Path) -> Path:
     try:
         found = Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"A path must name an existing home after '~', got '{shown(path)}'; write it out.") from None
+        raise InputError(f"A path must name an existing home after '~', got '{shown(path)}'; write it out.") from None
     usable(found)
     return found
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from czbenchmarks._check import kind_of, listing
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .record import RunRecord, Score
 
@@ -111,7 +112,7 @@ def _rows(scores: Scores, metrics: tuple[str, ...], classifier: str, params: dic
         if getattr(score.metric_type, "value", score.metric_type) in metrics and score.breakdowns
     ]
     if not tables:
-        raise ValueError(
+        raise InputError(
             f"`scores` must hold the score {metrics[0]!r} of a classifier with its table, got none; score a label "
             "prediction task with it (records of before there were tables have none)."
         )
@@ -119,14 +120,14 @@ def _rows(scores: Scores, metrics: tuple[str, ...], classifier: str, params: dic
     for name, value in wanted.items():
         known = dict.fromkeys(told[name] for told, _ in tables if name in told)
         if value not in known:
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must be one of those of the scores, got {value!r}; "
                 + (f"there are {listing(known, 10)}." if known else f"their tables have no `{name}`.")
             )
     meant = [(told, rows) for told, rows in tables if wanted.items() <= told.items()]
     if len(meant) != 1:
         rest = [{name: value for name, value in told.items() if name not in wanted} for told, _ in meant]
-        raise ValueError(
+        raise InputError(
             f"One table must be meant, got {len(meant)} for {_listed_values(wanted)}; "
             + (f"tell them apart by {listing(map(_listed_values, rest))}." if rest else "name others together.")
         )
@@ -139,7 +140,7 @@ def _listed(scores: Any) -> list[Any]:
     found = list(scores) if isinstance(scores, Iterable) and not isinstance(scores, (str, bytes)) else [scores]
     for one in found:
         if not hasattr(one, "metric_type") or not hasattr(one, "breakdowns"):
-            raise TypeError(f"`scores` must be a RunRecord or the results of a task, got {kind_of(one)}.")
+            raise InputTypeError(f"`scores` must be a RunRecord or the results of a task, got {kind_of(one)}.")
     return found
 
 

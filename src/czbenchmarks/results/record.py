@@ -13,6 +13,7 @@ from pydantic import Field
 
 from czbenchmarks import __version__
 from czbenchmarks._check import unknown
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.metrics.presets import find
 
 from . import _files
@@ -168,7 +169,7 @@ class RunRecord(Part):
             with suppress(ValueError):
                 metric = getattr(find(metric), "value", metric)
         if metric not in tables:
-            raise ValueError(unknown("Breakdown", metric, tables, "is not in the run"))
+            raise InputError(unknown("Breakdown", metric, tables, "is not in the run"))
         return pd.DataFrame(
             [
                 {"task": score.task, "embedding": score.embedding, **score.params, **row}
@@ -195,11 +196,11 @@ class RunRecord(Part):
 
         tables = [check for check in self.checks if check.table]
         if not self.checks:
-            raise ValueError(
+            raise InputError(
                 f"Check {name!r} must be asked for when scoring, got a run without; add checks (--checks)."
             )
         if name not in {check.name for check in tables}:
-            raise ValueError(unknown("Table of a check", name, {check.name for check in tables}, "is not in the run"))
+            raise InputError(unknown("Table of a check", name, {check.name for check in tables}, "is not in the run"))
         return pd.DataFrame(
             [{"of": check.embedding, **row} for check in tables if check.name == name for row in check.table]
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from czbenchmarks._check.addresses import shown
+from czbenchmarks.exceptions import InputError
 
 from ._files import UnreadableRecord, expanded, parse
 from .record import SCHEMA_VERSION, RunRecord
@@ -151,7 +152,7 @@ class Store:
             known = [one for (one,) in connection.execute("SELECT id FROM runs ORDER BY id")]
             if number not in known:
                 there = f"it holds {min(known)} to {max(known)}" if known else "it is empty"
-                raise ValueError(f"A run must be in '{shown(self.path)}', got number {number}; {there}.")
+                raise InputError(f"A run must be in '{shown(self.path)}', got number {number}; {there}.")
             try:  # as bytes: what is no UTF-8 is the fault of this record, not of the store
                 query = "SELECT CAST(record AS BLOB) FROM runs WHERE id = ?"
                 [content] = connection.execute(query, (number,)).fetchone()
@@ -163,11 +164,11 @@ class Store:
     def _opened(self, make: bool = False) -> Iterator[sqlite3.Connection]:
         if self.path.exists():
             if not self.path.is_file():
-                raise ValueError(f"The store must be a file, got '{shown(self.path)}', which is something else.")
+                raise InputError(f"The store must be a file, got '{shown(self.path)}', which is something else.")
         elif not make:
-            raise ValueError(f"The store must exist, got '{shown(self.path)}'; make it with run --store.")
+            raise InputError(f"The store must exist, got '{shown(self.path)}'; make it with run --store.")
         elif not self.path.parent.is_dir():
-            raise ValueError(
+            raise InputError(
                 f"The store must go to an existing folder, got '{shown(self.path.parent)}'; make it first."
             )
         try:
@@ -175,7 +176,7 @@ class Store:
                 self._mark(connection, make)
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise ValueError(
+            raise InputError(
                 f"The store must be an SQLite file that you may use, got '{shown(self.path)}' ({error}); choose "
                 "another."
             ) from None
@@ -193,7 +194,7 @@ class Store:
                 connection.commit()
             return
         if tables or not make:
-            raise ValueError(
+            raise InputError(
                 f"The store must be one of czbenchmarks, got '{shown(self.path)}', another program's file."
             )
         connection.execute("BEGIN IMMEDIATE")  # two processes may begin a store at once

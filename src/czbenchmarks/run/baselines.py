@@ -31,6 +31,7 @@ class Baselines:
         self._made: dict[tuple[Any, str, int], list[Representation]] = {}
 
     def of(self, plan: Plan, seed: int) -> list[Representation]:
+        """Return the baseline of a task under a seed, one embedding per data set."""
         from czbenchmarks.tasks import represent
         from czbenchmarks.tasks.single_cell._orthologs import OrthologBaselineInput
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
 from czbenchmarks._progress import work
+from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.results.record import CheckResult, Score
 
 from .defaults import before_integration
-from .inputs import BAD_INPUT, Plan
+from .inputs import Plan
 
 if TYPE_CHECKING:
     from czbenchmarks.checks import Check
@@ -35,21 +36,21 @@ class Checking:
     def of(cls, checks: Any, supervised: Any, donors: Any) -> Checking:
         """Check what the user gave."""
         if not isinstance(checks, bool):
-            raise TypeError(f"`checks` must be True or False, got {checks!r}.")
+            raise InputTypeError(f"`checks` must be True or False, got {checks!r}.")
         names = [supervised] if isinstance(supervised, str) else supervised
         if isinstance(names, bool) or not isinstance(names, Iterable):
-            raise TypeError(f"`supervised` must be names of embeddings, got {supervised!r}.")
+            raise InputTypeError(f"`supervised` must be names of embeddings, got {supervised!r}.")
         if donors is not None and not checks:
-            raise ValueError("`donors` must come with the checks that use them; pass checks=True (--checks).")
+            raise InputError("`donors` must come with the checks that use them; pass checks=True (--checks).")
         return cls(checks, tuple(shown(name) for name in names), donors)
 
     def refuse(self, embeddings: Iterable[str], n_data_sets: int) -> None:
         """Refuse names that no embedding has, and checks of several data sets; before anything is scored."""
         for name in self.supervised:
             if name not in embeddings:
-                raise ValueError(_check.unknown("Embedding", name, embeddings, "(`supervised`) is not scored"))
+                raise InputError(_check.unknown("Embedding", name, embeddings, "(`supervised`) is not scored"))
         if n_data_sets > 1 and (self.wanted or self.supervised):
-            raise ValueError("`checks` must be asked for with one data set, got several; check them one by one.")
+            raise InputError("`checks` must be asked for with one data set, got several; check them one by one.")
 
     def run(
         self,

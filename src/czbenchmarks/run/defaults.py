@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import BAD_INPUT
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.files.files import Refused
 from czbenchmarks.kernels.representation import Representation
@@ -79,7 +80,7 @@ def _usable(name: str, what: str, by_name: Collection[str], make: Callable[[], D
     """
     try:
         return make()
-    except (ValueError, TypeError) as error:
+    except BAD_INPUT as error:
         if name in by_name:
             raise
         why = f"{what} cannot be used: {str(error).rstrip('.')}"
@@ -119,7 +120,7 @@ def _read_x(cells: Cells, name: str) -> tuple[Any, Representation]:
     X = cells.look_up("@X")
     try:
         return X, represent(X, name, keep_sparse=True)
-    except (ValueError, TypeError) as error:
+    except BAD_INPUT as error:
         raise Refused(str(error)) from None
 
 

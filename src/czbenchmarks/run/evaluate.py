@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._progress import work
+from czbenchmarks.exceptions import BAD_INPUT, InputError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import Found
 from czbenchmarks.kernels.parallel import resources
@@ -27,7 +28,7 @@ from czbenchmarks.results.record import (
 
 from .baselines import Baselines
 from .checking import Checking
-from .inputs import BAD_INPUT, Plan, check_number, plan_all, seeds_of, wanted_tasks
+from .inputs import Plan, check_number, plan_all, seeds_of, wanted_tasks
 from .keeping import Units, asking_for
 from .notes import notes_of_run
 from .screens import drawn_by
@@ -158,9 +159,9 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     clock, seeds = _Clock(), asked.seeds
     sources = list(data) if isinstance(data, (list, tuple)) else [data]
     if not sources:
-        raise ValueError("`data` must be at least one data set, got an empty list.")
+        raise InputError("`data` must be at least one data set, got an empty list.")
     if embedding is None and not asked.baseline:
-        raise ValueError(
+        raise InputError(
             "An embedding or the baseline must be asked for, got neither; pass an embedding or baseline=True."
         )
     wanted = wanted_tasks(tasks, options, asked.baseline)
@@ -169,10 +170,10 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
     with clock.phase("reading"):
         everything = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
         if not all(one.n for one in everything):  # reads obs: bad data are refused here, whatever the tasks
-            raise ValueError("`data` must hold at least one cell, got a data set without.")
+            raise InputError("`data` must hold at least one cell, got a data set without.")
         any_length = {"cell_index" in one.options for one in wanted.values()}
         if len(any_length) > 1:
-            raise ValueError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
+            raise InputError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
         found = read_all(embedding, everything, any_length == {True}, asked.allow_missing, wanted)
         cells, kept = cut(everything, found)
         plans, failures = plan_all(wanted, cells, asked.seeds_given)

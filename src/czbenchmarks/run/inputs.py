@@ -14,6 +14,7 @@ from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
+from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.results.record import Failure
 from czbenchmarks.tasks.registry import TASK_REGISTRY
@@ -31,8 +32,6 @@ ALIASES = {
     "organism_list": "organisms",
 }
 """One option under two names: the tasks differ in what they call it."""
-
-BAD_INPUT = (ValueError, TypeError, NotImplementedError)
 
 FieldKind = Literal["column", "index", "organism", "table", "data", "matrix", "value"]
 
@@ -64,9 +63,9 @@ def seeds_of(given: Any) -> list[int]:
     several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     seeds = [_check.seed(seed) for seed in several]
     if not seeds:
-        raise ValueError("`random_seed` must be at least one seed, got an empty list.")
+        raise InputError("`random_seed` must be at least one seed, got an empty list.")
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
+        raise InputError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
     return seeds
 
 
@@ -141,10 +140,12 @@ class Plan:
 def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict[str, Wanted]:
     """Find the tasks and give each its options; refuse an option that no task has."""
     if not isinstance(tasks, Iterable):
-        raise TypeError(f"`tasks` must be a task's key, several, or a mapping from keys to options, got {tasks!r}.")
+        raise InputTypeError(
+            f"`tasks` must be a task's key, several, or a mapping from keys to options, got {tasks!r}."
+        )
     own = {tasks: None} if isinstance(tasks, str) else tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
     if not own:
-        raise ValueError(
+        raise InputError(
             f"`tasks` must name at least one task, got none; available: {', '.join(TASK_REGISTRY.list_tasks())}."
         )
     found: dict[str, Wanted] = {}
@@ -154,13 +155,13 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
         names = _option_names(info)
         for option in more or {}:
             if option not in names:
-                raise ValueError(_check.unknown(f"Option of {info.name}", option, names))
+                raise InputError(_check.unknown(f"Option of {info.name}", option, names))
         known |= names
         given = {**options, **(more or {})}
         if any(key.startswith("baseline_") and _check.is_given(value) for key, value in given.items()) and not baseline:
-            raise ValueError("Options of the baseline must come with the baseline itself; pass baseline=True.")
+            raise InputError("Options of the baseline must come with the baseline itself; pass baseline=True.")
         if info.name in found:
-            raise ValueError(f"`tasks` must name a task once, got {info.name!r} under two spellings; merge them.")
+            raise InputError(f"`tasks` must name a task once, got {info.name!r} under two spellings; merge them.")
         found[info.name] = Wanted(
             info,
             {**_under_own_names(info.task_params, options), **_under_own_names(info.task_params, more or {})},
@@ -173,7 +174,7 @@ def wanted_tasks(tasks: Any, options: Mapping[str, Any], baseline: bool) -> dict
     for option in options:
         if option not in known:
             known |= {"baseline", "baseline_expression", "random_seed", "allow_missing_cells"}
-            raise ValueError(_check.unknown("Option", option, known, f"belongs to none of {', '.join(found)}"))
+            raise InputError(_check.unknown("Option", option, known, f"belongs to none of {', '.join(found)}"))
     return found
 
 
@@ -187,7 +188,7 @@ def _under_own_names(fields: Iterable[str], given: Mapping[str, Any]) -> dict[st
     for name in fields:
         names = [n for n in (name, ALIASES.get(name, name)) if _check.is_given(given.get(n))]
         if len(set(names)) > 1:
-            raise ValueError(f"`{name}` and `{ALIASES[name]}` are one option under two names; pass one of them.")
+            raise InputError(f"`{name}` and `{ALIASES[name]}` are one option under two names; pass one of them.")
         if names:
             found[name] = given[names[0]]
     return found
@@ -197,7 +198,7 @@ def check_number(wanted: Mapping[str, Wanted], n: int) -> None:
     """Refuse a number of data sets that suits none of the tasks."""
     errors = [_wrong_number(one.info, n) for one in wanted.values()]
     if all(errors):
-        raise ValueError(errors[0])
+        raise InputError(errors[0])
 
 
 def _wrong_number(info: TaskInfo, n: int) -> str:
@@ -230,7 +231,7 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
     info = wanted.info
     many = info.requires_multiple_datasets
     if wrong := _wrong_number(info, len(cells)):
-        raise ValueError(wrong)
+        raise InputError(wrong)
     cls = TASK_REGISTRY.get_task_class(info.name)
     defaults = {
         name: _default(field, cells, many, info.name)
@@ -305,7 +306,7 @@ def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) ->
             column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
             if column not in one.columns:
                 verdict = f"(the default of `{field.name}`; name another with it) is not in obs"
-                raise ValueError(_check.unknown("Column", column, one.columns, verdict))
+                raise InputError(_check.unknown("Column", column, one.columns, verdict))
             found.append(f"@obs:{column}")
     else:
         return None
@@ -324,7 +325,7 @@ def _value(field: TaskParameter, value: Any, cells: list[Cells], many: bool) -> 
     if everywhere and kind != "organism":
         values *= len(cells)
     if len(values) != len(cells):
-        raise ValueError(f"`{field.name}` must be given once per data set: expected {len(cells)}, got {len(values)}.")
+        raise InputError(f"`{field.name}` must be given once per data set: expected {len(cells)}, got {len(values)}.")
     return [_resolved(field.name, kind, one, cells, i) for i, one in enumerate(values)]
 
 
@@ -337,7 +338,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
     where = cells[position]
     if isinstance(value, str):
         if kind == "matrix" and not value.startswith("@"):
-            raise ValueError(
+            raise InputError(
                 f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {shown(value)!r}; "
                 "put what is in a file of its own into obsm or layers of the data."
             )
@@ -386,5 +387,5 @@ def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Ce
     number = int(match[1])
     if number >= len(cells):
         given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
-        raise ValueError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
+        raise InputError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
     return cells[number], "@" + (match[2] or "")

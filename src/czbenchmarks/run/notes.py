@@ -9,12 +9,13 @@ import numpy as np
 
 from czbenchmarks import _check
 from czbenchmarks._check import label_names
+from czbenchmarks.exceptions import BAD_INPUT
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import Found
 from czbenchmarks.kernels.stored import StoredMatrix
 from czbenchmarks.results.record import Score
 
-from .inputs import BAD_INPUT, Plan
+from .inputs import Plan
 from .screens import notes_of_screens
 
 if TYPE_CHECKING:

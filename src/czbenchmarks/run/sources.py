@@ -16,6 +16,7 @@ from czbenchmarks._check import naming
 from czbenchmarks._check.addresses import is_remote, readable, shown, stem, usable
 from czbenchmarks.datasets.dataset import Dataset
 from czbenchmarks.datasets.download.cache import cache_folder, digest
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import Found, read_embedding, split_key
 from czbenchmarks.results.parts import plain
@@ -50,13 +51,13 @@ def named(embeddings: Sequence[Any]) -> dict[str, Any]:
         whole = [str(part) for _, part in parts if isinstance(part, (str, Path))]
         long, readable = "+".join(whole) or short, "+".join(map(shown, whole)) or short
         if not own and long in given:
-            raise ValueError(f"An embedding must be given once, got {readable!r} twice.")
+            raise InputError(f"An embedding must be given once, got {readable!r} twice.")
         given.add(long)
         name = readable if not own and (short in found or short == BASELINE) else short
         if name in found and name == readable != long:
             name = f"{readable} ({digest(long)[:8]})"
         if name in found:
-            raise ValueError(f"A name must belong to one embedding, got {name!r} twice; choose another.")
+            raise InputError(f"A name must belong to one embedding, got {name!r} twice; choose another.")
         plain = [part for _, part in parts]
         found[name] = plain if isinstance(embedding, (list, tuple)) else plain[0]
     return found
@@ -79,7 +80,7 @@ def _exists(path: str) -> bool:
 
 def _printable(name: str) -> str:
     if not name.strip() or not name.isprintable():
-        raise ValueError(f"The name of an embedding must be printable text, got {name!r}; choose another.")
+        raise InputError(f"The name of an embedding must be printable text, got {name!r}; choose another.")
     return name
 
 
@@ -119,14 +120,14 @@ def read_all(
     }
     by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
     if not by_name:
-        raise ValueError("`embedding` must hold at least one embedding, got an empty mapping.")
+        raise InputError("`embedding` must hold at least one embedding, got an empty mapping.")
     found: dict[str, list[Found]] = {}
     for name, value in by_name.items():
         text = _printable(shown(name))
         if text == BASELINE:
-            raise ValueError("An embedding must not be called 'baseline', which names the task's own; rename it.")
+            raise InputError("An embedding must not be called 'baseline', which names the task's own; rename it.")
         if text in found:
-            raise ValueError(f"A name must belong to one embedding, got {text!r} twice; choose another.")
+            raise InputError(f"A name must belong to one embedding, got {text!r} twice; choose another.")
         found[text] = _read(value, cells, asked)
     return found
 
@@ -136,7 +137,7 @@ def _read(value: Any, cells: list[Cells], asked: dict[str, bool]) -> list[Found]
     parts = list(value) if several else [value]
     if len(parts) != len(cells):
         hint = "; name them in a mapping to score several" if len(cells) == 1 else ""
-        raise ValueError(f"`embedding` must be given once per data set: expected {len(cells)}, got {len(parts)}{hint}.")
+        raise InputError(f"`embedding` must be given once per data set: expected {len(cells)}, got {len(parts)}{hint}.")
     found = []
     for i, part in enumerate(parts):
         where, source = reference_for(part, cells, i) if isinstance(part, str) else (cells[i], part)
@@ -162,7 +163,7 @@ def cut(cells: list[Cells], found: Mapping[str, list[Found]]) -> tuple[list[Cell
                 kept[i] = one.rows if kept[i] is None else np.intersect1d(kept[i], one.rows)
     for data, rows in zip(cells, kept, strict=True):
         if rows is not None and not len(rows):
-            raise ValueError(
+            raise InputError(
                 f"The embeddings must share cells with `{data.name}` and with each other, got none in common."
             )
     return [one if rows is None else one.subset(rows) for one, rows in zip(cells, kept, strict=True)], kept
@@ -171,18 +172,18 @@ def cut(cells: list[Cells], found: Mapping[str, list[Found]]) -> tuple[list[Cell
 def check_search(neighbors: Any, embedding: Any, n_data: int) -> None:
     """Refuse a way of finding neighbours that is none, or neighbours of one embedding for several."""
     if not isinstance(neighbors, str):
-        raise TypeError(
+        raise InputTypeError(
             f"`neighbors` must be {', '.join(map(repr, SEARCHES))} or a reference @obsp:KEY into the data, "
             f"got {_check.kind_of(neighbors)}."
         )
     if neighbors in SEARCHES:
         return
     if not re.fullmatch(r"@(0:)?obsp:.+", neighbors, re.DOTALL):
-        raise ValueError(_check.unknown("`neighbors`", neighbors, [*SEARCHES, "@obsp:KEY"]))
+        raise InputError(_check.unknown("`neighbors`", neighbors, [*SEARCHES, "@obsp:KEY"]))
     several = len(embedding) if isinstance(embedding, Mapping) else int(embedding is not None)
     for got, what in ((n_data, "data set"), (several, "embedding")):
         if got != 1:
-            raise ValueError(
+            raise InputError(
                 f"{neighbors} must be the neighbours of one {what}, got {got or 'no'} {what}s; "
                 f"{'score them apart' if got else 'name the embedding'}, or leave `neighbors` out."
             )
@@ -289,7 +290,7 @@ def prediction(
         return prepared, ("names no genes, so its columns were taken in the order of the data",)
     absent, strange = genes[place < 0], naming.as_names(names).delete(place[place >= 0])
     if len(absent) or len(strange):
-        raise ValueError(
+        raise InputError(
             f"The columns of a prediction must be the genes of `{cells.name}`: expected {len(genes):,}, got "
             f"{len(names):,}, of which {len(strange):,} are unknown ({_check.listing(strange) or 'none'}) and "
             f"{len(absent):,} are missing ({_check.listing(absent) or 'none'}); name a subset with gene_index, "

@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.graph import leiden
 from czbenchmarks.metrics.inputs import nearest, neighbor_graph, noted
 from czbenchmarks.metrics.presets import PUBLISHED
@@ -51,7 +52,7 @@ class ClusteringTaskInput(TaskInput):
     @classmethod
     def _only_the_embedding(cls, value: str) -> str:
         if value != "X":
-            raise ValueError(
+            raise InputError(
                 f"`use_rep` must be 'X', the embedding that is scored, got {value!r}; pass that array as the embedding."
             )
         return value
@@ -85,10 +86,10 @@ class ClusteringTask(Task):
         labels = _check.labels(task_input.input_labels, "input_labels", embedding.n)
         _check.same_length(len(task_input.obs), embedding.n, "obs")
         if embedding.n < 3:
-            raise ValueError(f"Need at least 3 cells to cluster, got {embedding.n}.")
+            raise InputError(f"Need at least 3 cells to cluster, got {embedding.n}.")
         _check.at_least_two(labels, "input_labels")
         if len(labels.names) == embedding.n:
-            raise ValueError("`input_labels` must group the cells, got a label of its own for every cell.")
+            raise InputError("`input_labels` must group the cells, got a label of its own for every cell.")
         graph = neighbor_graph(embedding, N_NEIGHBORS)  # which the metrics share
         clusters = leiden(graph, self.random_seed, n_iterations=task_input.n_iterations, flavor=task_input.flavor)
         output = ClusteringOutput(predicted_labels=clusters.tolist()).with_representation(embedding)

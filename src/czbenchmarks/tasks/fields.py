@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from czbenchmarks._check import kind_of, one_dimensional, whole
 from czbenchmarks._check.containers import plain
+from czbenchmarks.exceptions import InputTypeError
 
 
 def _one_per_cell(value: Any, info: ValidationInfo) -> Any:
@@ -32,7 +33,7 @@ def _one_per_data_set(value: Any, info: ValidationInfo) -> Any:
         return None
     name = str(info.field_name)
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"`{name}` must be a list with one entry per data set, got {kind_of(value)}.")
+        raise InputTypeError(f"`{name}` must be a list with one entry per data set, got {kind_of(value)}.")
     return [_labels(entry, f"{name}[{position}]") for position, entry in enumerate(value)]
 
 
@@ -40,7 +41,7 @@ def _organisms(value: Any, info: ValidationInfo) -> Any:
     from czbenchmarks.datasets.types import Organism
 
     if isinstance(value, (str, Organism)) or not isinstance(value, (list, tuple)):
-        raise TypeError(f"`{info.field_name}` must be a list with one organism per data set, got {value!r}.")
+        raise InputTypeError(f"`{info.field_name}` must be a list with one organism per data set, got {value!r}.")
     return [Organism(entry) for entry in value]
 
 
@@ -88,5 +89,5 @@ class AnnDataLike:
     @staticmethod
     def _check(value: Any, info: core_schema.ValidationInfo) -> Any:
         if not any(c.__name__ == "AnnData" and c.__module__.startswith("anndata") for c in type(value).__mro__):
-            raise TypeError(f"`{info.field_name}` must be an anndata.AnnData, got {kind_of(value)}.")
+            raise InputTypeError(f"`{info.field_name}` must be an anndata.AnnData, got {kind_of(value)}.")
         return value

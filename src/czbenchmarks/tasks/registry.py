@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type, get_origin
 
 from czbenchmarks._lazy import load
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -91,7 +92,7 @@ class TaskRegistry:
             own_name = words or task_class.__name__
         key = key_of(own_name)
         if key in _BUILT_IN and _BUILT_IN[key][0] != f"{task_class.__module__}:{task_class.__name__}":
-            raise ValueError(
+            raise InputError(
                 f"`display_name` of {task_class.__name__} must be new, got {own_name!r}, which names a built-in task; "
                 "choose another."
             )
@@ -122,7 +123,7 @@ class TaskRegistry:
         for key in keys:
             if _loose(task_name) == _loose(key):
                 return key
-        raise ValueError(unknown("Task", task_name, self.list_tasks(), "not found"))
+        raise InputError(unknown("Task", task_name, self.list_tasks(), "not found"))
 
     def get_task_class(self, task_name: str) -> Type[Task]:
         """Return the class of a task."""
@@ -176,14 +177,14 @@ class TaskRegistry:
     def validate_and_build_inputs(self, task_name: str, model_type: str, params: Dict[str, Any]) -> BaseModel:
         """Build ``"input_model"`` or ``"baseline_model"`` of a task from keyword values."""
         if model_type not in ("input_model", "baseline_model"):
-            raise ValueError(f"Invalid model_type {model_type!r}. Must be 'input_model' or 'baseline_model'.")
+            raise InputError(f"Invalid model_type {model_type!r}. Must be 'input_model' or 'baseline_model'.")
         build = self.validate_task_inputs if model_type == "input_model" else self.validate_baseline_inputs
         return build(task_name, params)
 
 
 def _keywords(params: Any) -> Dict[str, Any]:
     if not isinstance(params, dict):
-        raise TypeError(f"`params` must be a dict of option names and values, got {type(params).__name__}.")
+        raise InputTypeError(f"`params` must be a dict of option names and values, got {type(params).__name__}.")
     return params
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from czbenchmarks._check import kind_of, same_length
 from czbenchmarks._lazy import load
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
 from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
@@ -43,15 +44,15 @@ def metric_names(value: Any) -> List[str]:
     """Accept one name, several, or several in one text separated by commas; refuse a name that nothing has."""
     several = [value] if isinstance(value, (str, MetricType)) else value
     if not isinstance(several, Iterable):
-        raise TypeError(f"`metrics` must be names of metrics or presets, got {kind_of(value)}.")
+        raise InputTypeError(f"`metrics` must be names of metrics or presets, got {kind_of(value)}.")
     found: list[str] = []
     for one in several:
         if not isinstance(one, (str, MetricType)):
-            raise TypeError(f"`metrics` must be names of metrics or presets, got {kind_of(one)} among them.")
+            raise InputTypeError(f"`metrics` must be names of metrics or presets, got {kind_of(one)} among them.")
         text = one.value if isinstance(one, MetricType) else one
         found += [part.strip() for part in text.split(",") if part.strip()]
     if not found:
-        raise ValueError(f"`metrics` must name at least one metric or preset, got none; presets: {', '.join(PRESETS)}.")
+        raise InputError(f"`metrics` must name at least one metric or preset, got none; presets: {', '.join(PRESETS)}.")
     for name in found:
         find(name)
     return list(dict.fromkeys(found))
@@ -247,17 +248,17 @@ def _members(
         asks = set(metrics_registry.declaration(found).asks)
         if found in (*_OVERALL.values(), MetricType.SCIB_TOTAL):
             sets = [name for name, preset in PRESETS.items() if preset.overall]
-            raise ValueError(
+            raise InputError(
                 f"Metric {found.value!r} must come with the scores of a preset, got its name alone; ask for a preset "
                 f"that has it: {' or '.join(sets)}."
             )
         if not asks <= possible:
-            raise ValueError(
+            raise InputError(
                 f"Metric {found.value!r} must have {_listed(asks - possible)}, which the task {task.display_name!r} "
                 "does not take; score it with another task or leave it out."
             )
         if not asks <= given:
-            raise ValueError(f"Metric {found.value!r} must have {_listed(asks - given)}, got none; pass it.")
+            raise InputError(f"Metric {found.value!r} must have {_listed(asks - given)}, got none; pass it.")
         return [found]
     if found is PRESETS[ALL]:
         rows = {metric: set(metrics_registry.declaration(metric).asks) for metric in MetricType}
@@ -265,7 +266,7 @@ def _members(
         return dict.fromkeys([*published, *(metric for metric, asks in rows.items() if asks <= given)])
     members = [metric for metric in found.metrics if set(metrics_registry.declaration(metric).asks) <= possible]
     if not members:
-        raise ValueError(
+        raise InputError(
             f"`metrics` must name metrics that the task {task.display_name!r} has the arguments for, got {name!r}, "
             "which has none."
         )
@@ -301,7 +302,7 @@ def _score(
             given[name] = arguments.get(name) if name == "max_cells" else task.random_seed
     try:
         found = metrics_registry.measure(metric, **given)
-    except ValueError as error:
+    except InputError as error:
         if by_name:
             raise
         return MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 
 from czbenchmarks._check import is_given, kind_of, naming, unknown, whole
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import BAD_INPUT, InputAssertionError, InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.inputs import represent as represent
 from czbenchmarks.metrics.presets import PUBLISHED
@@ -45,19 +46,26 @@ def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
     fields = model.model_fields
     if kind == "missing":
         about = getattr(fields.get(name), "description", None) or f"{model.__name__} needs it."
-        raise ValueError(f"`{name}` is required: {about}") from None
+        raise InputError(f"`{name}` is required: {about}") from None
     if kind == "extra_forbidden":
-        raise ValueError(unknown(f"Option of {model.__name__}", name, fields)) from None
+        raise InputError(unknown(f"Option of {model.__name__}", name, fields)) from None
     if kind in ("value_error", "assertion_error"):
-        raise first["ctx"]["error"] from None
+        raise _as_input_error(first["ctx"]["error"]) from None
     if kind in ("literal_error", "enum"):
-        raise ValueError(f"`{name}` must be {first['ctx']['expected']}, got {given!r}.") from None
+        raise InputError(f"`{name}` must be {first['ctx']['expected']}, got {given!r}.") from None
     expected = first["msg"].removeprefix("Input should be ")
     if kind == "is_instance_of":
         expected = expected.replace("an instance of ", "a ")
     shown = repr(given) if isinstance(given, (str, int, float, bool, type(None))) else kind_of(given)
     wrong_kind = kind.endswith(("_type", "_parsing")) or kind == "is_instance_of"
-    raise (TypeError if wrong_kind else ValueError)(f"`{name}` must be {expected}, got {shown}.") from None
+    raise (InputTypeError if wrong_kind else InputError)(f"`{name}` must be {expected}, got {shown}.") from None
+
+
+def _as_input_error(error: Exception) -> Exception:
+    """Return what a validator raised as a fault of the input: those of tasks of others raise Python's own errors."""
+    if isinstance(error, BAD_INPUT):
+        return error
+    return (InputAssertionError if isinstance(error, AssertionError) else InputError)(str(error))
 
 
 class TaskInput(_Input):
@@ -285,12 +293,12 @@ class Task(ABC):
         """
         several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
         if self.requires_multiple_datasets and (several is None or len(several) < 2):
-            raise ValueError(
+            raise InputError(
                 # Callers match on the first half, which is that of 0.15.1.
                 "This task requires a list of cell representations but only one was provided; pass one per data set."
             )
         if several is not None and not self.requires_multiple_datasets:
-            raise ValueError(
+            raise InputError(
                 "This task requires a single cell representation (cells x dimensions as an array), got a "
                 f"{type(several).__name__} of {len(several)}."
             )
@@ -305,7 +313,7 @@ class Task(ABC):
         results = self._compute_metrics(task_input, self._run_task(given, task_input))
         reasons = [result.reason for result in results]
         if results and all(reasons):
-            raise ValueError(
+            raise InputError(
                 f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
             )
         return results
@@ -340,4 +348,4 @@ def _entry(value: Any, i: int) -> Any:
 
 def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"`{name}` must be a {kind.__name__}, got {kind_of(value)}.")
+        raise InputTypeError(f"`{name}` must be a {kind.__name__}, got {kind_of(value)}.")

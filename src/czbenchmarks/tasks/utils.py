@@ -10,6 +10,7 @@ import numpy as np
 
 from czbenchmarks import _check
 from czbenchmarks.constants import RANDOM_SEED
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.components import principal_components
 from czbenchmarks.kernels.graph import connectivities, leiden
 from czbenchmarks.metrics.inputs import represent
@@ -60,12 +61,12 @@ def cluster_embedding(
     The cluster of every cell.
     """
     if not hasattr(adata, "obsm"):
-        raise TypeError(f"`adata` must be an AnnData, got {_check.kind_of(adata)}.")
+        raise InputTypeError(f"`adata` must be an AnnData, got {_check.kind_of(adata)}.")
     n_iterations = _check.whole(n_iterations, "n_iterations", 1)
     if use_rep != "X" and use_rep not in adata.obsm:
-        raise ValueError(_check.unknown("`use_rep`", use_rep, ["X", *adata.obsm]))
+        raise InputError(_check.unknown("`use_rep`", use_rep, ["X", *adata.obsm]))
     if flavor not in ("leidenalg", "igraph"):
-        raise ValueError(f"`flavor` must be 'leidenalg' or 'igraph', got {flavor!r}.")
+        raise InputError(f"`flavor` must be 'leidenalg' or 'igraph', got {flavor!r}.")
     embedding = represent(adata.X if use_rep == "X" else adata.obsm[use_rep], use_rep)
     graph = connectivities(embedding.neighbors(15))
     found: List[int] = leiden(graph, random_seed, n_iterations=n_iterations, flavor=flavor).tolist()
@@ -223,7 +224,7 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
     checked = embedding.values
     least = checked.data.min(initial=0) if hasattr(checked, "toarray") else checked.min()
     if least < 0:
-        raise ValueError(
+        raise InputError(
             f"`expression_data` must hold counts, got values down to {least:g}; pass raw counts for the baseline."
         )
     most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
@@ -235,11 +236,11 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         return principal_components(checked, n_top_genes, n_pcs, seed, fewer=fewer)
     except LookupError as error:
         if n_pcs > most and not fewer:
-            raise ValueError(
+            raise InputError(
                 f"`n_pcs` must be less than the numbers of cells and of variable genes, at most {most:,}, "
                 f"got {n_pcs:,}."
             ) from None
-        raise ValueError(
+        raise InputError(
             "`expression_data` must hold genes that vary between cells, got none to choose variable ones from."
         ) from error
 
@@ -289,12 +290,12 @@ def aggregate_cells_to_samples(
     import pandas as pd
 
     if aggregation_method not in ("mean", "median"):
-        raise ValueError(f"`aggregation_method` must be 'mean' or 'median', got {aggregation_method!r}.")
+        raise InputError(f"`aggregation_method` must be 'mean' or 'median', got {aggregation_method!r}.")
     array = represent(embeddings, "embeddings").array
     label_values = _check.one_dimensional(labels, "labels")
     sample_values = _check.one_dimensional(sample_ids, "sample_ids")
     if not len(array) == len(label_values) == len(sample_values):
-        raise ValueError(
+        raise InputError(
             f"Mismatched lengths: embeddings={len(array)}, labels={len(label_values)}, "
             f"sample_ids={len(sample_values)}; pass one label and one sample per cell."
         )
@@ -385,7 +386,7 @@ def print_correlation_metrics_baseline_and_model(
     """
     numeric = metrics_df.select_dtypes("number")
     if numeric.shape[1] != metrics_df.shape[1] or metrics_df.empty:
-        raise TypeError(f"`metrics_df` must hold numbers only, got columns {_check.listing(metrics_df.columns)}.")
+        raise InputTypeError(f"`metrics_df` must hold numbers only, got columns {_check.listing(metrics_df.columns)}.")
     summary = numeric.describe()
     summary.index = [
         "Number of conditions", "Mean correlation", "Standard Deviation", "Min correlation", "25th percentile",

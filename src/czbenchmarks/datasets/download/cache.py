@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from czbenchmarks import _progress, constants
 from czbenchmarks._check.addresses import path_of, shown
+from czbenchmarks.exceptions import InputError
 
 try:
     import fcntl
@@ -51,7 +52,7 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(
+        raise InputError(
             f"`~` must stand for the home folder of someone known, got {str(path)!r}; write the whole path."
         ) from None
 

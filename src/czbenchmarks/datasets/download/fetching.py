@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from czbenchmarks import _check, _progress
 from czbenchmarks._check.addresses import is_remote, path_of, shown, usable
-from czbenchmarks.exceptions import DatasetFileNotFoundError, RemoteStorageError
+from czbenchmarks.exceptions import DatasetFileNotFoundError, InputError, InputTypeError, RemoteStorageError
 
 from .cache import Info, Part, cache_folder, claim, complete, digest, forget, info_of, name_of, remember
 from .sources import Refused, Stream, Unreachable, opened
@@ -97,10 +97,10 @@ def _bundled(name: str) -> Path:
 def checked_address(address: str) -> str:
     """Return an address without the spaces around it; refuse what is none, or the address of a folder."""
     if not isinstance(address, str):
-        raise TypeError(f"An address must be text such as https://host/cells.h5ad, got {_check.kind_of(address)}.")
+        raise InputTypeError(f"An address must be text such as https://host/cells.h5ad, got {_check.kind_of(address)}.")
     address = address.strip()
     if not is_remote(address) or re.search(r"[\x00-\x1f\x7f]", address):
-        raise ValueError(
+        raise InputError(
             f"An address must begin with https://, http:// or s3:// and be one line of text, got {shown(address)!r}."
         )
     try:
@@ -109,9 +109,9 @@ def checked_address(address: str) -> str:
     except ValueError:
         whole = False
     if not whole:
-        raise ValueError(f"An address must name a host or bucket and a file, got {shown(address)!r}.")
+        raise InputError(f"An address must name a host or bucket and a file, got {shown(address)!r}.")
     if parts.path.rstrip("/").lower().endswith(".zarr"):
-        raise ValueError(
+        raise InputError(
             f"A remote .zarr is a folder of many files and is not downloaded, got {shown(address)}; "
             "download the folder yourself and pass its path."
         )
@@ -120,7 +120,7 @@ def checked_address(address: str) -> str:
 
 def _check_sha256(sha256: str | None) -> str | None:
     if sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", sha256) is None:
-        raise ValueError(f"`sha256` must be 64 hexadecimal digits, got {sha256!r}.")
+        raise InputError(f"`sha256` must be 64 hexadecimal digits, got {sha256!r}.")
     return sha256.lower() if sha256 else None
 
 
@@ -136,9 +136,9 @@ def check_content(path: Path, sha256: str) -> None:
     """
     expected = _check_sha256(sha256)
     if not path.is_file():
-        raise ValueError(f"`sha256` is that of a file, got the folder {path}; leave it out.")
+        raise InputError(f"`sha256` is that of a file, got the folder {path}; leave it out.")
     if (got := _sha256(path)) != expected:
-        raise ValueError(f"{path} must have the SHA-256 {expected}, got {got}; it is not the file that was described.")
+        raise InputError(f"{path} must have the SHA-256 {expected}, got {got}; it is not the file that was described.")
 
 
 def _holds(target: Path, info: Info, sha256: str) -> bool:

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from czbenchmarks.datasets.dataset import Dataset
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 
 def require_class_variables(cls: type, *names: str) -> None:
     """Refuse a validator class that does not say what it validates."""
     for name in names:
         if not hasattr(cls, name):
-            raise TypeError(f"Can't instantiate {cls.__name__} without {name} class variable")
+            raise InputTypeError(f"Can't instantiate {cls.__name__} without {name} class variable")
 
 
 class DatasetValidator(ABC):
@@ -31,7 +32,7 @@ class DatasetValidator(ABC):
     def validate_dataset(self, dataset: Dataset) -> None:
         """Refuse a loaded data set of another kind, or one that lacks something."""
         if not isinstance(dataset, self.dataset_type):
-            raise ValueError(
+            raise InputError(
                 f"Dataset type mismatch. Expected {self.dataset_type.__name__}, got {type(dataset).__name__}"
             )
         self._validate_dataset(dataset)

@@ -8,6 +8,7 @@ from czbenchmarks.datasets.dataset import Dataset
 from czbenchmarks.datasets.single_cell import SingleCellDataset
 from czbenchmarks.datasets.single_cell_labeled import SingleCellLabeledDataset
 from czbenchmarks.datasets.types import Organism
+from czbenchmarks.exceptions import InputError
 
 from .dataset_validator import DatasetValidator, require_class_variables
 
@@ -30,11 +31,11 @@ class SingleCellLabeledValidator(DatasetValidator):
     def _validate_dataset(self, dataset: SingleCellDataset) -> None:
         require_class_variables(type(self), "available_organisms", "required_obs_keys", "required_var_keys")
         if dataset.organism not in self.available_organisms:
-            raise ValueError(f"Dataset organism {dataset.organism} is not supported for {type(self).__name__}")
+            raise InputError(f"Dataset organism {dataset.organism} is not supported for {type(self).__name__}")
         for kind, required, columns in (
             ("obs", self.required_obs_keys, dataset.adata.obs.columns),
             ("var", self.required_var_keys, dataset.adata.var.columns),
         ):
             missing = [key for key in required if key not in columns]
             if missing:
-                raise ValueError(f"Missing required {kind} keys: {missing}")
+                raise InputError(f"Missing required {kind} keys: {missing}")

@@ -54,4 +54,5 @@ def is_named_type(element: Any) -> bool:
 
 
 def what_of(array: Any) -> str:
+    """Return how a sentence calls an array of a file."""
     return _check.printable((getattr(array, "name", "") or "").lstrip("/") or "the array")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from czbenchmarks import _check
 from czbenchmarks._check import addresses
-from czbenchmarks.exceptions import DatasetFileNotFoundError
+from czbenchmarks.exceptions import DatasetFileNotFoundError, InputError
 
 from .causes import cause
 
 
-class Refused(ValueError):
+class Refused(InputError):
     """A sentence that is complete: `reading` lets it pass."""
 
 

@@ -26,6 +26,7 @@ _DENSITY_OF_ZARR = 1 / 33_000
 
 
 def guard_zarr(array: Any, path: Path, name: str) -> None:
+    """Refuse a zarr array that is damaged, or that leads out of its folder."""
     what = what_of(array)
     folder = _folder(array, path)
     links = [file for file in (folder, *folder.rglob("*")) if file != path and file.is_symlink()]

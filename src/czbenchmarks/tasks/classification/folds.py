@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing
+from czbenchmarks.exceptions import InputError
 
 Parts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
@@ -60,7 +61,7 @@ class Folds:
 def check_sizes(n_folds: int, min_class_size: int) -> None:
     """Refuse more folds than the smallest class has cells."""
     if n_folds > min_class_size:
-        raise ValueError(
+        raise InputError(
             f"`n_folds` must be at most `min_class_size`, so that every fold has every class, got "
             f"n_folds={n_folds} and min_class_size={min_class_size}; lower the one or raise the other."
         )
@@ -102,7 +103,7 @@ def make_folds(
     single = tuple(str(name) for name in labels.names[enough & ~several])
     if len(kept.names) < 2:
         of_one = f", {len(single)} that are in one group only" if single else ""
-        raise ValueError(
+        raise InputError(
             f"`labels` must hold at least two labels with {min_class_size} cells or more"
             f"{'' if groups is None else ' in two groups or more'}, got {len(kept.names)} "
             f"({too_small} smaller ones left out{of_one}); lower `min_class_size` or score more cells."
@@ -111,7 +112,7 @@ def make_folds(
         return Folds(keep, kept, split(kept.codes, n_folds, random_seed), too_small)
     used = groups.take(keep)
     if len(used.names) < n_folds:
-        raise ValueError(
+        raise InputError(
             f"`groups` must hold a group per fold or more, got {len(used.names):,} groups "
             f"({listing(used.names)}) for {n_folds} folds; lower `n_folds` or name smaller groups."
         )

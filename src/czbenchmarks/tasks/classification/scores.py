@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import unknown
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.parallel import map_blocks, one_blas_thread
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, find
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units
@@ -247,7 +248,7 @@ def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType])
             some = published if one is PRESETS[PUBLISHED] else known if one is PRESETS[ALL] else one.metrics
         if not set(some) & set(known):
             available = [PUBLISHED, ALL, *(metric.value for metric in known)]
-            raise ValueError(unknown("Metric", name, available, f"is no score of the task {task!r}"))
+            raise InputError(unknown("Metric", name, available, f"is no score of the task {task!r}"))
         wanted |= set(some)
     return tuple({score: one for score, one in family.items() if one in wanted} for family in families)
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
 from czbenchmarks.datasets.types import Organism
+from czbenchmarks.exceptions import InputError, InputTypeError, NotOfferedError
 
 from ..task import BaselineInput, NoBaselineInput, PCABaselineInput, Task
 
@@ -45,7 +46,9 @@ class OrthologBaselineInput(PCABaselineInput):
     @classmethod
     def _check_list(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None and not isinstance(value, (list, tuple)):
-            raise TypeError(f"`{info.field_name}` must be a list, one entry per data set, got {_check.kind_of(value)}.")
+            raise InputTypeError(
+                f"`{info.field_name}` must be a list, one entry per data set, got {_check.kind_of(value)}."
+            )
         return [Organism(one) for one in value] if value is not None and info.field_name == "organisms" else value
 
     @field_serializer("orthologs")
@@ -110,9 +113,11 @@ class OrthologBaselineTask(Task):
         from ..utils import default_baseline
 
         if baseline_input is not None and not isinstance(baseline_input, BaselineInput):
-            raise TypeError(f"`baseline_input` must be an OrthologBaselineInput, got {_check.kind_of(baseline_input)}.")
+            raise InputTypeError(
+                f"`baseline_input` must be an OrthologBaselineInput, got {_check.kind_of(baseline_input)}."
+            )
         if not isinstance(baseline_input, OrthologBaselineInput) or baseline_input.orthologs is None:
-            raise NotImplementedError(
+            raise NotOfferedError(
                 f"Baseline not implemented for {self.display_name.lower()} without a table of orthologues, since genes "
                 'differ between species; pass one with `orthologs` (baseline_orthologs="human-mouse", '
                 "--baseline-orthologs human-mouse, or a file)."
@@ -131,10 +136,12 @@ def _joined(expression_data: Any, asked: OrthologBaselineInput) -> tuple[Any, Li
 
     name = "expression_data"
     if not isinstance(expression_data, (list, tuple)):
-        raise TypeError(f"`{name}` must be a list of AnnData, one per data set, got {_check.kind_of(expression_data)}.")
+        raise InputTypeError(
+            f"`{name}` must be a list of AnnData, one per data set, got {_check.kind_of(expression_data)}."
+        )
     names = asked.gene_names
     if names is not None and len(names) != len(expression_data):
-        raise ValueError(
+        raise InputError(
             f"`gene_names` must be one list per data set: expected {len(expression_data)}, got {len(names)}."
         )
     given = [
@@ -143,7 +150,7 @@ def _joined(expression_data: Any, asked: OrthologBaselineInput) -> tuple[Any, Li
     matrices = [_check.matrix(single_precision(one.X), f"{name}[{i}]", keep_sparse=True) for i, one in enumerate(given)]
     for i, (matrix, one) in enumerate(zip(matrices, given, strict=True)):
         if matrix.shape[1] != len(one.var):
-            raise ValueError(
+            raise InputError(
                 f"`{name}[{i}]` must have one column per gene: expected {len(one.var):,}, got {matrix.shape[1]:,}."
             )
     organisms = asked.organisms
@@ -155,7 +162,7 @@ def _joined(expression_data: Any, asked: OrthologBaselineInput) -> tuple[Any, Li
 
 def _organism(data: Any, name: str, of: Any) -> Organism:
     if not hasattr(getattr(data, "adata", data), "obs"):
-        raise ValueError(
+        raise InputError(
             f"The organism of `{name}` must be known, got {_check.kind_of(data)}; name one per data set with "
             "`organisms` of the baseline's input."
         )
@@ -172,14 +179,14 @@ def _expression(data: Any, gene_names: Any, name: str) -> Expression:
         if getattr(data, "isbacked", False):
             data = data.to_memory()
         if data.X is None:
-            raise ValueError(f"`{name}` must hold counts in X, got an AnnData without; put them there.")
+            raise InputError(f"`{name}` must hold counts in X, got an AnnData without; put them there.")
         counts, var = data.X, data.var
     else:
         counts, var = data, pd.DataFrame(index=data.columns) if hasattr(data, "columns") else None
     if gene_names is not None:
         var = pd.DataFrame(index=pd.Index(_check.one_dimensional(gene_names, f"gene_names of {name}")))
     if var is None:
-        raise ValueError(
+        raise InputError(
             f"The genes of `{name}` must be named, got {_check.kind_of(data)}; pass AnnData, or `gene_names` in the "
             "baseline's input."
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from czbenchmarks import _check
 from czbenchmarks._check.naming import as_names
 from czbenchmarks._check.text import as_text
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.groups import group_sums
 
 EPSILON = 1e-8
@@ -59,7 +60,7 @@ class Perturbed:
             for condition, genes in _mapping(uns, "target_conditions_dict").items()
         }
         if not self.targets:
-            raise ValueError(
+            raise InputError(
                 "adata.uns['target_conditions_dict'] must name at least one condition, got none; loosen the data set's "
                 "thresholds (`pval_threshold`, `min_logfoldchange`, `min_de_genes_to_mask`)."
             )
@@ -262,7 +263,7 @@ def _control_pairs(uns: Any) -> Dict[str, _Pairs]:
     found: Dict[str, _Pairs] = {}
     for condition, pairs in _mapping(uns, "control_cells_map").items():
         if not isinstance(pairs, dict):
-            raise ValueError(
+            raise InputError(
                 f"{where}[{condition!r}] must map each treated cell to its control, got {_check.kind_of(pairs)}."
             )
         cells = list(map(as_text, pairs))
@@ -291,19 +292,19 @@ def _true_changes(
     gene_key = as_text(config.get("de_gene_col", "gene_id"))
     table = uns.get("de_results")
     if not isinstance(table, pd.DataFrame):
-        raise ValueError(
+        raise InputError(
             "adata.uns['de_results'] is required and must be a DataFrame; "
             "load the data with SingleCellPerturbationDataset."
         )
     for column in (condition_key, gene_key, metric):
         if column not in table.columns:
-            raise ValueError(
+            raise InputError(
                 _check.unknown("Column", column, map(str, table.columns), "is not in adata.uns['de_results']")
             )
     try:
         values = table[metric].astype(np.float64).to_numpy()
     except (ValueError, TypeError):
-        raise ValueError(f"adata.uns['de_results'][{metric!r}] must hold numbers.") from None
+        raise InputError(f"adata.uns['de_results'][{metric!r}] must hold numbers.") from None
     row_condition = _coded(table[condition_key], {name: i for i, name in enumerate(conditions)})
     row_gene = _coded(table[gene_key], genes)
     rows = np.flatnonzero((row_condition >= 0) & (row_gene >= 0))
@@ -337,7 +338,7 @@ def _mapping(uns: Any, key: str) -> Dict[str, Any]:
         except ValueError:
             found = None
     if not isinstance(found, dict):
-        raise ValueError(
+        raise InputError(
             f"adata.uns[{key!r}] is required and must be a dict; load the data with SingleCellPerturbationDataset, on "
             'the command line by -u \'{"dataset_class": "SingleCellPerturbationDataset", "organism": …, "path": …}\'.'
         )
@@ -346,7 +347,7 @@ def _mapping(uns: Any, key: str) -> Dict[str, Any]:
 
 def _names(value: Any, where: str) -> List[str]:
     if not isinstance(value, (list, tuple, np.ndarray, pd.Index, pd.Series)):
-        raise ValueError(f"{where} must be a list of names, got {value!r}.")
+        raise InputError(f"{where} must be a list of names, got {value!r}.")
     return list(map(as_text, value))
 
 
@@ -355,20 +356,20 @@ def _positions(names: pd.Index, given: Optional[pd.Index], size: int, name: str,
     own = given is None
     if given is None:
         if len(names) != size:
-            raise ValueError(
+            raise InputError(
                 f"Predictions must match adata shape (n_obs, n_vars) when no indices are provided: expected "
                 f"{len(names):,} {what}, got {size:,}; name them in `{name}`."
             )
         given = names
     elif len(given) != size:
-        raise ValueError(f"`{name}` must name every one of the predictions' {size:,} {what}, got {len(given):,} names.")
+        raise InputError(f"`{name}` must name every one of the predictions' {size:,} {what}, got {len(given):,} names.")
     names, given = as_names(names), as_names(given)
     if not given.is_unique:
         twice = given[given.duplicated()].unique()
-        raise ValueError(f"adata must name its {what} uniquely, got {_check.listing(twice)} more than once.")
+        raise InputError(f"adata must name its {what} uniquely, got {_check.listing(twice)} more than once.")
     missing = given[:0] if own else given[~given.isin(names)]
     if len(missing):
-        raise ValueError(
+        raise InputError(
             f"`{name}` must hold names of adata only, got {len(missing):,} unknown {what}: {_check.listing(missing)}."
         )
     return dict(zip(given, range(size), strict=True))

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from czbenchmarks import _check
 from czbenchmarks._check import Labels
-from czbenchmarks.exceptions import InputAssertionError
+from czbenchmarks.exceptions import InputAssertionError, InputError
 from czbenchmarks.kernels.representation import Representation
 
 
@@ -20,7 +20,7 @@ def rename(data: Any, alias: str, field: str) -> Any:
     if not _check.is_given(value):
         return renamed
     if _check.is_given(renamed.get(field)):
-        raise ValueError(f"`{field}` and `{alias}` are one option under two names; pass one of them.")
+        raise InputError(f"`{field}` and `{alias}` are one option under two names; pass one of them.")
     return {**renamed, field: value}
 
 
@@ -34,7 +34,7 @@ def labels_of(embeddings: list[Representation], labels: list[Any], organisms: li
             )
     widths = [embedding.d for embedding in embeddings]
     if len(set(widths)) > 1:
-        raise ValueError(
+        raise InputError(
             "`cell_representation` must have the same number of dimensions in every data set, got "
             f"{', '.join(map(str, widths))}; embed all of them with one model."
         )

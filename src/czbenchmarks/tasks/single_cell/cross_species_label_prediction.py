@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from czbenchmarks import _check
 from czbenchmarks._check import Labels, label_names
 from czbenchmarks.datasets.types import Organism
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.tasks.classification.classifiers import NAMES, Classifiers, EngineField
@@ -302,13 +303,13 @@ def _data_sets(embeddings: List[Any], task_input: CrossSpeciesLabelPredictionTas
     given, method = task_input.sample_ids, task_input.aggregation_method
     if given is None:
         if method != "none":
-            raise ValueError(
+            raise InputError(
                 f"`sample_ids` is required for aggregation_method={method!r}: pass one list of sample or donor names "
                 "per data set (--sample-ids COLUMN), or aggregation_method='none' to classify single cells."
             )
         return [_DataSet(x.array, y, None) for x, y in zip(embeddings, labels, strict=True)]
     if len(given) != len(embeddings):
-        raise ValueError(
+        raise InputError(
             f"Number of cell representations must match `sample_ids`, one entry per data set: expected "
             f"{len(embeddings)}, got {len(given)}."
         )

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
 from czbenchmarks._check import naming
+from czbenchmarks.exceptions import InputError, InputTypeError, NotOfferedError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix, is_stored
 from czbenchmarks.metrics.perturbation import each_rank_correlation
@@ -31,11 +32,11 @@ def _index(value: Any, name: str) -> Optional[pd.Index]:
     if value is None:
         return None
     if isinstance(value, pd.MultiIndex):
-        raise TypeError(f"`{name}` must hold one name per entry, got a MultiIndex; flatten it.")
+        raise InputTypeError(f"`{name}` must hold one name per entry, got a MultiIndex; flatten it.")
     index = value if isinstance(value, pd.Index) else pd.Index(_check.one_dimensional(value, name))
     if not index.is_unique:
         twice = index[index.duplicated()].unique()
-        raise ValueError(f"`{name}` must hold each name once, got {_check.listing(twice)} more than once.")
+        raise InputError(f"`{name}` must hold each name once, got {_check.listing(twice)} more than once.")
     return index
 
 
@@ -193,7 +194,7 @@ class PerturbationExpressionPredictionTask(Task):
         baseline_input: Optional[NoBaselineInput] = None,  # type: ignore[override]
     ) -> NoReturn:
         """Raise: this task scores expression, not embeddings."""
-        raise NotImplementedError(
+        raise NotOfferedError(
             "Baseline not implemented for perturbation expression prediction: the task scores predicted expression, "
             "not an embedding."
         )

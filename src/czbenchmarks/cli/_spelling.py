@@ -110,7 +110,7 @@ def _with_underscore(flags: Iterable[str]) -> str:
 
 
 def _typed(flag: str, words: Sequence[str]) -> str:
-    from czbenchmarks.run.inputs import ALIASES
+    from czbenchmarks.tasks.fields import ALIASES
 
     given = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
     if flag in given:

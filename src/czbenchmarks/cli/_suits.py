@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from czbenchmarks._check import listing, printable
+from czbenchmarks.tasks.fields import ALIASES, PerCell, Species, Value
+
+if TYPE_CHECKING:
+    from czbenchmarks.tasks.task import TaskInfo
 
 _LABELS = ("cell_type", "celltype", "cell type", "cell_ontology", "annot", "label", "cluster", "leiden", "louvain")
 _BATCHES = ("batch", "donor", "sample", "library", "patient", "individual", "subject", "replicate", "plate", "lane",
@@ -29,17 +33,57 @@ def suitable(facts: dict[str, Any], source: str) -> list[dict[str, Any]]:
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     chosen = Chosen(facts)
-    rows = []
-    for key, summary in TASK_REGISTRY.summaries().items():
-        special = {"sequential_organization": _over_time, "perturbation_expression_prediction": _screen}.get(key)
-        if special is not None:
-            row = special(facts, chosen, source)
-        elif summary.requires_multiple_datasets:
-            row = _between_species(key, facts, chosen, source)
-        else:
-            row = _with_labels(key, facts, chosen, source)
-        rows.append({"task": key, "command": None, "reason": None, "note": None, **row})
-    return rows
+    infos = [TASK_REGISTRY.get_task_info(key) for key in TASK_REGISTRY.list_tasks()]
+    return [
+        {"task": info.name, "command": None, "reason": None, "note": None, **_row(info, facts, chosen, source)}
+        for info in infos
+    ]
+
+
+def _row(info: TaskInfo, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+    """Return the command for one task, or why there is none."""
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
+
+    task = TASK_REGISTRY.get_task_class(info.name)
+    if task.predicts_expression:
+        return _screen(info.name, facts, source)
+    options: list[str] = []
+    small = info.task_params.get(task.smallest_label)
+    for of, column in {"labels": chosen.labels, "batch": chosen.batch, "time": chosen.time}.items():
+        for flag in _flags(info, PerCell, of):
+            if column is None:
+                return {"reason": _no_column(of, flag, facts, chosen)}
+            if of == "labels" and small and small.default == 10 and column["n_with_10_cells"] < 2:
+                return {
+                    "reason": f"fewer than two values of {printable(column['name'])!r} have 10 cells; lower "
+                    f"--{small.name.replace('_', '-')} or name another column with {flag} COLUMN"
+                }
+            options += [flag, column["name"]]
+    organism = facts["organism"]
+    if organism is None or not organism["from"].startswith("column"):
+        for flag in _flags(info, Species):
+            options += [flag, organism["name"] if organism else "THIS_SPECIES", flag, "OTHER_SPECIES"]
+    for name, value in task.example.items():
+        options += [f"--{name.replace('_', '-')}", value]
+    here = chosen.embedding
+    if not info.requires_multiple_datasets:
+        return {"command": _command(info.name, [source], [here], options)}
+    return {
+        "command": _command(
+            info.name, [source, "OTHER.h5ad"], [here, here if here.startswith("@") else "other.npy"], options
+        ),
+        "note": "needs a second file: cells of another species, labelled alike, in the same embedding",
+    }
+
+
+def _flags(info: TaskInfo, kind: type[Value], of: str | None = None) -> list[str]:
+    """Return the options of a task's required fields that hold such values."""
+    names = [
+        min(name, ALIASES.get(name, name), key=len) if kind is Species else name  # what all tasks understand
+        for name, field in info.task_params.items()
+        if field.required and isinstance(field.role, kind) and getattr(field.role, "of", None) == of
+    ]
+    return [f"--{name.replace('_', '-')}" for name in names]
 
 
 class Chosen:
@@ -101,12 +145,16 @@ def _command(task: str, inputs: list[str], embeddings: list[str], options: list[
     return printable(shlex.join([*words, *options]))
 
 
-def _no_labels(facts: dict[str, Any], chosen: Chosen, task: str) -> str:
+def _no_column(of: str, flag: str, facts: dict[str, Any], chosen: Chosen) -> str:
+    """Say that no column looks like labels, a batch or times."""
+    if of != "labels":
+        looks = {"batch": "a batch", "time": "time in numbers"}[of]
+        return f"no column of obs looks like {looks}; name one with {flag} COLUMN if there is"
     if not facts["obs"]:
         return "obs has no columns; add one with a label per cell"
     if groups := [one["name"] for one in facts["obs"] if chosen.groups(one)]:
         return (
-            f"no column of obs looks like labels; name one with {_labels_option(task)} COLUMN if there is: "
+            f"no column of obs looks like labels; name one with {flag} COLUMN if there is: "
             f"{listing(groups, 5)} {'names' if len(groups) == 1 else 'name'} groups of cells"
         )
     return (
@@ -115,54 +163,7 @@ def _no_labels(facts: dict[str, Any], chosen: Chosen, task: str) -> str:
     )
 
 
-def _labels_option(task: str) -> str:
-    return "--input-labels" if task in ("clustering", "embedding", "sequential_organization") else "--labels"
-
-
-def _with_labels(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
-    if chosen.labels is None:
-        return {"reason": _no_labels(facts, chosen, task)}
-    options = [_labels_option(task), chosen.labels["name"]]
-    if task == "batch_integration":
-        if chosen.batch is None:
-            return {"reason": "no column of obs looks like a batch; name one with --batch-labels COLUMN if there is"}
-        options += ["--batch-labels", chosen.batch["name"]]
-    if task == "label_prediction" and chosen.labels["n_with_10_cells"] < 2:
-        return {
-            "reason": f"fewer than two values of {printable(chosen.labels['name'])!r} have 10 cells; lower "
-            "--min-class-size or name another column with --labels COLUMN"
-        }
-    return {"command": _command(task, [source], [chosen.embedding], options)}
-
-
-def _over_time(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
-    if chosen.time is None:
-        return {
-            "reason": "no column of obs looks like time in numbers; name one with --input-labels COLUMN if there is"
-        }
-    options = ["--input-labels", chosen.time["name"]]
-    return {"command": _command("sequential_organization", [source], [chosen.embedding], options)}
-
-
-def _between_species(task: str, facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
-    if chosen.labels is None:
-        return {"reason": _no_labels(facts, chosen, task)}
-    options = ["--labels", chosen.labels["name"]]
-    organism = facts["organism"]
-    if organism is None or not organism["from"].startswith("column"):
-        ours = organism["name"] if organism else "THIS_SPECIES"
-        options += ["--organisms", ours, "--organisms", "OTHER_SPECIES"]
-    if task == "cross-species_label_prediction":
-        options += ["--aggregation-method", "none"]
-    here = chosen.embedding
-    other = here if here.startswith("@") else "other.npy"
-    return {
-        "command": _command(task, [source, "OTHER.h5ad"], [here, other], options),
-        "note": "needs a second file: cells of another species, labelled alike, in the same embedding",
-    }
-
-
-def _screen(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any]:
+def _screen(task: str, facts: dict[str, Any], source: str) -> dict[str, Any]:
     screen = facts["screen"]
     if screen["problem"]:
         return {"reason": screen["problem"]}
@@ -172,4 +173,4 @@ def _screen(facts: dict[str, Any], chosen: Chosen, source: str) -> dict[str, Any
         "path": source,
         **screen["settings"],
     }
-    return {"command": _command("perturbation_expression_prediction", [json.dumps(described)], ["predicted.npy"], [])}
+    return {"command": _command(task, [json.dumps(described)], ["predicted.npy"], [])}

@@ -48,15 +48,13 @@ def list_command(what: str, output_format: str, details: bool) -> None:
     """
     if details and what != "metrics":
         raise click.UsageError(f"--details is for metrics, got {what}; see czbenchmarks info NAME.")
-    rows = {"tasks": _tasks, "metrics": _metrics, "datasets": _datasets}[what]()
+    rows = {"tasks": _tasks, "metrics": _metrics, "datasets": data_sets}[what]()
     if output_format == "json":
         import json
 
         click.echo(json.dumps(rows, indent=2, allow_nan=False))
         return
     if details:
-        from .info import print_metric
-
         for row in rows:
             print_metric(row)
             click.echo()
@@ -129,11 +127,62 @@ def metric_row(metric: MetricType) -> dict[str, Any]:
     }
 
 
+def print_metric(found: dict[str, Any]) -> None:
+    """Print what is known about a metric.
+
+    Parameters
+    ----------
+    found
+        See ``metric_row``.
+    """
+    bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
+    best = "unbounded" if found["best"] is None else f"{found['best']:g}"
+    defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
+    rows = [
+        ("Metric", found["name"]),
+        ("A good value", found["description"]),
+        ("Range", bounds),
+        ("Best", f"{best} ({found['direction']} is better)"),
+        ("Rewards", found["rewards"]),
+        ("Presets", ", ".join(found["presets"])),
+        ("Chance", found["chance"]),
+        ("Pitfalls", found["pitfalls"]),
+        ("Cost", found["cost"]),
+        ("In scib-metrics", found["name_in_scib_metrics"]),
+        ("Arguments", ", ".join(found["arguments"])),
+        ("Defaults", defaults),
+        ("Reference", found["reference"]),
+    ]
+    print_lines([(heading, value) for heading, value in rows if value not in ("", None)])
+
+
+def print_lines(pairs: list[tuple[str, Any]]) -> None:
+    """Print headings and values, folded under each other.
+
+    Parameters
+    ----------
+    pairs
+        Headings and values.
+    """
+    import textwrap
+
+    from czbenchmarks._check import printable
+
+    width = max(len(heading) for heading, _ in pairs) + 2
+    for heading, value in pairs:
+        text = printable("" if value is None else value)
+        body = textwrap.wrap(text, 100 - width, break_long_words=False, break_on_hyphens=False) or [""]
+        click.echo(f"{heading:<{width}}{body[0]}".rstrip())
+        for line in body[1:]:
+            click.echo(" " * width + line)
+
+
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def _datasets() -> list[dict[str, Any]]:
+def data_sets() -> list[dict[str, Any]]:
+    """Return what is known about the data sets of the catalogue, as JSON holds it."""
     from czbenchmarks.datasets.catalogue import catalogue
     from czbenchmarks.datasets.download.cache import cache_folder, complete, name_of
 

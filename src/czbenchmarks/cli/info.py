@@ -12,6 +12,7 @@ from czbenchmarks import _check
 from czbenchmarks._check import printable
 from czbenchmarks._check.addresses import shown
 
+from .catalogue import data_sets, metric_row, print_lines, print_metric
 from .completion import complete_anything
 
 _EXAMPLES = """\b
@@ -66,8 +67,6 @@ def _described(name: str) -> dict[str, Any]:
     from czbenchmarks.metrics.presets import PRESETS
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
-    from .catalogue import metric_row
-
     loose = {key.replace("-", "_"): key for key in TASK_REGISTRY.list_tasks()}
     plain = name.strip().lower().replace("-", "_").replace(" ", "_")
     if plain in loose:
@@ -99,9 +98,9 @@ def _is_data(name: str) -> bool:
 def _task(key: str) -> dict[str, Any]:
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
-    from .options import baseline_needs, has_baseline
+    from .options import baseline_needs
 
-    info = TASK_REGISTRY.get_task_info(key)
+    info, cls = TASK_REGISTRY.get_task_info(key), TASK_REGISTRY.get_task_class(key)
     return {
         "kind": "task",
         "name": info.name,
@@ -109,10 +108,10 @@ def _task(key: str) -> dict[str, Any]:
         "description": info.description,
         "data_sets": "several" if info.requires_multiple_datasets else "one",
         "fields": [_field(field) for field in info.task_params.values()],
-        "has_baseline": has_baseline(key),
-        "baseline_needs": baseline_needs(key),
+        "has_baseline": cls.baseline_model.about is not None,
+        "baseline_needs": baseline_needs(cls),
         "baseline_fields": [_field(field) for field in info.baseline_params.values()],
-        "metrics": _metrics_of(key),
+        "metrics": [metric.value for metric in (*cls.published, *cls.more)],
     }
 
 
@@ -125,62 +124,19 @@ def _field(field: Any) -> dict[str, Any]:
     }
 
 
-def _metrics_of(key: str) -> list[str]:
-    """Return the metrics that a task's source names, by themselves or in a table of several."""
-    import ast
-    import inspect
-    import textwrap
-
-    from czbenchmarks.metrics.catalogue import MetricType
-    from czbenchmarks.tasks.registry import TASK_REGISTRY
-
-    cls = TASK_REGISTRY.get_task_class(key)
-    known = vars(inspect.getmodule(cls))
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError):  # defined at a prompt
-        return []
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        value: Any = None
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            value = getattr(known.get(node.value.id), node.attr, None)
-        elif isinstance(node, ast.Name):
-            value = known.get(node.id)
-        for one in value.values() if isinstance(value, dict) else [value]:
-            if isinstance(one, MetricType):
-                found[one.value] = None
-    return list(found)
-
-
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _dataset(name: str) -> dict[str, Any]:
-    from .catalogue import _datasets
-
-    row = next(one for one in _datasets() if one["name"] == name)
+    row = next(one for one in data_sets() if one["name"] == name)
     return {"kind": "dataset", **row}
-
-
-def _lines(pairs: list[tuple[str, Any]]) -> None:
-    """Print headings and values, folded under each other."""
-    import textwrap
-
-    width = max(len(heading) for heading, _ in pairs) + 2
-    for heading, value in pairs:
-        text = printable("" if value is None else value)
-        body = textwrap.wrap(text, 100 - width, break_long_words=False, break_on_hyphens=False) or [""]
-        click.echo(f"{heading:<{width}}{body[0]}".rstrip())
-        for line in body[1:]:
-            click.echo(" " * width + line)
 
 
 def _print_task(found: dict[str, Any]) -> None:
     from .output import print_table
 
-    _lines(
+    print_lines(
         [
             ("Task", found["name"]),
             ("What it asks", found["description"]),
@@ -209,43 +165,14 @@ def _options(task: str) -> list[click.Parameter]:
     return task_options(TASK_REGISTRY.get_task_info(task))
 
 
-def print_metric(found: dict[str, Any]) -> None:
-    """Print what is known about a metric.
-
-    Parameters
-    ----------
-    found
-        See ``metric_row``.
-    """
-    bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
-    best = "unbounded" if found["best"] is None else f"{found['best']:g}"
-    defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
-    rows = [
-        ("Metric", found["name"]),
-        ("A good value", found["description"]),
-        ("Range", bounds),
-        ("Best", f"{best} ({found['direction']} is better)"),
-        ("Rewards", found["rewards"]),
-        ("Presets", ", ".join(found["presets"])),
-        ("Chance", found["chance"]),
-        ("Pitfalls", found["pitfalls"]),
-        ("Cost", found["cost"]),
-        ("In scib-metrics", found["name_in_scib_metrics"]),
-        ("Arguments", ", ".join(found["arguments"])),
-        ("Defaults", defaults),
-        ("Reference", found["reference"]),
-    ]
-    _lines([(heading, value) for heading, value in rows if value not in ("", None)])
-
-
 def _print_preset(found: dict[str, Any]) -> None:
     metrics = ", ".join(found["metrics"]) or "depends on the task"
-    _lines([("Preset", found["name"]), ("What it is", found["description"]), ("Metrics", metrics)])
+    print_lines([("Preset", found["name"]), ("What it is", found["description"]), ("Metrics", metrics)])
     click.echo(f"Use it: czbenchmarks run batch_integration -u DATA -c EMBEDDING --metrics {found['name']}")
 
 
 def _print_dataset(found: dict[str, Any]) -> None:
-    _lines(
+    print_lines(
         [
             ("Data set", found["name"]),
             ("What it holds", found["description"]),
@@ -282,7 +209,7 @@ def _print_data(found: dict[str, Any]) -> None:
     pairs += [("Unreadable", one["problem"]) for one in faulty]
     if not found["unique_cell_names"]:
         pairs.append(("Cell names", "some occur twice, so that embeddings with cell names cannot be aligned"))
-    _lines(pairs)
+    print_lines(pairs)
     rows = [
         [printable(one["name"]), one["kind"], f"{one['n_values']:,}", one["missing"] or "", _values(one)]
         for one in found["obs"]
@@ -318,7 +245,7 @@ def _print_tasks(tasks: list[dict[str, Any]]) -> None:
     if cannot:
         click.echo("\nWhat it cannot be scored on:\n" if can else "It can be scored on no task:\n")
         width = max(len(one["task"]) for one in cannot)
-        _lines([(f"  {one['task']:<{width}}", one["reason"]) for one in cannot])
+        print_lines([(f"  {one['task']:<{width}}", one["reason"]) for one in cannot])
 
 
 def _folded(command: str) -> list[str]:

@@ -15,7 +15,7 @@ from czbenchmarks.exceptions import BAD_INPUT
 from .completion import complete_data_sets, complete_files, task_items
 
 if TYPE_CHECKING:
-    from czbenchmarks.tasks.task import TaskInfo
+    from czbenchmarks.tasks.task import Task
 
 
 _TYPED = f"{__name__}.typed"
@@ -96,7 +96,7 @@ def _task_command(name: str) -> click.Command:
 
     from .options import task_options
 
-    info = TASK_REGISTRY.get_task_info(name)
+    info, cls = TASK_REGISTRY.get_task_info(name), TASK_REGISTRY.get_task_class(name)
 
     def run(**given: Any) -> int:
         return _run(info.name, **given)
@@ -104,21 +104,21 @@ def _task_command(name: str) -> click.Command:
     inputs = "-u cells.h5ad -c embedding.npy"
     if info.requires_multiple_datasets:
         inputs = "-u human.h5ad -u mouse.h5ad -c human.npy -c mouse.npy"
-    labels = next((field for field in info.task_params if field in ("labels", "input_labels")), None)
-    options = f" --{labels.replace('_', '-')} cell_type" if labels else ""
-    if info.name == "sequential_organization":
-        options = " --input-labels time"
-    if "aggregation_method" in info.task_params:
-        options += " --aggregation-method none"
-    if "adata" in info.task_params:
+    if cls.predicts_expression:
         described = '{"dataset_class": "SingleCellPerturbationDataset", "organism": "HUMAN", "path": "screen.h5ad"}'
         inputs = f"-u '{described}' \\\n    -c predicted.npy"
+    labels = {
+        name: field.role.default
+        for name, field in info.task_params.items()
+        if getattr(field.role, "of", None) in ("labels", "time") and field.role.default
+    }
+    options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in {**labels, **cls.example}.items())
     # The backspace keeps click from breaking the lines elsewhere.
     example = f"\b\nczbenchmarks run {info.name} \\\n    {inputs}{options}"
     return _TaskCommand(
         info.name,
         callback=run,
-        params=[*_common_options(info), *task_options(info)],
+        params=[*_common_options(cls), *task_options(info)],
         help=info.description,
         epilog=f"Example:\n\n{example}",
         # --n_folds and --n-folds are the same.
@@ -126,24 +126,18 @@ def _task_command(name: str) -> click.Command:
     )
 
 
-def _baseline_help(info: TaskInfo) -> str:
-    from .options import baseline_needs, has_baseline
+def _baseline_help(task: type[Task]) -> str:
+    from .options import baseline_needs
 
-    if needed := baseline_needs(info.name):
-        return (
-            f"With {needed}, score a baseline too, or alone: the principal components of the counts of the genes "
-            "that all species share (variable genes, logged)."
-        )
-    if info.baseline_params:
-        return "Score a baseline too, or alone: the principal components of the counts (variable genes, logged)."
-    if not has_baseline(info.name):
+    about, needed = task.baseline_model.about, baseline_needs(task)
+    if about is None:
         return "This task has no baseline."
-    if info.name == "label_prediction":
-        return "Score a baseline too, or alone: the expression itself, all genes."
-    return "Score the task's baseline too, or alone."
+    if not about:
+        return "Score the task's baseline too, or alone."
+    return f"{f'With {needed}, score' if needed else 'Score'} a baseline too, or alone: {about}."
 
 
-def _common_options(info: TaskInfo) -> list[click.Parameter]:
+def _common_options(task: type[Task]) -> list[click.Parameter]:
     return [
         click.Option(
             ["-u", "--user-dataset"],
@@ -175,40 +169,38 @@ def _common_options(info: TaskInfo) -> list[click.Parameter]:
             is_flag=True,
             help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
         ),
-        *_scoring_options(info),
-        *_engine_options(info),
-        *_checking_options(info),
+        *_scoring_options(task),
+        *_engine_options(task),
+        *_checking_options(task),
         *_result_options(),
     ]
 
 
-def _scoring_options(info: TaskInfo) -> list[click.Parameter]:
-    from .options import has_baseline
-
+def _scoring_options(task: type[Task]) -> list[click.Parameter]:
     expression = click.Option(
         ["--baseline-expression"],
         metavar="REFERENCE",
         help="Where the data hold the counts that the baseline is made of: @X or @layers:KEY. [default: @X]",
     )
     return [
-        *([expression] if has_baseline(info.name) else []),
-        click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(info)),
+        *([] if task.baseline_model.about is None else [expression]),
+        click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(task)),
         click.Option(
             ["-r", "--random-seed"],
             type=click.INT,
             multiple=True,
             help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
             f"[default: {RANDOM_SEED}"
-            + ("; target genes: the random_seed of the data set" if "gene_index" in info.task_params else "")
+            + ("; target genes: the random_seed of the data set" if task.predicts_expression else "")
             + "]",
         ),
     ]
 
 
-def _engine_options(info: TaskInfo) -> list[click.Parameter]:
+def _engine_options(task: type[Task]) -> list[click.Parameter]:
     from .options import uses_neighbors
 
-    of_one = not info.requires_multiple_datasets
+    of_one = not task.requires_multiple_datasets
     neighbors = click.Option(
         ["--neighbors"],
         metavar="auto|exact|approximate" + ("|@obsp:KEY" if of_one else ""),
@@ -218,7 +210,7 @@ def _engine_options(info: TaskInfo) -> list[click.Parameter]:
         + ". [default: auto]",
     )
     return [
-        *([neighbors] if uses_neighbors(info.name) else []),
+        *([neighbors] if uses_neighbors(task) else []),
         click.Option(
             ["--threads"],
             type=click.INT,
@@ -235,8 +227,8 @@ def _engine_options(info: TaskInfo) -> list[click.Parameter]:
     ]
 
 
-def _checking_options(info: TaskInfo) -> list[click.Parameter]:
-    if info.requires_multiple_datasets or "gene_index" in info.task_params:
+def _checking_options(task: type[Task]) -> list[click.Parameter]:
+    if task.requires_multiple_datasets or task.predicts_expression:
         return []
     return [
         click.Option(

@@ -85,19 +85,20 @@ class Checking:
             wanted["supervised_embedding"] = lambda: checks.supervised_embedding(X, inputs.labels, declared)
         if not self.wanted:
             return wanted
-        if not any("cell_index" in type(plan.task_input).model_fields for plan in plans):  # predictions have other rows
+        if not any(plan.task_class.predicts_expression for plan in plans):  # predictions have other rows
             wanted["order_of_rows"] = lambda: _order(X, inputs)
         if inputs.labels is not None:
             wanted["clusters_as_labels"] = lambda: checks.clusters_as_labels(X, inputs.labels, inputs.labels_name)
             wanted["scale_and_dimension"] = lambda: _beside_pca(
                 lambda before: checks.scale_and_dimension(X, inputs.labels, inputs.batch, before, seed), inputs
             )
-        clusters = next((plan.task_input for plan in plans if plan.key == "clustering"), None)
+        clusters = _suited(plans, "resolution_curve_spread")
         if clusters is not None:  # tasks may have labels of their own
-            of_clusters = getattr(clusters, "input_labels", None)
+            of_clusters = clusters.labels
             wanted["resolution_curve"] = lambda: checks.resolution_curve_spread(X, of_clusters)
-        folds = next((plan.task_input for plan in plans if plan.key == "label_prediction"), None)
-        if folds is not None:
+        predicting = _suited(plans, "better_than_majority")
+        if predicting is not None:
+            folds: Any = predicting.task_input
             same = {key: getattr(folds, key) for key in ("labels", "n_folds", "min_class_size", "groups")}
             wanted["near_duplicates_across_folds"] = lambda: checks.near_duplicates_across_folds(
                 X, **same, random_seed=seed
@@ -105,7 +106,7 @@ class Checking:
             wanted["donors_across_folds"] = lambda: checks.donors_across_folds(
                 donors=inputs.donors, **same, random_seed=seed
             )
-            wanted["better_than_majority"] = lambda: _better(name, folds, scores)
+            wanted["better_than_majority"] = lambda: _better(predicting, name, scores)
         return wanted
 
 
@@ -119,13 +120,18 @@ def _order(X: Representation, inputs: _Inputs) -> Check:
     return checks.order_of_rows(X, before)
 
 
-def _better(embedding: str, task_input: Any, scores: list[Score]) -> Check:
+def _suited(plans: list[Plan], check: str) -> Plan | None:
+    return next((plan for plan in plans if check in plan.task_class.checks), None)
+
+
+def _better(plan: Plan, embedding: str, scores: list[Score]) -> Check:
     """Judge the predictions that the task has made, those under the first seed."""
     from czbenchmarks import checks
     from czbenchmarks.tasks.classification.folds import make_folds
 
+    task_input: Any = plan.task_input
     for score in scores:
-        if (score.task, score.embedding) != ("label_prediction", embedding) or not score.results:
+        if (score.task, score.embedding) != (plan.key, embedding) or not score.results:
             continue
         units = score.results[0].units
         if units is not None and (made := units.columns["predicted"] >= 0).any():
@@ -149,8 +155,7 @@ class _Inputs:
 
     @classmethod
     def of(cls, plans: list[Plan], cells: Cells, donors: Any) -> _Inputs:
-        of_labels = [plan.task_input for plan in plans if plan.key != "sequential_organization"]
-        given = _first(of_labels, "unintegrated")
+        given = _first(getattr(plan.task_input, "unintegrated", None) for plan in plans)
         if donors is None:
             donors = next((f"@obs:{name}" for name in _DONORS if name in cells.columns), None)
         found = cells.look_up(donors) if isinstance(donors, str) else donors
@@ -165,16 +170,16 @@ class _Inputs:
                 return None, str(error)
 
         return cls(
-            _first(of_labels, "labels", "input_labels"),
+            _first(plan.labels for plan in plans),
             _name_of_labels(plans),
-            _first(of_labels, "batch_labels"),
+            _first(plan.per_cell("batch") for plan in plans),
             found if found is None else cells.taken(found, "donors") if not isinstance(donors, str) else found,
             unintegrated,
         )
 
 
-def _first(inputs: list[Any], *names: str) -> Any:
-    return next((value for one in inputs for name in names if (value := getattr(one, name, None)) is not None), None)
+def _first(values: Iterable[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _beside_pca(make: Callable[[Any], Check], inputs: _Inputs) -> Check:
@@ -188,10 +193,9 @@ def _name_of_labels(plans: list[Plan]) -> str | None:
     """Return the reference by which the labels were named, of the first task that has some."""
     for plan in plans:
         asked = {**plan.defaulted, **plan.given}
-        for field in ("labels", "input_labels") if plan.key != "sequential_organization" else ():
-            if field in asked:
-                name = asked[field]
-                return name.removeprefix("@obs:") if isinstance(name, str) else None
+        if (field := plan.field("labels")) in asked:
+            name = asked[field]
+            return name.removeprefix("@obs:") if isinstance(name, str) else None
     return None
 
 

@@ -25,6 +25,7 @@ from czbenchmarks.results.record import (
     RuntimeMetrics,
     Score,
 )
+from czbenchmarks.tasks.fields import CellIndex, Index
 
 from .baselines import Baselines
 from .checking import Checking
@@ -171,7 +172,7 @@ def _evaluate(embedding: Any, data: Any, tasks: Any, asked: _Asked, options: dic
         everything = [Cells(source, "data" if len(sources) == 1 else f"data[{i}]") for i, source in enumerate(sources)]
         if not all(one.n for one in everything):  # reads obs: bad data are refused here, whatever the tasks
             raise InputError("`data` must hold at least one cell, got a data set without.")
-        any_length = {"cell_index" in one.options for one in wanted.values()}
+        any_length = {one.names(CellIndex) for one in wanted.values()}
         if len(any_length) > 1:
             raise InputError("`cell_index` must suit every task of a run, got some that lack it; score them apart.")
         found = read_all(embedding, everything, any_length == {True}, asked.allow_missing, wanted)
@@ -325,8 +326,9 @@ class _Run:
         else:
             several = self.embeddings[name]
         with self.clock.phase(plan.key):
-            if name != BASELINE and "gene_index" in type(plan.task_input).model_fields:
-                one, notes = prediction(self.found[name][0], several[0], self.cells[0], plan.given)
+            if name != BASELINE and plan.task_class.predicts_expression:
+                named = any(isinstance(plan.roles[option], Index) for option in plan.given)
+                one, notes = prediction(self.found[name][0], several[0], self.cells[0], named)
                 several = [one]
                 self.notes.extend(f"{name} {note}" for note in notes)
             given = several if task.requires_multiple_datasets else several[0]

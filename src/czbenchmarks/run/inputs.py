@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
 from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.results.record import Failure
+from czbenchmarks.tasks.fields import ALIASES, Data, Genes, Index, Matrix, PerCell, Species, Table, Value, roles_of
 from czbenchmarks.tasks.registry import TASK_REGISTRY
 from czbenchmarks.tasks.scoring import draws
 
@@ -24,37 +25,6 @@ from .defaults import defaults as compared_with
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import BaselineInput, Task, TaskInfo, TaskInput, TaskParameter
-
-ALIASES = {
-    "labels": "input_labels",
-    "input_labels": "labels",
-    "organisms": "organism_list",
-    "organism_list": "organisms",
-}
-"""One option under two names: the tasks differ in what they call it."""
-
-FieldKind = Literal["column", "index", "organism", "table", "data", "matrix", "value"]
-
-
-def field_kind(annotation: Any) -> FieldKind:
-    """Return what a task's field holds: labels, an index, organisms, `obs`, the data set, numbers or a plain value."""
-    names = {getattr(leaf, "__name__", "") for leaf in _leaves(annotation)}
-    kinds: list[tuple[str, FieldKind]] = [
-        ("AnnData", "data"),
-        ("AnnDataLike", "data"),
-        ("MatrixLike", "matrix"),
-        ("DataFrame", "table"),
-        ("Organism", "organism"),
-        ("Series", "column"),
-        ("Index", "index"),  # of genes or cells; labels may be one too, but a Series as well
-    ]
-    return next((kind for name, kind in kinds if name in names), "value")
-
-
-def _leaves(annotation: Any) -> list[Any]:
-    if get_origin(annotation) is Literal or not get_args(annotation):
-        return [annotation]
-    return [leaf for inner in get_args(annotation) for leaf in _leaves(inner)]
 
 
 def seeds_of(given: Any) -> list[int]:
@@ -76,6 +46,15 @@ class Wanted:
     info: TaskInfo
     options: dict[str, Any]
     baseline_options: dict[str, Any]
+
+    @property
+    def task_class(self) -> type[Task]:
+        """The task."""
+        return TASK_REGISTRY.get_task_class(self.info.name)
+
+    def names(self, kind: type[Value]) -> bool:
+        """Tell whether an option was given for a field that holds such values."""
+        return any(isinstance(self.info.task_params[name].role, kind) for name in self.options)
 
 
 @dataclass(frozen=True)
@@ -125,12 +104,28 @@ class Plan:
     @property
     def columns(self) -> dict[str, Any]:
         """The labels, batches and samples of cells in its input, by field; times are numbers, and name nobody."""
-        if self.key == "sequential_organization":
-            return {}
-        fields = type(self.task_input).model_fields.items()
-        names = [name for name, field in fields if field_kind(field.annotation) == "column" and name != "pseudotime"]
+        names = [name for name, role in self.roles.items() if isinstance(role, PerCell) and role.names_groups]
         values = {name: getattr(self.task_input, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def roles(self) -> dict[str, Value]:
+        """What the fields of its input hold."""
+        return roles_of(type(self.task_input).model_fields)
+
+    def field(self, of: str) -> str | None:
+        """Return the field that holds the ``"labels"``, the ``"batch"``, … of the cells; None if there is none."""
+        return next((name for name, role in self.roles.items() if getattr(role, "of", None) == of), None)
+
+    def per_cell(self, of: str) -> Any:
+        """Return the ``"labels"``, the ``"batch"``, … of the cells in its input; None if it has none."""
+        name = self.field(of)
+        return None if name is None else getattr(self.task_input, name)
+
+    @property
+    def labels(self) -> Any:
+        """The labels of the cells in its input."""
+        return self.per_cell("labels")
 
     def max_neighbors(self, seed: int) -> int:
         """Return how many neighbours it will ask for."""
@@ -232,11 +227,9 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
     many = info.requires_multiple_datasets
     if wrong := _wrong_number(info, len(cells)):
         raise InputError(wrong)
-    cls = TASK_REGISTRY.get_task_class(info.name)
+    cls = wanted.task_class
     defaults = {
-        name: _default(field, cells, many, info.name)
-        for name, field in info.task_params.items()
-        if name not in wanted.options
+        name: _default(field, cells, many) for name, field in info.task_params.items() if name not in wanted.options
     }
     defaults = {name: value for name, value in defaults.items() if value is not None}
     asked = {
@@ -247,7 +240,8 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
     values = {name: _value(info.task_params[name], value, cells, many) for name, value in asked.items()}
     compared = {}
     if "metrics" in asked and not many:
-        lacks = () if "batch_labels" in info.task_params else ("batch",)
+        has_batch = any(getattr(field.role, "of", None) == "batch" for field in info.task_params.values())
+        lacks = () if has_batch else ("batch",)
         compared = compared_with(set(info.task_params) - set(values), asked["metrics"], cells[0], lacks, values)
         values |= {name: default.value for name, default in compared.items()}
         defaults |= {name: default.reference for name, default in compared.items() if default.value is not None}
@@ -260,11 +254,7 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
         cls.baseline_model(**wanted.baseline_options),
         {name: described(value) for name, value in wanted.options.items()},
         {name: described(value) for name, value in defaults.items()},
-        [
-            _choice(name, value)
-            for name, value in defaults.items()
-            if field_kind(info.task_params[name].type) == "column"
-        ]
+        [_choice(name, value) for name, value in defaults.items() if isinstance(info.task_params[name].role, PerCell)]
         + [default.choice for default in compared.values() if default.choice],
         data_under_seeds(cells[0].source, values["adata"])
         if seeds_given and "adata" in values and values["adata"] is cells[0].adata
@@ -279,31 +269,23 @@ def _choice(name: str, references: Any) -> str:
     return f"no `{name}` named, so the column {named} of obs was used"
 
 
-def default_column(task: str, field: str) -> str | None:
-    """Return the column that a field of labels is filled from unless another is named; None for other fields."""
-    if field == "batch_labels":
-        return "batch"
-    if field not in ("labels", "input_labels"):
-        return None
-    return "time" if task == "sequential_organization" else "cell_type"
-
-
-def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) -> Any:
+def _default(field: TaskParameter, cells: list[Cells], many: bool) -> Any:
     """Return what a field gets unless it is given: as a reference, or None to leave it to the task."""
     if not field.required:
         return field.default
     found: list[Any]
-    kind = field_kind(field.type)
-    if kind == "organism":
+    role = field.role
+    if isinstance(role, Species):
         found = [one.organism for one in cells]
-    elif kind == "data":
+    elif isinstance(role, Data):
         found = ["@"] * len(cells)
-    elif kind == "table" and field.name in ("obs", "var"):
-        found = [f"@{field.name}"] * len(cells)
-    elif (usual := default_column(task, field.name)) is not None:
+    elif isinstance(role, Table) and role.of:
+        found = [f"@{role.of}"] * len(cells)
+    elif isinstance(role, PerCell) and role.default:
         found = []
         for one in cells:
-            column = one.label_column if usual == "cell_type" else usual  # a data set object may know its own
+            # A data set object may know its own column of labels.
+            column = one.label_column if role.default == "cell_type" else role.default
             if column not in one.columns:
                 verdict = f"(the default of `{field.name}`; name another with it) is not in obs"
                 raise InputError(_check.unknown("Column", column, one.columns, verdict))
@@ -315,40 +297,40 @@ def _default(field: TaskParameter, cells: list[Cells], many: bool, task: str) ->
 
 def _value(field: TaskParameter, value: Any, cells: list[Cells], many: bool) -> Any:
     """Turn an option into what the task's input model takes: references become what they name."""
-    kind = field_kind(field.type)
-    if kind == "value":
+    role = field.role
+    if not isinstance(role, (PerCell, Matrix, Table, Index, Data, Species)):
         return value
     if not many:
-        return _resolved(field.name, kind, value, cells, 0)
+        return _resolved(field.name, role, value, cells, 0)
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     everywhere = len(values) == 1 and isinstance(values[0], str) and re.match(r"@\d", values[0]) is None
-    if everywhere and kind != "organism":
+    if everywhere and not isinstance(role, Species):
         values *= len(cells)
     if len(values) != len(cells):
         raise InputError(f"`{field.name}` must be given once per data set: expected {len(cells)}, got {len(values)}.")
-    return [_resolved(field.name, kind, one, cells, i) for i, one in enumerate(values)]
+    return [_resolved(field.name, role, one, cells, i) for i, one in enumerate(values)]
 
 
-def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], position: int) -> Any:
-    if kind == "organism":
+def _resolved(name: str, role: Value, value: Any, cells: list[Cells], position: int) -> Any:
+    if isinstance(role, Species):
         from czbenchmarks.datasets.types import Organism
 
         # The established client writes an organism as NAME:PREFIX.
         return Organism(value.partition(":")[0]) if isinstance(value, str) else value
     where = cells[position]
     if isinstance(value, str):
-        if kind == "matrix" and not value.startswith("@"):
+        if isinstance(role, Matrix) and not value.startswith("@"):
             raise InputError(
                 f"`{name}` must be a reference into the data, such as @obsm:X_pca or @X, got {shown(value)!r}; "
                 "put what is in a file of its own into obsm or layers of the data."
             )
         where, reference = reference_for(value, cells, position)
-        if name == "gene_names" and not reference.startswith("@"):  # genes have no column in obs
+        if isinstance(role, Genes) and role.column_of == "var" and not reference.startswith("@"):
             reference = f"@var:{reference}"
         value = where.look_up(reference)
-    elif kind in ("column", "table", "matrix"):
+    elif isinstance(role, (PerCell, Table, Matrix)):
         value = where.taken(value, name)
-    if kind == "index":
+    if isinstance(role, Index):
         import pandas as pd
 
         return pd.Index(value)

@@ -56,7 +56,8 @@ def notes_of_run(
             said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
         said += [f"{name} {note}" for one in several for note in one.notes]
         said += _strange_values(name, embeddings[name])
-    about_scores = [*_labels_left_out(scores), *_scores_left_out(scores), *notes_of_screens(plans, scores)]
+    small = {plan.key for plan in plans if plan.task_class.smallest_label}
+    about_scores = [*_labels_left_out(scores, small), *_scores_left_out(scores), *notes_of_screens(plans, scores)]
     return list(dict.fromkeys([*said, *about_scores]))
 
 
@@ -95,8 +96,8 @@ def _doubtful_labels(plans: list[Plan]) -> list[str]:
     return [f"{' and '.join(places)}: {doubt}" for doubt, places in fields.items()]
 
 
-def _labels_left_out(scores: list[Score]) -> list[str]:
-    """Say which scores leave out labels, those that leave out the same ones together."""
+def _labels_left_out(scores: list[Score], small: set[str]) -> list[str]:
+    """Say which scores leave out labels, those that leave out the same ones together; `small` tasks small labels."""
     of: dict[tuple[str, int, int], list[str]] = {}
     for score in scores:
         counts = score.counts or {}
@@ -105,7 +106,7 @@ def _labels_left_out(scores: list[Score]) -> list[str]:
             of.setdefault(place, []).append(score.metric_type)
     said = []
     for (task, labels, cells), metrics in of.items():
-        if task.endswith("label_prediction"):
+        if task in small:
             which = "1 label with too few cells was" if labels == 1 else f"{labels:,} labels with too few cells were"
             said.append(f"{task}: {which} left out ({cells:,} cells)")
             continue

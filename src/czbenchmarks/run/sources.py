@@ -22,6 +22,7 @@ from czbenchmarks.io.embedding import Found, read_embedding, split_key
 from czbenchmarks.results.parts import plain
 from czbenchmarks.results.provenance import sha256_of_array, sha256_of_file, sha256_of_names
 from czbenchmarks.results.record import BASELINE
+from czbenchmarks.tasks.fields import Index
 
 from .inputs import described, reference_for
 
@@ -95,11 +96,8 @@ def _short_name(part: Any) -> str:
 
 def read_in_blocks(wanted: Mapping[str, Wanted]) -> bool:
     """Tell whether every task takes expression and reads it in blocks, so that it may stay in its file."""
-    indices = ("cell_index", "gene_index")  # whoever names rows and columns is given a table
-    return all(
-        "gene_index" in one.info.task_params and not any(name in one.options for name in indices)
-        for one in wanted.values()
-    )
+    # Whoever names rows and columns is given a table.
+    return all(one.task_class.predicts_expression and not one.names(Index) for one in wanted.values())
 
 
 def read_all(
@@ -116,7 +114,7 @@ def read_all(
         "any_length": any_length,
         "allow_missing_cells": allow_missing,
         "in_file": read_in_blocks(wanted),
-        "prediction": any("gene_index" in one.info.task_params for one in wanted.values()),
+        "prediction": any(one.task_class.predicts_expression for one in wanted.values()),
     }
     by_name = dict(embedding) if isinstance(embedding, Mapping) else named([embedding])
     if not by_name:
@@ -258,9 +256,7 @@ def searching(whole: Representation, search: str, given: Neighbors | None = None
     return whole
 
 
-def prediction(
-    found: Found, prepared: Representation, cells: Cells, given: Mapping[str, Any]
-) -> tuple[Any, tuple[str, ...]]:
+def prediction(found: Found, prepared: Representation, cells: Cells, named: bool) -> tuple[Any, tuple[str, ...]]:
     """Return predicted expression as its task takes it, named columns in the order of the genes, and notes on that.
 
     Parameters
@@ -271,13 +267,13 @@ def prediction(
         Its values.
     cells
         The data it predicts.
-    given
-        Options of the task; what they say of rows and columns is compared with the names there are.
+    named
+        Whether options name rows or columns, which is compared with the names there are.
     """
     import pandas as pd
 
     names = found.columns
-    if "gene_index" in given or "cell_index" in given:
+    if named:
         rows = found.value.index if hasattr(found.value, "iloc") else None
         if not names and rows is None:
             return prepared, ()

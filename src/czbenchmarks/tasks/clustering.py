@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Dict, List, Literal, cast
 
-import pandas as pd
 from pydantic import Field, PrivateAttr, field_validator
 
 from czbenchmarks import _check
@@ -16,8 +15,8 @@ from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
 from .constants import FLAVOR, KEY_ADDED, N_ITERATIONS
-from .fields import ONE_PER_CELL, whole_number
-from .scoring import MetricsField, most_neighbors
+from .fields import ObsField, PerCell, Value, whole_number
+from .scoring import MetricsField
 from .task import Task, TaskInput, TaskOutput, represent
 
 N_NEIGHBORS = 15  # the cell itself included
@@ -26,14 +25,15 @@ N_NEIGHBORS = 15  # the cell itself included
 class ClusteringTaskInput(TaskInput):
     """Input of the clustering task."""
 
-    obs: Annotated[pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")]
+    obs: ObsField
     input_labels: Annotated[
         ListLike,
-        ONE_PER_CELL,
+        PerCell("labels", default="cell_type"),
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
     use_rep: Annotated[
         str,
+        Value(hidden=True),
         Field(
             description="Data representation to use for clustering "
             "(e.g. the 'X' or obsm['X_pca'] from an AnnData object)."
@@ -45,7 +45,9 @@ class ClusteringTaskInput(TaskInput):
     flavor: Annotated[
         Literal["leidenalg", "igraph"], Field(description="Algorithm for Leiden community detection.")
     ] = FLAVOR  # type: ignore[assignment]
-    key_added: Annotated[str, Field(description="Key in AnnData.obs where cluster assignments are stored.")] = KEY_ADDED
+    key_added: Annotated[
+        str, Value(hidden=True), Field(description="Key in AnnData.obs where cluster assignments are stored.")
+    ] = KEY_ADDED
     metrics: MetricsField = [PUBLISHED]
 
     @field_validator("use_rep")
@@ -75,11 +77,15 @@ class ClusteringTask(Task):
     display_name = "Clustering"
     description = "Evaluate clustering performance against ground truth labels using ARI and NMI metrics."
     input_model = ClusteringTaskInput
-    _accepts_representation = True
+    published = (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)
+    offers = ("X", "labels", "labels_true", "labels_pred")
+    neighbors = N_NEIGHBORS
+    takes = "representation"
+    checks = ("resolution_curve_spread",)
 
     def max_neighbors(self, task_input: ClusteringTaskInput) -> int:
         """Return the number of neighbours in the graph, or what metrics of the embedding ask for."""
-        return max(N_NEIGHBORS, most_neighbors(task_input.metrics, N_NEIGHBORS, ("X", "labels")))
+        return max(N_NEIGHBORS, super().max_neighbors(task_input))
 
     def _run_task(self, cell_representation: Any, task_input: ClusteringTaskInput) -> ClusteringOutput:
         embedding = represent(cell_representation)
@@ -97,10 +103,10 @@ class ClusteringTask(Task):
         return cast(ClusteringOutput, output)
 
     def _compute_metrics(self, task_input: ClusteringTaskInput, task_output: ClusteringOutput) -> List[MetricResult]:
-        arguments = {"labels_true": task_input.input_labels, "labels_pred": task_output.predicted_labels}
-        of_embedding = {"X": task_output._representation, "labels": task_input.input_labels}
-        published = [MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO]
-        scores = self.scores(task_input, published, {**arguments, **of_embedding})
+        labels, clusters = task_input.input_labels, task_output.predicted_labels
+        scores = self.scores(
+            task_input, X=task_output._representation, labels=labels, labels_true=labels, labels_pred=clusters
+        )
         for score in scores:  # the metrics of clusters see clusters only, not how the neighbours were found
             own = score.details or {}
             score.details = noted({**own, **task_output._details}, own.get("note")) or None

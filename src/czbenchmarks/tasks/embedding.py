@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List, Optional
+from typing import Annotated, Any, List
 
 from pydantic import Field
 
@@ -11,8 +11,8 @@ from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from .fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, UNINTEGRATED, MatrixLike
-from .scoring import MetricsField, check_compared, most_neighbors
+from .fields import MaxCellsField, PerCell, UnintegratedField
+from .scoring import MetricsField, check_compared
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -22,12 +22,12 @@ class EmbeddingTaskInput(TaskInput):
 
     input_labels: Annotated[
         ListLike,
-        ONE_PER_CELL,
+        PerCell("labels", default="cell_type"),
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
-    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    max_cells: MaxCellsField = None
     metrics: MetricsField = [PUBLISHED]
-    unintegrated: Annotated[Optional[MatrixLike], Field(description=UNINTEGRATED)] = None
+    unintegrated: UnintegratedField = None
 
 
 class EmbeddingOutput(TaskOutput):
@@ -45,12 +45,10 @@ class EmbeddingTask(Task):
     display_name = "Embedding"
     description = "Evaluate cell representation quality using silhouette score with ground truth labels."
     input_model = EmbeddingTaskInput
+    published = (MetricType.SILHOUETTE_SCORE,)
+    offers = ("X", "labels", "unintegrated", "max_cells")
+    takes = "representation"
     draws_nothing = True
-    _accepts_representation = True
-
-    def max_neighbors(self, task_input: EmbeddingTaskInput) -> int:
-        """Return how many neighbours the metrics ask for."""
-        return most_neighbors(task_input.metrics, 0, ("X", "labels", "unintegrated"))
 
     def _run_task(self, cell_representation: Any, task_input: EmbeddingTaskInput) -> EmbeddingOutput:
         embedding = represent(cell_representation)
@@ -62,10 +60,5 @@ class EmbeddingTask(Task):
         return output
 
     def _compute_metrics(self, task_input: EmbeddingTaskInput, task_output: EmbeddingOutput) -> List[MetricResult]:
-        arguments = {
-            "X": task_output.representation(task_output.cell_representation),
-            "labels": task_input.input_labels,
-            "unintegrated": task_input.unintegrated,
-            "max_cells": task_input.max_cells,
-        }
-        return self.scores(task_input, [MetricType.SILHOUETTE_SCORE], arguments)
+        embedding = task_output.representation(task_output.cell_representation)
+        return self.scores(task_input, X=embedding, labels=task_input.input_labels)

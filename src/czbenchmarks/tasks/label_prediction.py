@@ -15,7 +15,7 @@ from .classification import scores as classification
 from .classification.classifiers import Classifiers, EngineField
 from .classification.folds import make_folds
 from .constants import MIN_CLASS_SIZE, N_FOLDS
-from .fields import ONE_PER_CELL, ONE_PER_CELL_IF_ANY, whole_number
+from .fields import PerCell, whole_number
 from .scoring import MetricsField
 from .task import BaselineInput, Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
@@ -28,7 +28,7 @@ class MetadataLabelPredictionTaskInput(TaskInput):
 
     labels: Annotated[
         ListLike,
-        ONE_PER_CELL,
+        PerCell("labels", default="cell_type"),
         Field(description="Ground truth labels for prediction (e.g. `obs.cell_type` from an AnnData object)"),
     ]
     n_folds: Annotated[int, whole_number(2), Field(description="Number of folds for stratified cross-validation.")] = (
@@ -42,7 +42,7 @@ class MetadataLabelPredictionTaskInput(TaskInput):
     engine: EngineField = "exact"
     groups: Annotated[
         Optional[ListLike],
-        ONE_PER_CELL_IF_ANY,
+        PerCell("donor"),
         Field(description="Groups of cells (e.g. donors), none of which is both in training and in test of a fold."),
     ] = None
     metrics: MetricsField = [PUBLISHED]
@@ -61,6 +61,8 @@ class MetadataLabelPredictionOutput(TaskOutput):
 class LabelPredictionBaselineInput(BaselineInput):
     """Input of the label prediction baseline, which has no parameters."""
 
+    about = "the expression itself, all genes"
+
 
 class MetadataLabelPredictionTask(Task):
     """Task for predicting labels from embeddings using cross-validation.
@@ -73,8 +75,11 @@ class MetadataLabelPredictionTask(Task):
     description = "Predict labels from embeddings using cross-validated classifiers and standard metrics."
     input_model = MetadataLabelPredictionTaskInput
     baseline_model = LabelPredictionBaselineInput
-    _accepts_representation = True
-    _keeps_sparse = True
+    published = tuple(classification.MEAN_FOLD[score] for score in classification.PUBLISHED_SCORES)
+    more = tuple(classification.MEAN_FOLD[score] for score in classification.MORE_SCORES)
+    takes = "sparse representation"
+    checks = ("near_duplicates_across_folds", "donors_across_folds", "better_than_majority")
+    smallest_label = "min_class_size"
 
     def _run_task(
         self, cell_representation: Any, task_input: MetadataLabelPredictionTaskInput

@@ -1,9 +1,12 @@
-"""The registry of tasks. It knows the built-in tasks by name without importing them."""
+"""The registry of tasks. Those it has a row of are listed without importing them; other files of tasks are imported."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import pkgutil
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type, get_origin
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type
 
 from czbenchmarks._lazy import load
 from czbenchmarks.exceptions import InputError, InputTypeError
@@ -23,7 +26,21 @@ class Summary(NamedTuple):
 
 
 _SINGLE_CELL = "czbenchmarks.tasks.single_cell"
-# key: (class, display name, one line, several data sets?). A test holds this equal to the classes.
+_FOLDERS = ("czbenchmarks.tasks", _SINGLE_CELL)
+_NO_TASKS = {
+    "classification",
+    "constants",
+    "fields",
+    "models",
+    "registry",
+    "scoring",
+    "single_cell",
+    "task",
+    "types",
+    "utils",
+}
+# key: (class, display name, one line, several data sets?). What the classes say, so that a listing need not wait for
+# their import: a task is found without a row too. A test holds the rows equal to the classes.
 _BUILT_IN: dict[str, tuple[str, str, str, bool]] = {
     "batch_integration": (
         "czbenchmarks.tasks.integration:BatchIntegrationTask", "Batch Integration",
@@ -68,6 +85,17 @@ def key_of(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
+@functools.cache
+def _import_others() -> None:
+    """Import the files of tasks that have no row; defining their classes registers them."""
+    known = {row[0].partition(":")[0] for row in _BUILT_IN.values()}
+    for folder in _FOLDERS:
+        for module in pkgutil.iter_modules(importlib.import_module(folder).__path__, f"{folder}."):
+            name = module.name.rpartition(".")[2]
+            if module.name not in known and name not in _NO_TASKS and not name.startswith("_"):
+                importlib.import_module(module.name)
+
+
 def _loose(key: object) -> str:
     return str(key).lower().replace("-", "_").replace(" ", "_")
 
@@ -100,6 +128,7 @@ class TaskRegistry:
 
     def list_tasks(self) -> List[str]:
         """Return the names of all tasks, sorted."""
+        _import_others()
         return sorted({*_BUILT_IN, *self._classes})
 
     def summaries(self) -> Dict[str, Summary]:
@@ -134,18 +163,8 @@ class TaskRegistry:
 
     def get_task_info(self, task_name: str) -> TaskInfo:
         """Return a task's name, description and parameters."""
-        from .task import TaskInfo
-
         key = self.resolve(task_name)
-        cls = self.get_task_class(key)
-        return TaskInfo(
-            name=key,
-            display_name=cls.display_name,
-            description=cls.description,
-            task_params=_parameters(cls.input_model),
-            baseline_params=_parameters(cls.baseline_model),
-            requires_multiple_datasets=cls.requires_multiple_datasets,
-        )
+        return self.get_task_class(key).info(key)
 
     def get_task_help(self, task_name: str) -> str:
         """Return a text with a task's description and parameters."""
@@ -193,25 +212,6 @@ def _help_line(prefix: str, parameter: TaskParameter) -> str:
     many = " [multiple]" if parameter.is_multiple else ""
     default = "" if parameter.default is None else f" (Default: {parameter.default})"
     return f"  {option} : {parameter.help_text}{many}{default}"
-
-
-def _parameters(model: Type[BaseModel]) -> Dict[str, TaskParameter]:
-    from pydantic_core import PydanticUndefined
-
-    from .task import TaskParameter
-
-    found = {}
-    for name, info in model.model_fields.items():
-        found[name] = TaskParameter(
-            name=name,
-            type=info.annotation,
-            stringified_type=str(info.annotation).replace("typing.", ""),
-            default=None if info.default is PydanticUndefined else info.default,
-            required=info.is_required(),
-            help_text=info.description or "",
-            is_multiple=get_origin(info.annotation) in (list, tuple),
-        )
-    return found
 
 
 TASK_REGISTRY = TaskRegistry()

@@ -16,10 +16,12 @@ from czbenchmarks._lazy import load
 from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
-from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
+from czbenchmarks.metrics.types import Declaration, Measurement, MetricResult, MetricType, metrics_registry
+
+from .fields import Metrics
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .task import Task, TaskInput
 
 _OVERALL = {"bio": MetricType.BIO_CONSERVATION, "batch": MetricType.BATCH_CORRECTION}
 
@@ -61,6 +63,10 @@ def metric_names(value: Any) -> List[str]:
 MetricsField = Annotated[
     List[str],
     BeforeValidator(metric_names),
+    Metrics(
+        help="Metrics to compute, by name or preset (published, scib, scib-fast, all); may be repeated. "
+        "See czbenchmarks list metrics."
+    ),
     Field(description=f"Metrics or presets to compute ({', '.join(PRESETS)}; see `czbenchmarks list metrics`)."),
 ]
 
@@ -179,68 +185,81 @@ def result_of(metric: MetricType, found: Measurement, params: dict[str, Any] | N
     return result
 
 
-def score_all(
+def scores(
     task: Task,
-    names: Sequence[str],
-    published: Sequence[MetricType],
-    arguments: Mapping[str, Any],
-    unusable: Mapping[str, Unusable] = MappingProxyType({}),
+    task_input: TaskInput,
+    published: Sequence[MetricType] | None = None,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+    **offered: Any,
 ) -> List[MetricResult]:
-    """Compute the metrics asked for from what a task has.
+    """Compute the metrics that the input asks for, by its field `metrics`; without that field the published ones.
+
+    What metrics may take goes by the names in their rows (`X`, `labels`, `batch`, …); None stands for what could have
+    been given and was not. Any metric that needs no more can be asked for.
 
     Parameters
     ----------
-    task
-        The task.
-    names
-        Its input's `metrics`.
+    task_input
+        The task's input.
     published
-        Its published metrics.
+        What is computed by default; by default what the class says.
     arguments
-        What its metrics may take, by name; None for what it could have been given and was not.
-    unusable
-        Arguments among those that are None although the data have something there, and why.
+        What metrics may take.
+    **offered
+        The same. What `offers` of the class names beside is the field of the input that is called so.
     """
-    scores: dict[MetricType, MetricResult] = {}
-    overall: dict[str, Preset] = {}
-    members = {name: list(_members(task, name, find(name), published, arguments, unusable)) for name in names}
+    given = {**{name: getattr(task_input, name, None) for name in task.offers}, **arguments, **offered}
+    unusable = task_input._unusable
+    asked = {
+        name: list(_members(task, name, task.published if published is None else published, given, unusable))
+        for name in getattr(task_input, "metrics", (PUBLISHED,))
+    }
     # What is asked for by name is refused if its input is bad; of a set the others are worth having.
     by_name = {
         metric
-        for name, several in members.items()
+        for name, metrics in asked.items()
         if isinstance(find(name), MetricType) or find(name) is PRESETS[PUBLISHED]
-        for metric in several
+        for metric in metrics
     }
-    for name, several in members.items():
-        preset = find(name)
-        for metric in several:
-            if metric not in scores:
-                scores[metric] = _score(task, metric, arguments, unusable, metric in by_name)
-        for label in PRESETS if preset is PRESETS[ALL] else [name]:
-            one = find(label)
-            # What knows no batches (or no labels) has no total.
-            if isinstance(one, Preset) and one.overall and {"X", "labels", "batch"} <= set(arguments):
-                overall.setdefault(_name_of(one), one)
-    found = list(scores.values())
-    for label, preset in overall.items():
-        if all(metric in scores for metric in preset.metrics):
-            found += _overall(task, label, preset, scores)
+    found: dict[MetricType, MetricResult] = {}
+    for metric in dict.fromkeys(metric for metrics in asked.values() for metric in metrics):
+        if reason := _lacks(metric, given, unusable):
+            found[metric] = MetricResult(metric_type=metric, value=math.nan, reason=reason)
+            continue
+        try:
+            measured = metrics_registry.measure(metric, **_taken(metric, given, task.random_seed))
+        except InputError as error:
+            if metric in by_name:
+                raise
+            found[metric] = MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))
+            continue
+        found[metric] = result = result_of(metric, measured)
+        result._undefined = metric not in by_name and not measured.failed and math.isnan(measured.value)
+    # What knows no batches (or no labels) has no total.
+    totals = _with_totals(asked) if {"X", "labels", "batch"} <= set(given) else {}
+    complete = {name: one for name, one in totals.items() if set(one.metrics) <= set(found)}
+    return [*found.values(), *(one for name in complete for one in _overall(task, name, complete[name], found))]
+
+
+def _with_totals(names: Iterable[str]) -> dict[str, Preset]:
+    """Return the presets with means and a total among those asked for, under their own names."""
+    found: dict[str, Preset] = {}
+    for name in names:
+        for one in map(find, PRESETS if find(name) is PRESETS[ALL] else [name]):
+            if isinstance(one, Preset) and one.overall:
+                found[next(key for key, preset in PRESETS.items() if preset is one)] = one
     return found
-
-
-def _name_of(preset: Preset) -> str:
-    return next(name for name, one in PRESETS.items() if one is preset)
 
 
 def _members(
     task: Task,
     name: str,
-    found: Preset | MetricType,
     published: Sequence[MetricType],
     arguments: Mapping[str, Any],
     unusable: Mapping[str, Unusable],
 ) -> Iterable[MetricType]:
     """Return the metrics that a name stands for in a task."""
+    found = find(name)
     if found is PRESETS[PUBLISHED]:
         return published
     possible, given = set(arguments), {key for key, value in arguments.items() if value is not None}
@@ -277,38 +296,37 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"`{name}`" for name in sorted(names))
 
 
-def _score(
-    task: Task, metric: MetricType, arguments: Mapping[str, Any], unusable: Mapping[str, Unusable], by_name: bool
-) -> MetricResult:
-    """Compute one metric; what it lacks, or what is bad of its input, is the reason that it has no value."""
+def _lacks(metric: MetricType, arguments: Mapping[str, Any], unusable: Mapping[str, Unusable]) -> str:
+    """Say what a metric needs and nobody gave; nothing if it has everything."""
+    missing = [name for name in metrics_registry.declaration(metric).asks if arguments.get(name) is None]
+    if not missing:
+        return ""
+    options = " ".join(f"--{name.replace('_', '-')}" for name in sorted(missing))
+    why = [f"none was named, and {unusable[name].reason}, or" for name in missing if name in unusable]
+    lacks = why[0] if why else "which was not given;"
+    return f"it must have {_listed(missing)}, {lacks} pass {'it' if len(missing) == 1 else 'them'} ({options})"
+
+
+def _taken(metric: MetricType, arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return what a metric takes of a task's arguments, under its own names for them."""
     row = metrics_registry.declaration(metric)
-    missing = [name for name in row.asks if arguments[name] is None]
-    if missing:
-        options = " ".join(f"--{name.replace('_', '-')}" for name in sorted(missing))
-        why = [f"none was named, and {unusable[name].reason}, or" for name in missing if name in unusable]
-        lacks = why[0] if why else "which was not given;"
-        reason = f"it must have {_listed(missing)}, {lacks} pass {'it' if len(missing) == 1 else 'them'} ({options})"
-        return MetricResult(metric_type=metric, value=math.nan, reason=reason)
     given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
     function = load(row.function) if isinstance(row.function, str) else row.function
     if not str(getattr(function, "__module__", "")).startswith("czbenchmarks."):  # others take plain arrays
         given = {name: getattr(value, "array", value) for name, value in given.items()}
+    more = {"max_cells": arguments.get("max_cells"), "random_seed": seed}
+    return given | {name: value for name, value in more.items() if name in _optional(row, function)}
+
+
+def _optional(row: Declaration, function: Any) -> Collection[str]:
+    """Return the arguments that a metric takes beside those it needs."""
+    takes: Collection[str] | None = getattr(row, "takes", None)
+    if takes is not None:
+        return takes
     try:
-        takes = inspect.signature(function).parameters
+        return set(inspect.signature(function).parameters) - set(row.needs)
     except ValueError:  # a builtin without a signature
-        takes = {}  # type: ignore[assignment]
-    for name in ("max_cells", "random_seed"):
-        if name in takes and name not in given:
-            given[name] = arguments.get(name) if name == "max_cells" else task.random_seed
-    try:
-        found = metrics_registry.measure(metric, **given)
-    except InputError as error:
-        if by_name:
-            raise
-        return MetricResult(metric_type=metric, value=math.nan, reason=str(error).rstrip("."))
-    result = result_of(metric, found)
-    result._undefined = not by_name and not found.failed and math.isnan(found.value)
-    return result
+        return ()
 
 
 def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, MetricResult]) -> List[MetricResult]:

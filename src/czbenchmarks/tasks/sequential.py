@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, List, Optional
+from typing import Annotated, Any, List
 
 import pandas as pd
 from pydantic import Field
@@ -12,7 +12,7 @@ from czbenchmarks.kernels.sequence import density_list_length
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.types import ListLike
 
-from .fields import MAX_CELLS, ONE_PER_CELL, SAMPLE_SIZE, whole_number
+from .fields import MaxCellsField, ObsField, PerCell, Value, whole_number
 from .task import Task, TaskInput, TaskOutput, represent
 from .types import CellRepresentation
 
@@ -20,18 +20,22 @@ from .types import CellRepresentation
 class SequentialOrganizationTaskInput(TaskInput):
     """Input of the sequential organisation task."""
 
-    obs: Annotated[pd.DataFrame, Field(description="Cell metadata DataFrame (e.g. the `obs` from an AnnData object).")]
+    obs: ObsField
     input_labels: Annotated[
         ListLike,
-        ONE_PER_CELL,
+        PerCell("time", default="time", help="Time of each cell, as numbers (e.g. the column `time`)."),
         Field(description="Ground truth labels for metric calculation (e.g. `obs.cell_type` from an AnnData object)."),
     ]
     k: Annotated[int, whole_number(1), Field(description="Number of nearest neighbors for k-NN based metrics.")] = 15
-    normalize: Annotated[bool, Field(description="Whether to normalize the embedding for k-NN based metrics.")] = True
+    normalize: Annotated[
+        bool,
+        Value(help="Divide the alignment by its value for random neighbours, so that 0 is chance and 1 the best."),
+        Field(description="Whether to normalize the embedding for k-NN based metrics."),
+    ] = True
     adaptive_k: Annotated[
         bool, Field(description="Whether to use an adaptive number of nearest neighbors for k-NN based metrics.")
     ] = False
-    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    max_cells: MaxCellsField = None
 
 
 class SequentialOrganizationOutput(TaskOutput):
@@ -50,8 +54,9 @@ class SequentialOrganizationTask(Task):
     display_name = "Sequential Organization"
     description = "Evaluate sequential consistency in embeddings using time point labels and k-NN based metrics."
     input_model = SequentialOrganizationTaskInput
+    published = (MetricType.SILHOUETTE_SCORE, MetricType.SEQUENTIAL_ALIGNMENT)
+    takes = "representation"
     draws_nothing = True
-    _accepts_representation = True
 
     def max_neighbors(self, task_input: SequentialOrganizationTaskInput) -> int:
         """Return the number of neighbours compared in time, the cell itself included."""

@@ -5,122 +5,47 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Dict, List, NoReturn, Optional, Type, Union
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Literal,
+    Optional,
+    Type,
+    Union,
+    get_origin,
+)
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
-from czbenchmarks._check import is_given, kind_of, naming, unknown, whole
+from czbenchmarks._check import kind_of, naming, whole
 from czbenchmarks.constants import RANDOM_SEED
-from czbenchmarks.exceptions import BAD_INPUT, InputAssertionError, InputError, InputTypeError
+from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.inputs import represent as represent
 from czbenchmarks.metrics.presets import PUBLISHED
 from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registry
 
+from . import scoring
+from .fields import Value, role_of, roles_of
+from .models import BaselineInput as BaselineInput
+from .models import NoBaselineInput as NoBaselineInput
+from .models import PCABaselineInput as PCABaselineInput
+from .models import TaskInput as TaskInput
+from .models import TaskOutput as TaskOutput
 from .registry import TASK_REGISTRY as TASK_REGISTRY
 from .registry import TaskRegistry as TaskRegistry
-from .scoring import Unusable, result_of, score_all
+from .scoring import most_neighbors, result_of
 
 if TYPE_CHECKING:
     from .types import CellRepresentation
 
 
-class _Input(BaseModel):
-    """A model whose bad input is one sentence; an optional field given as None, ``()`` or ``[]`` has its default."""
-
-    model_config = {"arbitrary_types_allowed": True, "extra": "forbid"}
-
-    def __init__(self, /, **data: Any) -> None:
-        optional = {name for name, field in type(self).model_fields.items() if not field.is_required()}
-        try:
-            super().__init__(**{k: value for k, value in data.items() if k not in optional or is_given(value)})
-        except ValidationError as error:
-            _refuse(error, type(self))
-
-
-def _refuse(error: ValidationError, model: Type[BaseModel]) -> NoReturn:
-    """Raise the first problem pydantic found as one sentence."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    kind, given = first["type"], first["input"]
-    fields = model.model_fields
-    if kind == "missing":
-        about = getattr(fields.get(name), "description", None) or f"{model.__name__} needs it."
-        raise InputError(f"`{name}` is required: {about}") from None
-    if kind == "extra_forbidden":
-        raise InputError(unknown(f"Option of {model.__name__}", name, fields)) from None
-    if kind in ("value_error", "assertion_error"):
-        raise _as_input_error(first["ctx"]["error"]) from None
-    if kind in ("literal_error", "enum"):
-        raise InputError(f"`{name}` must be {first['ctx']['expected']}, got {given!r}.") from None
-    expected = first["msg"].removeprefix("Input should be ")
-    if kind == "is_instance_of":
-        expected = expected.replace("an instance of ", "a ")
-    shown = repr(given) if isinstance(given, (str, int, float, bool, type(None))) else kind_of(given)
-    wrong_kind = kind.endswith(("_type", "_parsing")) or kind == "is_instance_of"
-    raise (InputTypeError if wrong_kind else InputError)(f"`{name}` must be {expected}, got {shown}.") from None
-
-
-def _as_input_error(error: Exception) -> Exception:
-    """Return what a validator raised as a fault of the input: those of tasks of others raise Python's own errors."""
-    if isinstance(error, BAD_INPUT):
-        return error
-    return (InputAssertionError if isinstance(error, AssertionError) else InputError)(str(error))
-
-
-class TaskInput(_Input):
-    """Base class for task inputs."""
-
-    # What the data have for a field that nobody named, and why it cannot be used: metrics that need it say so.
-    _unusable: Mapping[str, Unusable] = PrivateAttr(default_factory=dict)
-
-
-class TaskOutput(BaseModel):
-    """Base class for task outputs; fields hold plain arrays."""
-
-    model_config = {"arbitrary_types_allowed": True}
-
-    # What the run prepared (dense once, neighbours once), for the metrics of the same run.
-    _representation: Optional[Representation] = PrivateAttr(default=None)
-
-    def with_representation(self, representation: Representation) -> Any:
-        """Attach the prepared embedding for the metrics; returns self."""
-        self._representation = representation
-        return self
-
-    def representation(self, array: Any) -> Representation:
-        """Return the prepared embedding, or prepare `array` if the output was made by hand."""
-        return self._representation if self._representation is not None else represent(array)
-
-
-class BaselineInput(_Input):
-    """Base class for baseline inputs."""
-
-
-class NoBaselineInput(BaselineInput):
-    """Input of tasks without a baseline."""
-
-
-class PCABaselineInput(BaselineInput):
-    """Input of the PCA baseline."""
-
-    n_top_genes: Annotated[int, Field(description="Number of highly variable genes for PCA baseline.")] = 3000
-    n_pcs: Annotated[int, Field(description="Number of principal components for PCA baseline.")] = 50
-    obsm_key: Annotated[str, Field(description="AnnData .obsm key to store the baseline PCA embedding.")] = "emb"
-
-    @field_validator("n_top_genes", mode="before")
-    @classmethod
-    def _check_n_top_genes(cls, value: Any) -> int:
-        return whole(value, "n_top_genes", 100, 20_000)
-
-    @field_validator("n_pcs", mode="before")
-    @classmethod
-    def _check_n_pcs(cls, value: Any) -> int:
-        return whole(value, "n_pcs", 1, 1000)
-
-
 class TaskParameter(BaseModel):
-    """One parameter of a task."""
+    """One parameter of a task; `role` says what it holds, see ``czbenchmarks.tasks.fields``."""
 
     model_config = {"arbitrary_types_allowed": True}
 
@@ -131,6 +56,7 @@ class TaskParameter(BaseModel):
     required: bool
     help_text: str
     is_multiple: bool
+    role: Any = Value()
 
 
 class TaskInfo(BaseModel):
@@ -158,9 +84,32 @@ class Task(ABC):
 
     Attributes
     ----------
+    display_name, description
+        What a listing shows: a name, and in one sentence the question that the task asks.
+    version
+        Raised when a score of the task changes.
+    published
+        Metrics that are computed by default.
+    more
+        Further metrics of which only this task has the arguments.
+    offers
+        Names of the arguments that it has for metrics: any metric that needs no more can be asked for.
+    neighbors
+        Cells around each cell, itself included, that the published metrics ask for; 0 for what their rows say.
+    takes
+        What `_run_task` is given: a plain ``"array"``; or the prepared ``"representation"``, whose neighbours all tasks
+        and metrics of a run share, dense or as a ``"sparse representation"`` where it was sparse.
+    predicts_expression
+        Whether it scores predicted expression, cells x genes of the data, rather than an embedding.
     draws_nothing
         Whether the scores do not depend on the seed, so that several seeds need one run; a sample of the cells
         (`max_cells`) always depends on it. A subclass says so itself, or is run once per seed.
+    checks
+        Functions of ``czbenchmarks.checks`` that suit its input. A subclass says so itself.
+    smallest_label
+        The field that says how many cells a label must have to be used; empty if all are.
+    example
+        Options that its example needs beside the labels.
 
     Examples
     --------
@@ -177,10 +126,17 @@ class Task(ABC):
     baseline_model: Type[BaselineInput] = PCABaselineInput
     random_seed: int = RANDOM_SEED
     requires_multiple_datasets: bool = False
+    version: int = 1
+    published: Sequence[MetricType] = ()
+    more: Sequence[MetricType] = ()
+    offers: Sequence[str] = ()
+    neighbors: int = 0
+    takes: Literal["array", "representation", "sparse representation"] = "array"
+    predicts_expression: bool = False
     draws_nothing: bool = False
-    # Built-in tasks take the prepared embedding; others see plain arrays.
-    _accepts_representation: bool = False
-    _keeps_sparse: bool = False
+    checks: Sequence[str] = ()
+    smallest_label: str = ""
+    example: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, random_seed: int = RANDOM_SEED) -> None:
         self.random_seed = whole(RANDOM_SEED if random_seed is None else random_seed, "random_seed", 0, 2**32 - 1)
@@ -188,10 +144,12 @@ class Task(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Register the subclass, once both methods are there."""
         super().__init_subclass__(**kwargs)
-        if "_run_task" in vars(cls) and "_accepts_representation" not in vars(cls):
-            cls._accepts_representation = cls._keeps_sparse = False
+        if "_run_task" in vars(cls) and "takes" not in vars(cls):
+            cls.takes = "array"
         if "draws_nothing" not in vars(cls):
             cls.draws_nothing = False
+        if "checks" not in vars(cls):
+            cls.checks = ()
         named = hasattr(cls, "display_name") or cls.input_model is not TaskInput
         if not hasattr(cls, "display_name"):
             cls.display_name = cls.__name__
@@ -200,6 +158,18 @@ class Task(ABC):
         methods = (cls._run_task, cls._compute_metrics)
         if named and not any(getattr(m, "__isabstractmethod__", False) for m in methods):
             TASK_REGISTRY.register_task(cls)
+
+    @classmethod
+    def info(cls, key: str) -> TaskInfo:
+        """Return its name, description and parameters, under the key that finds it."""
+        return TaskInfo(
+            name=key,
+            display_name=cls.display_name,
+            description=cls.description,
+            task_params=_parameters(cls.input_model),
+            baseline_params=_parameters(cls.baseline_model),
+            requires_multiple_datasets=cls.requires_multiple_datasets,
+        )
 
     @abstractmethod
     def _run_task(self, cell_representation: Any, task_input: Any) -> TaskOutput:
@@ -211,7 +181,14 @@ class Task(ABC):
 
     def max_neighbors(self, task_input: Any) -> int:
         """Return how many neighbours (the cell itself included) a run will ask for; 0 if none."""
-        return 0
+        if "X" not in self.offers:
+            return 0
+        published = self.neighbors or max(
+            (metrics_registry.declaration(one).neighbors for one in self.published), default=0
+        )
+        return most_neighbors(getattr(task_input, "metrics", [PUBLISHED]), published, self.offers)
+
+    scores = scoring.scores
 
     def score(self, metric_type: MetricType, params: Optional[Dict[str, Any]] = None, **arguments: Any) -> MetricResult:
         """Compute one metric and wrap it with its parameters, counts and units.
@@ -226,24 +203,6 @@ class Task(ABC):
             The metric's arguments.
         """
         return result_of(metric_type, metrics_registry.measure(metric_type, **arguments), params)
-
-    def scores(
-        self, task_input: TaskInput, published: Sequence[MetricType], arguments: Mapping[str, Any]
-    ) -> List[MetricResult]:
-        """Compute the metrics that the input asks for, by its field `metrics`; without that field the published ones.
-
-        Parameters
-        ----------
-        task_input
-            The task's input.
-        published
-            What is computed by default.
-        arguments
-            What metrics may take, by the names in their rows (`X`, `labels`, `batch`, …); None for what could have
-            been given and was not. Any metric that needs no more can be asked for.
-        """
-        names = getattr(task_input, "metrics", [PUBLISHED])
-        return score_all(self, names, published, arguments, task_input._unusable)
 
     def compute_baseline(
         self, expression_data: CellRepresentation, baseline_input: Optional[PCABaselineInput] = None
@@ -291,6 +250,22 @@ class Task(ABC):
         ValueError, TypeError
             One sentence, if the input is bad or no score is defined on it.
         """
+        results = self.results(cell_representation, task_input)
+        reasons = [result.reason for result in results]
+        if results and all(reasons):
+            raise InputError(
+                f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
+            )
+        return results
+
+    def results(self, cell_representation: Any, task_input: TaskInput) -> List[MetricResult]:
+        """Return what ``run`` returns, also where no score is defined.
+
+        Parameters
+        ----------
+        cell_representation, task_input
+            As ``run`` takes them.
+        """
         several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
         if self.requires_multiple_datasets and (several is None or len(several) < 2):
             raise InputError(
@@ -310,18 +285,13 @@ class Task(ABC):
             given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(several)]
         else:
             given = self._prepare(cell_representation, "cell_representation")
-        results = self._compute_metrics(task_input, self._run_task(given, task_input))
-        reasons = [result.reason for result in results]
-        if results and all(reasons):
-            raise InputError(
-                f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
-            )
-        return results
+        return self._compute_metrics(task_input, self._run_task(given, task_input))
 
-    @staticmethod
-    def _refuse_other_orders(embeddings: Sequence[Any], task_input: TaskInput) -> None:
+    def _refuse_other_orders(self, embeddings: Sequence[Any], task_input: TaskInput) -> None:
         """Refuse tables and Series of labels that name the same cells in different orders, or only some of the same."""
-        fields = {name: getattr(task_input, name, None) for name in _NAMED_FIELDS}
+        roles = roles_of(getattr(type(task_input), "model_fields", {}))
+        named_cells = sorted((place, name) for name, role in roles.items() if (place := _place(role)) >= 0)
+        fields = {name: getattr(task_input, name) for _, name in named_cells}
         for i, embedding in enumerate(embeddings):
             named = [(name, _entry(value, i)) for name, value in fields.items()]
             # Whatever has an index; of two, the first sets the order, `obs` if there is one.
@@ -334,11 +304,17 @@ class Task(ABC):
                 naming.refuse_another_order(index, first, name, of)
 
     def _prepare(self, value: Any, name: str) -> Any:
-        prepared = represent(value, name, keep_sparse=self._keeps_sparse)
-        return prepared if self._accepts_representation else prepared.array
+        prepared = represent(value, name, keep_sparse=self.takes == "sparse representation")
+        return prepared.array if self.takes == "array" else prepared
 
 
-_NAMED_FIELDS = ("obs", "labels", "input_labels", "batch_labels", "sample_ids", "groups", "pseudotime")
+_IN_ORDER = ("obs", "labels", "time", "batch", "donor", "pseudotime")
+
+
+def _place(role: Value) -> int:
+    """Return when what names cells is compared with the others; -1 for anything else."""
+    of = getattr(role, "of", None)
+    return _IN_ORDER.index(of) if of in _IN_ORDER else -1
 
 
 def _entry(value: Any, i: int) -> Any:
@@ -349,3 +325,19 @@ def _entry(value: Any, i: int) -> Any:
 def _check_kind(value: Any, kind: Type[BaseModel], name: str) -> None:
     if not isinstance(value, kind):
         raise InputTypeError(f"`{name}` must be a {kind.__name__}, got {kind_of(value)}.")
+
+
+def _parameters(model: Type[BaseModel]) -> Dict[str, TaskParameter]:
+    found = {}
+    for name, info in model.model_fields.items():
+        found[name] = TaskParameter(
+            name=name,
+            type=info.annotation,
+            stringified_type=str(info.annotation).replace("typing.", ""),
+            default=None if info.default is PydanticUndefined else info.default,
+            required=info.is_required(),
+            help_text=info.description or "",
+            is_multiple=get_origin(info.annotation) in (list, tuple),
+            role=role_of(name, info),
+        )
+    return found

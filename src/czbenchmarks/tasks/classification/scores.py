@@ -43,9 +43,10 @@ SINGLE = {
     "mcc": MetricType.MCC,
 }
 SCORES = tuple(MEAN_FOLD)
-_PUBLISHED = SCORES[:5]
+PUBLISHED_SCORES, MORE_SCORES = SCORES[:5], SCORES[5:]
 _COST = {"rf": 10.0, "lr": 2.0}  # times that of the neighbours, per training cell
 _USUAL = (1e-3, 1e6)  # largest magnitude of an embedding whose unit is left alone
+_KEPT = 500_000  # test cells x labels of a fit whose probabilities are kept, in single precision
 
 Cells = tuple[Any, NDArray[np.int64] | slice]
 """A matrix, and which of its rows."""
@@ -80,6 +81,8 @@ class Scored:
     converged: bool = True
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a score has no value."""
+    probabilities: NDArray[np.float32] | None = None
+    """Test cells x labels of the group; None if they are too many to keep."""
 
 
 def in_usual_units(matrices: Sequence[Any]) -> list[Any]:
@@ -161,7 +164,11 @@ def _fit_and_score(name: str, split: Split, n_labels: int, classifiers: Classifi
         constant = "test cells have" if (split.y_test == split.y_test[0]).all() else "predictions are"
         reasons["mcc"] = f"all {constant} one label"
     most_frequent = int(known[np.argmax(np.bincount(codes))])
-    return Scored(row, split.test_ids, split.y_test, predicted, most_frequent, converged, reasons)
+    kept = None
+    if len(predicted) * n_labels <= _KEPT:
+        kept = np.zeros((len(predicted), n_labels), np.float32)
+        kept[:, known] = chances
+    return Scored(row, split.test_ids, split.y_test, predicted, most_frequent, converged, reasons, kept)
 
 
 def _scores(
@@ -238,7 +245,7 @@ def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType])
         If a name stands for no score of the task.
     """
     known = [metric for family in families for metric in family.values()]
-    published = [family[score] for family in families for score in _PUBLISHED]
+    published = [family[score] for family in families for score in PUBLISHED_SCORES]
     wanted: set[MetricType] = set()
     for name in names:
         one = find(name)
@@ -384,11 +391,10 @@ def _units(part: Sequence[Scored], score: str) -> Units:
         "split": np.concatenate([np.full(len(s.ids), s.row.get("split", 0)) for s in part]),
         "classifier": np.concatenate([np.full(len(s.ids), s.row["classifier"]) for s in part]),
     }
+    kept = [s.probabilities for s in part if s.probabilities is not None]
+    if score == "auroc" and len(kept) == len(part):
+        columns["probabilities"] = np.concatenate(kept)
     right = (columns["true"] == columns["predicted"]).astype(np.float64)
     right[columns["predicted"] < 0] = np.nan  # nothing was predicted
-    return Units(
-        "out-of-fold prediction",
-        np.concatenate([s.ids for s in part]),
-        right if score == "accuracy" else None,
-        columns,
-    )
+    ids = np.concatenate([s.ids for s in part])
+    return Units("out-of-fold prediction", ids, right if score == "accuracy" else None, columns)

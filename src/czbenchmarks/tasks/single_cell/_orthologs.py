@@ -14,6 +14,7 @@ from czbenchmarks._check.addresses import shown
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.exceptions import InputError, InputTypeError, NotOfferedError
 
+from ..fields import Value
 from ..task import BaselineInput, NoBaselineInput, PCABaselineInput, Task
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 class OrthologBaselineInput(PCABaselineInput):
     """Input of the baseline of tasks on several species; without `orthologs` they have none."""
 
+    about = "the principal components of the counts of the genes that all species share (variable genes, logged)"
+    needs = "orthologs"
+
     orthologs: Annotated[
         Any,
         Field(
@@ -35,10 +39,12 @@ class OrthologBaselineInput(PCABaselineInput):
     # Lists, but not declared so: the established client asks for a baseline wherever one of its fields is a list.
     organisms: Annotated[
         Any,
+        Value(hidden=True),
         Field(description="Organism of each data set; by default that of the column 'organism' of obs."),
     ] = None
     gene_names: Annotated[
         Any,
+        Value(hidden=True),
         Field(description="Names of the columns of each matrix of counts, where they are not AnnData."),
     ] = None
 

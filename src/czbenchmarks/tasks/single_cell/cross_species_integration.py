@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, List, Optional
+from typing import Annotated, Any, List
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from czbenchmarks.metrics.types import MetricResult, MetricType, metrics_registr
 from czbenchmarks.tasks.classification.scores import note
 from czbenchmarks.types import ListLike
 
-from ..fields import MAX_CELLS, ONE_PER_DATA_SET, ORGANISMS, SAMPLE_SIZE
-from ..scoring import MetricsField, most_neighbors
+from ..fields import MaxCellsField, PerCell, Species
+from ..scoring import MetricsField
 from ..task import TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
@@ -32,15 +32,15 @@ class CrossSpeciesIntegrationTaskInput(TaskInput):
 
     labels: Annotated[
         List[ListLike],
-        ONE_PER_DATA_SET,
+        PerCell("labels", default="cell_type", per_data_set=True),
         Field(description="List of ground truth labels for each species dataset (e.g., cell types)."),
     ]
     organism_list: Annotated[
         List[Organism],
-        ORGANISMS,
+        Species(per_data_set=True),
         Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
     ]
-    max_cells: Annotated[Optional[int], SAMPLE_SIZE, Field(description=MAX_CELLS)] = None
+    max_cells: MaxCellsField = None
     metrics: MetricsField = [PUBLISHED]
 
     @model_validator(mode="before")
@@ -72,8 +72,11 @@ class CrossSpeciesIntegrationTask(OrthologBaselineTask):
     description = "Evaluate cross-species integration quality using various integration metrics."
     input_model = CrossSpeciesIntegrationTaskInput
     baseline_model = OrthologBaselineInput
+    published = (MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE)
+    offers = ("X", "labels", "batch", "max_cells")
+    neighbors = ENTROPY_NEIGHBORS + 1
+    takes = "representation"
     draws_nothing = True
-    _accepts_representation = True
 
     def max_neighbors(self, task_input: CrossSpeciesIntegrationTaskInput) -> int:
         """Return 0: the data sets are joined to an embedding of its own, which nobody shares."""
@@ -91,8 +94,7 @@ class CrossSpeciesIntegrationTask(OrthologBaselineTask):
                 f"{organisms[0].name}; pass one data set per organism."
             )
         together = np.concatenate([embedding.array for embedding in embeddings])
-        most = most_neighbors(task_input.metrics, ENTROPY_NEIGHBORS + 1, ("X", "labels", "batch"))
-        joined = Representation(together, most, search=embeddings[0].search)
+        joined = Representation(together, super().max_neighbors(task_input), search=embeddings[0].search)
         output = CrossSpeciesIntegrationOutput(
             cell_representation=joined.array,
             labels=np.concatenate([found.names[found.codes] for found in labels]),
@@ -104,13 +106,8 @@ class CrossSpeciesIntegrationTask(OrthologBaselineTask):
     def _compute_metrics(
         self, task_input: CrossSpeciesIntegrationTaskInput, task_output: CrossSpeciesIntegrationOutput
     ) -> List[MetricResult]:
-        arguments = {
-            "X": task_output.representation(task_output.cell_representation),
-            "labels": task_output.labels,
-            "batch": task_output.species,
-            "max_cells": task_input.max_cells,
-        }
-        results = self.scores(task_input, [MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE], arguments)
+        joined = task_output.representation(task_output.cell_representation)
+        results = self.scores(task_input, X=joined, labels=task_output.labels, batch=task_output.species)
         if said := _not_compared(np.asarray(task_output.labels), np.asarray(task_output.species)):
             for result in results:
                 if "labels" in metrics_registry.declaration(result.metric_type).asks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, Dict, List, Literal, Optional, Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ from czbenchmarks.types import ListLike
 
 from ..classification import scores as classification
 from ..constants import N_FOLDS
-from ..fields import ONE_PER_DATA_SET, ORGANISMS, whole_number
+from ..fields import PerCell, Species, whole_number
 from ..scoring import MetricsField
 from ..task import TaskInput, TaskOutput, represent
 from ..utils import aggregate_cells_to_samples
@@ -30,6 +31,7 @@ from ._orthologs import OrthologBaselineInput, OrthologBaselineTask
 from ._several import labels_of, rename
 
 _MEAN = "MEAN(lr,knn,rf)"
+_FAMILIES = (classification.MEAN_FOLD, classification.SINGLE)
 
 
 class CrossSpeciesLabelPredictionTaskInput(TaskInput):
@@ -37,17 +39,17 @@ class CrossSpeciesLabelPredictionTaskInput(TaskInput):
 
     labels: Annotated[
         List[ListLike],
-        ONE_PER_DATA_SET,
+        PerCell("labels", default="cell_type", per_data_set=True),
         Field(description="List of ground truth labels for each species dataset (e.g., cell types)."),
     ]
     organisms: Annotated[
         List[Organism],
-        ORGANISMS,
+        Species(per_data_set=True),
         Field(description="List of organisms corresponding to each dataset for cross-species evaluation."),
     ]
     sample_ids: Annotated[
         Optional[List[ListLike]],
-        ONE_PER_DATA_SET,
+        PerCell("donor", per_data_set=True),
         Field(description="Optional list of sample/donor IDs for aggregation, one per dataset."),
     ] = None
     aggregation_method: Annotated[
@@ -128,7 +130,11 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
     description = "Evaluate cross-species label prediction performance using multiple classifiers."
     input_model = CrossSpeciesLabelPredictionTaskInput
     baseline_model = OrthologBaselineInput
-    _accepts_representation = True
+    published = tuple(family[score] for family in _FAMILIES for score in classification.PUBLISHED_SCORES)
+    more = tuple(family[score] for family in _FAMILIES for score in classification.MORE_SCORES)
+    takes = "representation"
+    smallest_label = "n_folds"
+    example = MappingProxyType({"aggregation_method": "none"})
 
     def _run_task(
         self, cell_representation: Any, task_input: CrossSpeciesLabelPredictionTaskInput
@@ -241,8 +247,7 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
 
     def _chosen(self, task_input: CrossSpeciesLabelPredictionTaskInput) -> tuple[dict[str, MetricType], ...]:
         """Return the scores asked for: of folds, and of one data set on another."""
-        names, families = task_input.metrics, (classification.MEAN_FOLD, classification.SINGLE)
-        return classification.chosen(names, self.display_name, *families)
+        return classification.chosen(task_input.metrics, self.display_name, *_FAMILIES)
 
 
 def _note_what_is_shared(results: List[MetricResult], pair: _Pair) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, NoReturn, Optional
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
-from czbenchmarks import _check
 from czbenchmarks._check import naming
-from czbenchmarks.exceptions import InputError, InputTypeError, NotOfferedError
+from czbenchmarks.exceptions import NotOfferedError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.stored import StoredMatrix, is_stored
 from czbenchmarks.metrics.perturbation import each_rank_correlation
 from czbenchmarks.metrics.types import MetricResult, MetricType, Units, metrics_registry
 
-from ..fields import AnnDataLike
+from ..fields import AnnDataLike, CellIndex, Data, Genes
 from ..task import NoBaselineInput, Task, TaskInput, TaskOutput, represent
 from ..types import CellRepresentation
 from ._perturbed import Perturbed
@@ -26,18 +25,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _METRIC = MetricType.SPEARMAN_CORRELATION_CALCULATION
-
-
-def _index(value: Any, name: str) -> Optional[pd.Index]:
-    if value is None:
-        return None
-    if isinstance(value, pd.MultiIndex):
-        raise InputTypeError(f"`{name}` must hold one name per entry, got a MultiIndex; flatten it.")
-    index = value if isinstance(value, pd.Index) else pd.Index(_check.one_dimensional(value, name))
-    if not index.is_unique:
-        twice = index[index.duplicated()].unique()
-        raise InputError(f"`{name}` must hold each name once, got {_check.listing(twice)} more than once.")
-    return index
 
 
 class PerturbationExpressionPredictionTaskInput(TaskInput):
@@ -49,6 +36,7 @@ class PerturbationExpressionPredictionTaskInput(TaskInput):
 
     adata: Annotated[
         AnnDataLike,
+        Data(help="The data set that holds the controls and target genes."),
         Field(
             description="AnnData object from SingleCellPerturbationDataset containing perturbation data and metadata."
         ),
@@ -62,22 +50,30 @@ class PerturbationExpressionPredictionTaskInput(TaskInput):
     ] = "ratio"
     gene_index: Annotated[
         Optional[pd.Index],
+        Genes(unique=True, help="Genes of the predictions' columns, if reordered: a reference such as @var:COLUMN."),
         Field(description="Optional gene index for predictions to align model predictions with dataset genes."),
     ] = None
     cell_index: Annotated[
         Optional[pd.Index],
+        CellIndex(
+            unique=True,
+            help="Cells of the predictions' rows, if reordered: a reference such as @obs:COLUMN. A table that names "
+            "its cells needs none, and may hold some of them with --allow-missing-cells.",
+        ),
         Field(description="Optional cell index for predictions to align model predictions with dataset cells."),
     ] = None
 
-    @field_validator("gene_index", mode="before")
-    @classmethod
-    def _check_gene_index(cls, value: Any) -> Any:
-        return _index(value, "gene_index")
+    def take(self, rows: Any) -> PerturbationExpressionPredictionTaskInput:
+        """Return the input for some rows of the predictions: they are named, and the data set stays whole.
 
-    @field_validator("cell_index", mode="before")
-    @classmethod
-    def _check_cell_index(cls, value: Any) -> Any:
-        return _index(value, "cell_index")
+        Parameters
+        ----------
+        rows
+            Their positions.
+        """
+        adata: Any = self.adata
+        names = adata.obs_names if self.cell_index is None else self.cell_index
+        return self.model_copy(update={"cell_index": names[rows]})
 
 
 class PerturbationExpressionPredictionOutput(TaskOutput):
@@ -92,7 +88,8 @@ class PerturbationExpressionPredictionTask(Task):
     """Task for evaluating perturbation-induced expression predictions against their ground truth values.
 
     For each condition, Spearman's rank correlation over the target genes between the true log fold change and the
-    predicted effect, taken over the pairs of a treated cell and its control.
+    predicted effect, taken over the pairs of a treated cell and its control. Predictions that were left in their file
+    (the `X` of an AnnData opened with ``backed="r"``, an HDF5 data set) are read in blocks within the memory budget.
     """
 
     display_name = "Perturbation Expression Prediction"
@@ -103,30 +100,23 @@ class PerturbationExpressionPredictionTask(Task):
     input_model = PerturbationExpressionPredictionTaskInput
     baseline_model = NoBaselineInput
     condition_key: Optional[str] = None
+    published = (_METRIC,)
+    takes = "sparse representation"
+    predicts_expression = True
     draws_nothing = True
-    _accepts_representation = True
-    _keeps_sparse = True
 
-    def run(self, cell_representation: Any, task_input: Any) -> List[MetricResult]:
-        """Score predicted expression; a table of predictions must name cells and genes in the order they are taken.
-
-        Parameters
-        ----------
-        cell_representation
-            Cells x genes: array, sparse matrix or DataFrame; or what is left in its file, the `X` of an AnnData opened
-            with ``backed="r"`` or an HDF5 data set, which is read in blocks within the memory budget.
-        task_input
-            The data set, and the names of rows and columns if they are reordered or a subset.
-        """
-        if isinstance(cell_representation, pd.DataFrame) and isinstance(task_input, self.input_model):
-            adata: Any = task_input.adata
+    def _refuse_other_orders(self, embeddings: Sequence[Any], task_input: Any) -> None:
+        """Refuse a table of predictions that names cells and genes in another order than they are taken."""
+        adata = task_input.adata
+        for one in embeddings:
+            if not isinstance(one, pd.DataFrame):
+                continue
             for theirs, index, names, field in (
-                (cell_representation.index, task_input.cell_index, adata.obs_names, "cell_index"),
-                (cell_representation.columns, task_input.gene_index, adata.var_names, "gene_index"),
+                (one.index, task_input.cell_index, adata.obs_names, "cell_index"),
+                (one.columns, task_input.gene_index, adata.var_names, "gene_index"),
             ):
                 of = "adata" if index is None else field
                 naming.refuse_another_order(theirs, names if index is None else index, "cell_representation", of)
-        return super().run(cell_representation, task_input)
 
     def _prepare(self, value: Any, name: str) -> Any:
         return _prepared(value, name)

@@ -51,14 +51,13 @@ def options_of_record(record: RunRecord) -> dict[str, str]:
     """
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
-    from .run import run_command
+    from .options import parameters
 
     known = set(TASK_REGISTRY.list_tasks())
     found: dict[str, str] = {}
     for task in record.run_specification.tasks:
         if task in known:  # others are of a package that is not here
-            command = run_command.get_command(click.Context(run_command), task)
-            found |= options_of(command) if command is not None else {}
+            found |= options_of(click.Command(task, params=parameters(task)))
     return found
 
 

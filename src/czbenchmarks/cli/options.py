@@ -1,4 +1,4 @@
-"""A task's fields as options of the command line."""
+"""The options of the commands that score tasks: those that all have, and the fields of a task's input."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 import click
 
 from czbenchmarks._check.addresses import readable
+from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.tasks.fields import ALIASES, Metrics, PerCell, Species, Table, Value
 
-from .completion import complete_metrics
+from .completion import complete_data_sets, complete_files, complete_metrics
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import Task, TaskInfo, TaskParameter
+
+
+def parameters(task: str) -> list[click.Parameter]:
+    """Return the options of the command that scores a task.
+
+    Parameters
+    ----------
+    task
+        Its key, in either spelling.
+    """
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
+
+    return [*_common_options(TASK_REGISTRY.get_task_class(task)), *task_options(TASK_REGISTRY.get_task_info(task))]
 
 
 def task_options(info: TaskInfo) -> list[click.Parameter]:
@@ -130,3 +144,149 @@ def _is_list(annotation: Any) -> bool:
     if get_origin(annotation) in (Union, types.UnionType):
         return any(_is_list(one) for one in get_args(annotation))
     return get_origin(annotation) in (list, tuple) and bool(get_args(annotation))
+
+
+def _baseline_help(task: type[Task]) -> str:
+    about, needed = task.baseline_model.about, baseline_needs(task)
+    if about is None:
+        return "This task has no baseline."
+    if not about:
+        return "Score the task's baseline too, or alone."
+    return f"{f'With {needed}, score' if needed else 'Score'} a baseline too, or alone: {about}."
+
+
+def _common_options(task: type[Task]) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["-u", "--user-dataset"],
+            multiple=True,
+            metavar="DATA",
+            shell_complete=complete_files,
+            help="Your cells: an .h5ad file, a .zarr folder, an https:// or s3:// address, or a JSON object with "
+            "`dataset_class`, `organism` and `path`. Once per data set for tasks that compare data sets.",
+        ),
+        click.Option(
+            ["-d", "--dataset-key"],
+            multiple=True,
+            metavar="NAME",
+            shell_complete=complete_data_sets,
+            help="Cells of the catalogue (czbenchmarks list datasets), downloaded once; before those of -u.",
+        ),
+        click.Option(
+            ["-c", "--cell-representation"],
+            multiple=True,
+            metavar="[NAME=]EMBEDDING",
+            shell_complete=complete_files,
+            help="What your model made of the cells: .npy, .npz, .csv, .tsv, .parquet, .h5ad or .zarr (cells x "
+            "dimensions; FILE:KEY for one of several arrays), or a reference into the data: @X, @obsm:KEY, "
+            "@layers:KEY. Tables with cell names are aligned by them. Several are scored side by side, NAME= names "
+            "one; with several data sets, one per data set in their order.",
+        ),
+        click.Option(
+            ["--allow-missing-cells"],
+            is_flag=True,
+            help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
+        ),
+        *_scoring_options(task),
+        *_engine_options(task),
+        *_checking_options(task),
+        *_result_options(),
+    ]
+
+
+def _scoring_options(task: type[Task]) -> list[click.Parameter]:
+    expression = click.Option(
+        ["--baseline-expression"],
+        metavar="REFERENCE",
+        help="Where the data hold the counts that the baseline is made of: @X or @layers:KEY. [default: @X]",
+    )
+    return [
+        *([] if task.baseline_model.about is None else [expression]),
+        click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(task)),
+        click.Option(
+            ["-r", "--random-seed"],
+            type=click.INT,
+            multiple=True,
+            help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
+            f"[default: {RANDOM_SEED}"
+            + ("; target genes: the random_seed of the data set" if task.predicts_expression else "")
+            + "]",
+        ),
+    ]
+
+
+def _engine_options(task: type[Task]) -> list[click.Parameter]:
+    of_one = not task.requires_multiple_datasets
+    neighbors = click.Option(
+        ["--neighbors"],
+        metavar="auto|exact|approximate" + ("|@obsp:KEY" if of_one else ""),
+        help="How nearest cells are found: approximate is for very many cells and says its recall, auto decides by "
+        "their number (exact up to 100,000)"
+        + (", @obsp:KEY takes the distances that the data hold (scanpy.pp.neighbors)" if of_one else "")
+        + ". [default: auto]",
+    )
+    return [
+        *([neighbors] if uses_neighbors(task) else []),
+        click.Option(
+            ["--threads"],
+            type=click.INT,
+            metavar="N",
+            help="Threads to compute with; the scores do not depend on it. [default: CZBENCHMARKS_NUM_THREADS, else "
+            "all processors]",
+        ),
+        click.Option(
+            ["--memory"],
+            metavar="SIZE",
+            help="Memory for temporary blocks, such as 500MB or 2GiB; the scores do not depend on it. "
+            "[default: CZBENCHMARKS_MEMORY, else 1GiB or a quarter of the available]",
+        ),
+    ]
+
+
+def _checking_options(task: type[Task]) -> list[click.Parameter]:
+    if task.requires_multiple_datasets or task.predicts_expression:
+        return []
+    return [
+        click.Option(
+            ["--checks"],
+            is_flag=True,
+            help="Also say what to doubt of the scores: scale, resolution, duplicates or donors across folds.",
+        ),
+        click.Option(
+            ["--supervised"],
+            multiple=True,
+            metavar="NAME",
+            help="An embedding that was made with the labels; what that means for its scores is said.",
+        ),
+        click.Option(
+            ["--donors"],
+            metavar="COLUMN",
+            help="Donor of each cell, for the checks. [default: donor_id or donor, if there is one]",
+        ),
+    ]
+
+
+def _result_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["output_format", "-f", "--format"],
+            type=click.Choice(["table", "json", "csv", "markdown"]),
+            default="table",
+            show_default=True,
+            help="How to print the scores.",
+        ),
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(),
+            metavar="RECORD.json",
+            shell_complete=complete_files,
+            help="Also write the record: scores, options, hashes of the data, versions, seconds.",
+        ),
+        click.Option(
+            ["--store"],
+            metavar="FILE",
+            envvar="CZBENCHMARKS_STORE",
+            shell_complete=complete_files,
+            help="Also add the record to a store, one file for many runs; czbenchmarks results lists them.",
+        ),
+    ]

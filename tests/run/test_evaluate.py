@@ -14,7 +14,6 @@ import scipy.sparse as sp
 import czbenchmarks
 from czbenchmarks import evaluate
 from czbenchmarks.kernels.parallel import map_blocks, memory_budget, num_threads
-from czbenchmarks.run.inputs import field_kind
 from czbenchmarks.run.sources import named
 from czbenchmarks.tasks import (
     BatchIntegrationTask,
@@ -728,18 +727,6 @@ def test_tables_are_aligned_by_name(adata):
     want = values(evaluate(table, adata, THREE))
     assert values(evaluate(table.sample(frac=1, random_state=1), adata, THREE)) == want
     assert values(evaluate(table.reset_index(drop=True), adata, THREE)) == want
-
-
-def test_kinds_of_fields():
-    fields = {**ClusteringTaskInput.model_fields, **PerturbationExpressionPredictionTaskInput.model_fields}
-    fields |= CrossSpeciesIntegrationTaskInput.model_fields
-    assert field_kind(BatchIntegrationTaskInput.model_fields["unintegrated"].annotation) == "matrix"
-    assert {name: field_kind(field.annotation) for name, field in fields.items()} == {
-        "obs": "table", "input_labels": "column", "use_rep": "value", "n_iterations": "value", "flavor": "value",
-        "key_added": "value", "adata": "data", "pred_effect_operation": "value", "gene_index": "index",
-        "cell_index": "index", "labels": "column", "organism_list": "organism", "max_cells": "value",
-        "metrics": "value",
-    }  # fmt: skip
 
 
 def test_importing_the_package_imports_nothing_heavy():

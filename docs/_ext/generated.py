@@ -16,42 +16,8 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
     from czbenchmarks.metrics.types import Declaration, MetricType
+    from czbenchmarks.tasks import Task
 
-# What each task asks, and the metrics of its scores; tests/docs holds both complete and true.
-TASKS = {
-    "clustering": (
-        "Do clusters of neighbouring cells find the labels again?",
-        ["adjusted_rand_index", "normalized_mutual_info"],
-    ),
-    "embedding": ("Are the labels separated?", ["silhouette_score"]),
-    "batch_integration": (
-        "Are batches mixed, overall and within each label?",
-        ["entropy_per_cell", "batch_silhouette"],
-    ),
-    "label_prediction": (
-        "Can the labels be read off the embedding?",
-        ["mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc"],
-    ),
-    "sequential_organization": (
-        "Does the embedding keep the order of time points?",
-        ["silhouette_score", "sequential_alignment"],
-    ),
-    "cross-species_integration": (
-        "Are species mixed, overall and within each label?",
-        ["entropy_per_cell", "batch_silhouette"],
-    ),
-    "cross-species_label_prediction": (
-        "Do labels learned on one species hold on another?",
-        [
-            "mean_fold_accuracy", "mean_fold_f1", "mean_fold_precision", "mean_fold_recall", "mean_fold_auroc",
-            "accuracy", "f1", "precision", "recall", "auroc",
-        ],
-    ),
-    "perturbation_expression_prediction": (
-        "Do predicted changes rank the genes as the measured ones do?",
-        ["spearman_correlation_calculation"],
-    ),
-}  # fmt: skip
 WIDTH = 100
 MARK = re.compile(r"<!-- generated: (\w+) -->")
 
@@ -74,28 +40,21 @@ def tasks() -> Iterator[str]:
 
     yield from _row("Task", "What it asks", "Data sets", "Baseline")
     yield from _row("---", "---", "---", "---")
-    infos = {key: TASK_REGISTRY.get_task_info(key) for key in TASKS}
-    for key, info in infos.items():
-        many = "two or more" if info.requires_multiple_datasets else "one"
-        yield from _row(f"[`{key}`](#task-{key})", TASKS[key][0], many, _baseline(key))
-    for key, info in infos.items():
-        question, scores = TASKS[key]
-        yield from ("", f"(task-{key})=", "", f"## {info.display_name[0].upper()}{info.display_name[1:]}", "")
-        yield from (question, "")
-        yield f"Scores: {', '.join(f'[`{name}`](metrics.md#metric-{name})' for name in scores)}."
+    classes = {key: TASK_REGISTRY.get_task_class(key) for key in TASK_REGISTRY.list_tasks()}
+    for key, cls in classes.items():
+        many = "two or more" if cls.requires_multiple_datasets else "one"
+        yield from _row(f"[`{key}`](#task-{key})", cls.question or cls.description, many, _baseline(cls))
+    for key, cls in classes.items():
+        yield from ("", f"(task-{key})=", "", f"## {cls.display_name[0].upper()}{cls.display_name[1:]}", "")
+        yield from (cls.question or cls.description, "")
+        scores = ", ".join(f"[`{metric.value}`](metrics.md#metric-{metric.value})" for metric in cls.published)
+        yield f"Scores: {scores}."
         yield from ("", *_task_options(key))
 
 
-def _baseline(key: str) -> str:
-    from czbenchmarks.tasks import TASK_REGISTRY
-    from czbenchmarks.tasks.task import NoBaselineInput
-
-    model = TASK_REGISTRY.get_task_class(key).baseline_model
-    if "orthologs" in model.model_fields:
-        return "PCA of the counts of shared orthologues, with `--baseline-orthologs`"
-    if model is not NoBaselineInput and model.model_fields:
-        return "PCA of the counts"
-    return "the expression itself" if key == "label_prediction" else "none"
+def _baseline(task: type[Task]) -> str:
+    model = task.baseline_model
+    return (model.about or "none") + (f", with `--baseline-{model.needs}`" if model.needs else "")
 
 
 def _task_options(key: str) -> Iterator[str]:
@@ -127,7 +86,9 @@ def metrics() -> Iterator[str]:
     """Write one section per metric, after a table of all."""
     from czbenchmarks.metrics.presets import PRESETS, presets_of
     from czbenchmarks.metrics.types import MetricType
+    from czbenchmarks.tasks import TASK_REGISTRY
 
+    classes = {key: TASK_REGISTRY.get_task_class(key) for key in TASK_REGISTRY.list_tasks()}
     yield from _row("Preset", "What it is", "Metrics")
     yield from _row("---", "---", "---")
     for name, preset in PRESETS.items():
@@ -144,7 +105,7 @@ def metrics() -> Iterator[str]:
     for metric in MetricType:
         row = metric.declaration
         chance = f"{row.chance}." if isinstance(row.chance, str) else f"The value is {row.chance:g}."
-        used = [f"[`{key}`](tasks.md#task-{key})" for key, (_, names) in TASKS.items() if metric.value in names]
+        used = [f"[`{key}`](tasks.md#task-{key})" for key, cls in classes.items() if metric in cls.published]
         yield from ("", f"(metric-{metric.value})=", "", f"## {metric.value}", "")
         parts = {
             "What it rewards": f"{row.about} Range {_range(metric)}, best {row.best:g} ({row.direction} is better).",

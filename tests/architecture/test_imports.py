@@ -110,10 +110,10 @@ def test_registry_knows_all_tasks_without_importing_one(tmp_path):
     report = fresh(
         """
         from czbenchmarks.tasks.task import TASK_REGISTRY
-        assert TASK_REGISTRY.list_tasks() == [
+        assert set(TASK_REGISTRY.list_tasks()) >= {
             "batch_integration", "clustering", "cross-species_integration", "cross-species_label_prediction",
             "embedding", "label_prediction", "perturbation_expression_prediction", "sequential_organization",
-        ], TASK_REGISTRY.list_tasks()
+        }, TASK_REGISTRY.list_tasks()
         assert "czbenchmarks.tasks.clustering" not in sys.modules
         assert "czbenchmarks.tasks.single_cell.cross_species_integration" not in sys.modules
         """,

@@ -76,6 +76,7 @@ class ClusteringTask(Task):
 
     display_name = "Clustering"
     description = "Evaluate clustering performance against ground truth labels using ARI and NMI metrics."
+    question = "Do clusters of neighbouring cells find the labels again?"
     input_model = ClusteringTaskInput
     published = (MetricType.ADJUSTED_RAND_INDEX, MetricType.NORMALIZED_MUTUAL_INFO)
     offers = ("X", "labels", "labels_true", "labels_pred")

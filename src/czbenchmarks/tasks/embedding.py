@@ -44,6 +44,7 @@ class EmbeddingTask(Task):
 
     display_name = "Embedding"
     description = "Evaluate cell representation quality using silhouette score with ground truth labels."
+    question = "Are the labels separated?"
     input_model = EmbeddingTaskInput
     published = (MetricType.SILHOUETTE_SCORE,)
     offers = ("X", "labels", "unintegrated", "max_cells")

@@ -79,6 +79,7 @@ class BatchIntegrationTask(Task):
 
     display_name = "Batch Integration"
     description = "Evaluate batch integration quality using various integration metrics."
+    question = "Are batches mixed, overall and within each label?"
     input_model = BatchIntegrationTaskInput
     published = (MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE)
     offers = (

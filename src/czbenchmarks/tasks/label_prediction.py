@@ -73,6 +73,7 @@ class MetadataLabelPredictionTask(Task):
 
     display_name = "Label Prediction"
     description = "Predict labels from embeddings using cross-validated classifiers and standard metrics."
+    question = "Can the labels be read off the embedding?"
     input_model = MetadataLabelPredictionTaskInput
     baseline_model = LabelPredictionBaselineInput
     published = tuple(classification.MEAN_FOLD[score] for score in classification.PUBLISHED_SCORES)

@@ -53,6 +53,7 @@ class SequentialOrganizationTask(Task):
 
     display_name = "Sequential Organization"
     description = "Evaluate sequential consistency in embeddings using time point labels and k-NN based metrics."
+    question = "Does the embedding keep the order of time points?"
     input_model = SequentialOrganizationTaskInput
     published = (MetricType.SILHOUETTE_SCORE, MetricType.SEQUENTIAL_ALIGNMENT)
     takes = "representation"

@@ -85,7 +85,9 @@ class Task(ABC):
     Attributes
     ----------
     display_name, description
-        What a listing shows: a name, and in one sentence the question that the task asks.
+        What a listing shows: a name, and in one sentence what the task does.
+    question
+        What it asks, for the documentation.
     version
         Raised when a score of the task changes.
     published
@@ -126,6 +128,7 @@ class Task(ABC):
     baseline_model: Type[BaselineInput] = PCABaselineInput
     random_seed: int = RANDOM_SEED
     requires_multiple_datasets: bool = False
+    question: str = ""
     version: int = 1
     published: Sequence[MetricType] = ()
     more: Sequence[MetricType] = ()

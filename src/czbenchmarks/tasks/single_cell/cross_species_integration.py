@@ -70,6 +70,7 @@ class CrossSpeciesIntegrationTask(OrthologBaselineTask):
 
     display_name = "Cross-species Integration"
     description = "Evaluate cross-species integration quality using various integration metrics."
+    question = "Are species mixed, overall and within each label?"
     input_model = CrossSpeciesIntegrationTaskInput
     baseline_model = OrthologBaselineInput
     published = (MetricType.ENTROPY_PER_CELL, MetricType.BATCH_SILHOUETTE)

@@ -128,6 +128,7 @@ class CrossSpeciesLabelPredictionTask(OrthologBaselineTask):
 
     display_name = "cross-species label prediction"
     description = "Evaluate cross-species label prediction performance using multiple classifiers."
+    question = "Do labels learned on one species hold on another?"
     input_model = CrossSpeciesLabelPredictionTaskInput
     baseline_model = OrthologBaselineInput
     published = tuple(family[score] for family in _FAMILIES for score in classification.PUBLISHED_SCORES)

@@ -97,6 +97,7 @@ class PerturbationExpressionPredictionTask(Task):
         "Evaluate the quality of predicted changes in expression levels for genes that are differentially expressed "
         "under perturbation(s) using multiple classification and correlation metrics."
     )
+    question = "Do predicted changes rank the genes as the measured ones do?"
     input_model = PerturbationExpressionPredictionTaskInput
     baseline_model = NoBaselineInput
     condition_key: Optional[str] = None

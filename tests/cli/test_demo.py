@@ -22,6 +22,7 @@ from czbenchmarks.cli import demo
 from czbenchmarks.cli._studies import EMBEDDINGS, STUDIES, write_whole
 from czbenchmarks.cli.main import main
 from czbenchmarks.results import RunRecord
+from czbenchmarks.tasks.registry import _BUILT_IN
 
 MIXING = {"entropy_per_cell", "batch_silhouette"}
 SLOW = {"label_prediction", "cross-species_label_prediction"}
@@ -337,7 +338,6 @@ with demo.claimed(Path("demo"), [demo.MANIFEST, "a.txt", "human.h5ad"]):
     except KeyboardInterrupt:  # as some libraries do
         time.sleep(20)
 """
-from czbenchmarks.tasks.registry import _BUILT_IN
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

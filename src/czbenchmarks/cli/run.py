@@ -312,10 +312,10 @@ def _run(
     }
     if any(name.startswith("baseline_") for name in options) and not compute_baseline:
         raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
+    from czbenchmarks.io.names import named
     from czbenchmarks.results import Store
     from czbenchmarks.results._files import check_target
     from czbenchmarks.run.evaluate import evaluate
-    from czbenchmarks.run.sources import named
 
     from .output import print_record
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
+from czbenchmarks.metrics.types import metrics_registry
+
 if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
 
@@ -80,6 +82,8 @@ class Score(Part):
         Whether a value is missing that should be there, under one seed at least: the input was bad or missing, or the
         metric was asked for by name. False for a metric of a preset that is not defined on the data. Records of before
         there was a difference do not say: every missing value counts.
+    task_version, metric_version
+        Versions of the task and of the metric, raised when a number changes; None in records that do not say.
     """
 
     task: str
@@ -96,6 +100,8 @@ class Score(Part):
     interval: Optional[Dict[str, Any]] = None
     breakdowns: Optional[List[Dict[str, Any]]] = None
     failed: bool = False
+    task_version: Optional[int] = None
+    metric_version: Optional[int] = None
     _results: Sequence[MetricResult] = PrivateAttr(default=())
 
     @model_validator(mode="before")
@@ -106,7 +112,9 @@ class Score(Part):
         return {**given, "failed": given["n_values"] < len(given["values_raw"])}
 
     @classmethod
-    def of(cls, task: str, embedding: str, results: Sequence[MetricResult]) -> Score:
+    def of(
+        cls, task: str, embedding: str, results: Sequence[MetricResult], *, task_version: int | None = None
+    ) -> Score:
         """Make a score of one metric's results, one result per seed.
 
         Parameters
@@ -117,6 +125,8 @@ class Score(Part):
             Name of the embedding.
         results
             The same score under every seed.
+        task_version
+            Version of the task.
         """
         values = [result.value if math.isfinite(result.value) else math.nan for result in results]
         defined = [value for value in values if not math.isnan(value)]
@@ -144,6 +154,8 @@ class Score(Part):
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,
             failed=any(not math.isfinite(result.value) and not result.undefined for result in results),
+            task_version=task_version,
+            metric_version=getattr(metrics_registry.declaration(results[0].metric_type), "version", 1),
         )
         score._results = tuple(results)
         return score
@@ -175,6 +187,32 @@ class Failure(Part):
     task: str
     embedding: Optional[str] = None
     reason: str
+
+
+class JobFacts(Part):
+    """One task on one embedding under one seed, as it was computed.
+
+    Attributes
+    ----------
+    id
+        SHA-256 of all that its scores depend on; equal jobs have equal ids, whenever and wherever they run.
+    task, embedding, seed
+        What it was; a task that draws nothing has one job for all seeds, and no seed.
+    state
+        ``"done"``, ``"undefined"`` (no score is defined on the data) or ``"failed"``.
+    seconds
+        How long it took.
+    memory_mib
+        The most memory the process has held until its end; None where the system does not tell.
+    """
+
+    id: str
+    task: str
+    embedding: str
+    seed: Optional[int] = None
+    state: Literal["done", "undefined", "failed"]
+    seconds: float
+    memory_mib: Optional[float] = None
 
 
 class CheckResult(Part):

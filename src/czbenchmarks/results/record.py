@@ -13,6 +13,7 @@ from pydantic import Field
 
 from czbenchmarks import __version__
 from czbenchmarks._check import unknown
+from czbenchmarks.constants import BASELINE as BASELINE
 from czbenchmarks.exceptions import InputError
 from czbenchmarks.metrics.presets import find
 
@@ -21,6 +22,7 @@ from ._notes import how_computed
 from .parts import AskedOfTask as AskedOfTask
 from .parts import CheckResult as CheckResult
 from .parts import Failure as Failure
+from .parts import JobFacts as JobFacts
 from .parts import Part
 from .parts import RunSpecification as RunSpecification
 from .parts import RuntimeMetrics as RuntimeMetrics
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 
 SCHEMA_VERSION: Literal[1] = 1
-BASELINE = "baseline"
 
 
 class RunRecord(Part):
@@ -59,6 +60,8 @@ class RunRecord(Part):
         What gave no scores.
     checks
         What the trust checks say, if they were asked for.
+    jobs
+        What was computed: one task on one embedding under one seed each.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class RunRecord(Part):
     warnings: List[str] = Field(default_factory=list)
     failures: List[Failure] = Field(default_factory=list)
     checks: List[CheckResult] = Field(default_factory=list)
+    jobs: List[JobFacts] = Field(default_factory=list)
 
     def __repr__(self) -> str:
         """Say how much there is; ``to_frame`` shows it."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
-from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
 from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
+from czbenchmarks.io.references import look_up, reference_for
 from czbenchmarks.results.record import Failure
 from czbenchmarks.tasks.registry import TASK_REGISTRY
 from czbenchmarks.tasks.scoring import draws
@@ -55,18 +55,6 @@ def _leaves(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Literal or not get_args(annotation):
         return [annotation]
     return [leaf for inner in get_args(annotation) for leaf in _leaves(inner)]
-
-
-def seeds_of(given: Any) -> list[int]:
-    """Return the seeds asked for: one, or several that differ; without any the usual one."""
-    given = RANDOM_SEED if given is None else given
-    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    seeds = [_check.seed(seed) for seed in several]
-    if not seeds:
-        raise InputError("`random_seed` must be at least one seed, got an empty list.")
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
-    return seeds
 
 
 @dataclass(frozen=True)
@@ -345,7 +333,7 @@ def _resolved(name: str, kind: FieldKind, value: Any, cells: list[Cells], positi
         where, reference = reference_for(value, cells, position)
         if name == "gene_names" and not reference.startswith("@"):  # genes have no column in obs
             reference = f"@var:{reference}"
-        value = where.look_up(reference)
+        value = look_up(where, reference)
     elif kind in ("column", "table", "matrix"):
         value = where.taken(value, name)
     if kind == "index":
@@ -367,25 +355,3 @@ def described(value: Any) -> Any:
         return [described(one) for one in value]
     size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
     return _check.kind_of(value) + size
-
-
-def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
-    """Return the data set that a reference names, and the reference without its number.
-
-    Parameters
-    ----------
-    reference
-        As the user wrote it.
-    cells
-        The data sets.
-    position
-        Which one is meant if the reference does not say.
-    """
-    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
-    if match is None:
-        return cells[position], reference
-    number = int(match[1])
-    if number >= len(cells):
-        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
-        raise InputError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
-    return cells[number], "@" + (match[2] or "")

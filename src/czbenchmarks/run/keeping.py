@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
 
 
-class Units:
+class SharedArrays:
     """The values of units behind all scores of a run; labels, and what no seed changes, are many times the same."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, NDArray[Any]] = {}
         self._names: list[NDArray[Any]] = []
 
-    def keep(self, results: Iterable[MetricResult]) -> None:
+    def share(self, results: Iterable[MetricResult]) -> None:
         """Let results share the arrays that are equal to those of results before them.
 
         Parameters

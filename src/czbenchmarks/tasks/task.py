@@ -178,6 +178,7 @@ class Task(ABC):
     random_seed: int = RANDOM_SEED
     requires_multiple_datasets: bool = False
     draws_nothing: bool = False
+    version: int = 1
     # Built-in tasks take the prepared embedding; others see plain arrays.
     _accepts_representation: bool = False
     _keeps_sparse: bool = False
@@ -291,6 +292,34 @@ class Task(ABC):
         ValueError, TypeError
             One sentence, if the input is bad or no score is defined on it.
         """
+        results = self.results(cell_representation, task_input)
+        if (error := self.undefined(results)) is not None:
+            raise error
+        return results
+
+    def undefined(self, results: Sequence[MetricResult]) -> InputError | None:
+        """Return why none of the results has a value; None if one has.
+
+        Parameters
+        ----------
+        results
+            Of ``results``.
+        """
+        reasons = [result.reason for result in results]
+        if not results or not all(reasons):
+            return None
+        return InputError(
+            f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
+        )
+
+    def results(self, cell_representation: Any, task_input: TaskInput) -> List[MetricResult]:
+        """Return what ``run`` returns, also where no score is defined.
+
+        Parameters
+        ----------
+        cell_representation, task_input
+            As ``run`` takes them.
+        """
         several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
         if self.requires_multiple_datasets and (several is None or len(several) < 2):
             raise InputError(
@@ -310,13 +339,7 @@ class Task(ABC):
             given = [self._prepare(x, f"cell_representation[{i}]") for i, x in enumerate(several)]
         else:
             given = self._prepare(cell_representation, "cell_representation")
-        results = self._compute_metrics(task_input, self._run_task(given, task_input))
-        reasons = [result.reason for result in results]
-        if results and all(reasons):
-            raise InputError(
-                f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
-            )
-        return results
+        return self._compute_metrics(task_input, self._run_task(given, task_input))
 
     @staticmethod
     def _refuse_other_orders(embeddings: Sequence[Any], task_input: TaskInput) -> None:

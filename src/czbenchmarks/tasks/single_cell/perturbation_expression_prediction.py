@@ -107,7 +107,7 @@ class PerturbationExpressionPredictionTask(Task):
     _accepts_representation = True
     _keeps_sparse = True
 
-    def run(self, cell_representation: Any, task_input: Any) -> List[MetricResult]:
+    def results(self, cell_representation: Any, task_input: Any) -> List[MetricResult]:
         """Score predicted expression; a table of predictions must name cells and genes in the order they are taken.
 
         Parameters
@@ -126,7 +126,7 @@ class PerturbationExpressionPredictionTask(Task):
             ):
                 of = "adata" if index is None else field
                 naming.refuse_another_order(theirs, names if index is None else index, "cell_representation", of)
-        return super().run(cell_representation, task_input)
+        return super().results(cell_representation, task_input)
 
     def _prepare(self, value: Any, name: str) -> Any:
         return _prepared(value, name)

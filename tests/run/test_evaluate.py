@@ -669,7 +669,7 @@ def test_records_hold_no_secrets_and_the_name_in_the_catalogue():
     from czbenchmarks.io.dataset import Cells
     from czbenchmarks.run.facts import data_facts
 
-    facts = data_facts(*[Cells(open_dataset("baron_pancreas_human"))] * 2)
+    facts = data_facts(Cells(open_dataset("baron_pancreas_human")))
     assert (facts["name"], facts["address"]) == ("baron_pancreas_human", "package://baron_pancreas_human.h5ad")
 
 

@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from czbenchmarks.metrics.types import metrics_registry
 
+from .over_seeds import over_seeds, rows_of_seeds
+
 if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
 
@@ -65,9 +67,9 @@ class Score(Part):
     reason
         Why there is no value.
     counts
-        Units used and left out.
+        Units used and left out; over several seeds the means.
     details
-        What was chosen on the way.
+        What was chosen on the way. Of what differs between seeds, `by_seed` holds each.
     n_values
         Number of seeds that gave a value.
     value_std_dev
@@ -77,7 +79,7 @@ class Score(Part):
     interval
         Reserved: an interval for the value.
     breakdowns
-        What the value is made of, row by row: by label, batch, resolution.
+        What the value is made of, row by row: by label, batch, resolution; with the seed where seeds differ.
     failed
         Whether a value is missing that should be there, under one seed at least: the input was bad or missing, or the
         metric was asked for by name. False for a metric of a preset that is not defined on the data. Records of before
@@ -113,7 +115,13 @@ class Score(Part):
 
     @classmethod
     def of(
-        cls, task: str, embedding: str, results: Sequence[MetricResult], *, task_version: int | None = None
+        cls,
+        task: str,
+        embedding: str,
+        results: Sequence[MetricResult],
+        *,
+        seeds: Sequence[int] = (),
+        task_version: int | None = None,
     ) -> Score:
         """Make a score of one metric's results, one result per seed.
 
@@ -125,6 +133,8 @@ class Score(Part):
             Name of the embedding.
         results
             The same score under every seed.
+        seeds
+            The seeds, where there are several.
         task_version
             Version of the task.
         """
@@ -139,17 +149,18 @@ class Score(Part):
             )
             for result in results
         )
-        known = next((result for result in results if math.isfinite(result.value)), results[0])
+        known = [result for result in results if math.isfinite(result.value)] or list(results[:1])
+        counts, details = over_seeds([one.counts for one in known], [plain(one.details) for one in known])
         score = cls(
             task=task,
             embedding=embedding,
             metric_type=results[0].metric_type.value,
             value=(defined[0] if len(values) == 1 else statistics.fmean(defined)) if defined else math.nan,
-            params=plain(known.params or {}),
+            params=plain(known[0].params or {}),
             reason="; ".join(reason for reason in reasons if reason) or None,
-            counts=known.counts,
-            details=plain(known.details),
-            breakdowns=plain(known.breakdowns) or None,
+            counts=counts,
+            details=details,
+            breakdowns=rows_of_seeds([plain(one.breakdowns) for one in results], seeds) or None,
             n_values=len(defined),
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,

@@ -41,7 +41,8 @@ def scores_of(under: Mapping[int, JobResult], seeds: Sequence[int], *, no_deviat
             if seed not in results:
                 results[seed] = _missing(like, f"seed {seed}: {under[seed].error or 'not among its scores'}")
         job = under[seeds[0]].job
-        score = Score.of(job.task, job.name, [results[seed] for seed in seeds], task_version=job.task_version)
+        in_order = [results[seed] for seed in seeds]
+        score = Score.of(job.task, job.name, in_order, seeds=seeds, task_version=job.task_version)
         scores.append(score.model_copy(update={"value_std_dev": None}) if no_deviation else score)
     return scores
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from inputs import SCGRAPH
 
-from czbenchmarks.exceptions import InputAssertionError
+from czbenchmarks.exceptions import InputAssertionError, InputError, InputTypeError
 from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
 from czbenchmarks.tasks import represent
 from czbenchmarks.tasks.integration import BatchIntegrationTask, BatchIntegrationTaskInput
@@ -200,7 +200,7 @@ def is_one_sentence(error: Exception, metric: MetricType) -> bool:
     """Tell whether an error is ours: of the two kinds, one line, about an argument of the metric's function."""
     sentence, names = str(error), ROWS[metric].signature[0]
     return (
-        type(error) in (ValueError, TypeError, InputAssertionError)
+        type(error) in (InputError, InputTypeError, InputAssertionError)
         and sentence.endswith(".")
         and one_line(sentence)
         and any(f"`{name}`" in sentence for name in names)

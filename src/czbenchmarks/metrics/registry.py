@@ -16,7 +16,6 @@ from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .catalogue import MetricType
 from .declaration import Declaration, declare
-from .inputs import plain_arguments
 from .results import Measurement
 
 
@@ -141,7 +140,11 @@ class MetricRegistry:
             for name in arguments:
                 if name not in names:
                     raise InputTypeError(unknown(f"Argument of {metric_type}", name, names))
-        return row, row.load(), plain_arguments(row, arguments) if row.foreign else arguments
+        if row.foreign:
+            from .inputs import plain_arguments  # and the kernels with it: who reads a record needs neither
+
+            arguments = plain_arguments(row, arguments)
+        return row, row.load(), arguments
 
     def get_info(self, metric_type: MetricType) -> MetricInfo:
         """Return what is known about a metric."""

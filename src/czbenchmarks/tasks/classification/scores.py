@@ -387,7 +387,7 @@ def _units(part: Sequence[Scored], score: str) -> Units:
     right = (columns["true"] == columns["predicted"]).astype(np.float64)
     right[columns["predicted"] < 0] = np.nan  # nothing was predicted
     return Units(
-        "out-of-fold prediction",
+        "held-out prediction",
         np.concatenate([s.ids for s in part]),
         right if score == "accuracy" else None,
         columns,

@@ -166,7 +166,7 @@ class Score(Part):
             values_raw=values,
             failed=any(not math.isfinite(result.value) and not result.undefined for result in results),
             task_version=task_version,
-            metric_version=getattr(metrics_registry.declaration(results[0].metric_type), "version", 1),
+            metric_version=metrics_registry.declaration(results[0].metric_type).version,
         )
         score._results = tuple(results)
         return score

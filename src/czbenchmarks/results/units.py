@@ -89,6 +89,7 @@ def packed_units(record: RunRecord) -> bytes:
             "seed": seed,
             "kind": units.kind,
             "summary": units.summary,
+            "groups": list(units.groups),
             "ids": kept(units.ids),
             "values": None if units.values is None else kept(units.values),
             "columns": {name: kept(column) for name, column in units.columns.items()},
@@ -175,7 +176,9 @@ def _read(kept: Path | bytes, timestamp: str) -> Iterator[tuple[int, int | None,
         for one in contents["units"]:
             columns = {name: arrays[place] for name, place in one["columns"].items()}
             values = None if one["values"] is None else arrays[one["values"]]
-            yield one["score"], one["seed"], Units(one["kind"], arrays[one["ids"]], values, columns, one["summary"])
+            groups = tuple(one["groups"])
+            units = Units(one["kind"], arrays[one["ids"]], values, columns, one["summary"], groups)
+            yield one["score"], one["seed"], units
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, UnreadableRecord):
             raise

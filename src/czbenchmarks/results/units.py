@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -179,7 +180,7 @@ def _read(kept: Path | bytes, timestamp: str) -> Iterator[tuple[int, int | None,
             groups = tuple(one["groups"])
             units = Units(one["kind"], arrays[one["ids"]], values, columns, one["summary"], groups)
             yield one["score"], one["seed"], units
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         if isinstance(error, UnreadableRecord):
             raise
         raise UnreadableRecord(f"The units must be readable, got {where}, which is damaged; score again.") from None

@@ -202,6 +202,8 @@ class Workload:
         """Keep what came of a job, and of its embedding no more than later jobs need."""
         plan, seeds = self.jobs[result.job]
         self.clock.add(plan.key, result.seconds)
+        if len(self.views) == 1:
+            self._arrays.name_cells(result.results, self.views[0].names.to_numpy())
         self._arrays.share(result.results)
         self.finished.append(result)
         name = result.job.name

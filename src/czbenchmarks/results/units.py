@@ -169,7 +169,8 @@ def units_of(record: RunRecord, metric: str, kept: Path | bytes | None) -> pd.Da
 def _read(kept: Path | bytes, timestamp: str) -> Iterator[tuple[int, int | None, Units]]:
     where = "the store" if isinstance(kept, bytes) else f"'{shown(kept)}'"
     try:
-        with np.load(io.BytesIO(kept) if isinstance(kept, bytes) else kept, allow_pickle=False) as file:
+        content = kept if isinstance(kept, bytes) else kept.read_bytes()  # np.load leaves a damaged file open
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             contents = json.loads(bytes(file[_CONTENTS]))
             if contents["record"] != timestamp:
                 raise UnreadableRecord(f"The units must be those of the record, got {where} of another run.")

@@ -32,3 +32,7 @@ def get_numbered_path(base_path: str, index: int) -> str:
     """Return the path of a file's numbered sibling: ``dir/cells.h5ad`` and 2 give ``dir/cells_2.h5ad``."""
     stem, suffix = os.path.splitext(base_path)
     return f"{stem}_{index}{suffix}"
+
+
+BASELINE = "baseline"
+"""What the scores of a task's baseline are called."""

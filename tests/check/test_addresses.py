@@ -27,8 +27,8 @@ from czbenchmarks.datasets.orthologs import join_orthologs
 from czbenchmarks.file_utils import download_file_from_remote
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import read_embedding, split_key
+from czbenchmarks.io.names import named
 from czbenchmarks.results import RunRecord, Store
-from czbenchmarks.run.sources import named
 
 N = 30
 MARK = "S3CR3T"

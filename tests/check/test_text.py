@@ -12,6 +12,7 @@ from czbenchmarks.datasets import SingleCellLabeledDataset
 from czbenchmarks.datasets.orthologs import shared_orthologs
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.io.dataset import Cells
+from czbenchmarks.io.references import look_up
 
 N = 60
 KINDS = ["Zelle α", "b"] * (N // 2)
@@ -102,7 +103,7 @@ def test_text_of_a_fixed_length_in_a_file(adata, tmp_path, encoding, attributes)
     assert cells.columns == ["cell_type", "time"]
     for column in (cells.piece("obs", "cell_type"), cells.piece("obs")["cell_type"], cells.adata.obs["cell_type"]):
         assert column.tolist() == KINDS
-    assert Cells(path).look_up("@var_index").tolist() == list(adata.var_names)
+    assert look_up(Cells(path), "@var_index").tolist() == list(adata.var_names)
     loaded = SingleCellLabeledDataset(path, Organism.HUMAN)
     loaded.load_data()
     assert loaded.labels.tolist() == KINDS

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from czbenchmarks import evaluate
 from czbenchmarks.cli.main import main
+from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.neighbors import exact_neighbors
 from czbenchmarks.results import RunRecord
 
@@ -279,7 +280,7 @@ def test_a_failure_is_said_and_status_1(folder, monkeypatch):
     from czbenchmarks.tasks import EmbeddingTask
 
     def no_baseline(self, expression_data, baseline_input=None):
-        raise ValueError("These counts are no counts.")
+        raise InputError("These counts are no counts.")
 
     monkeypatch.setattr(EmbeddingTask, "compute_baseline", no_baseline)
     words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-B", "--labels", "cell_type"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from czbenchmarks.metrics.types import MetricType, Units
+from czbenchmarks.metrics.types import MetricType
 
 N = 90
 FOLDS = ("accuracy", "f1", "precision", "recall", "auroc", "balanced_accuracy", "mcc")
@@ -100,22 +100,13 @@ def _logged() -> dict[str, Any]:
     return {**found, "expression": logged, "corrected": logged, "X": logged, "batch": np.arange(N) % 2}
 
 
-# Arguments on which a metric of an embedding is best.
+# Arguments on which a metric of an embedding is best, where it is neither three clouds nor twins (see `perfect`).
 PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     MetricType.SILHOUETTE_SCORE: lambda: {"X": _apart(), "labels": THREE},
     MetricType.SEQUENTIAL_ALIGNMENT: lambda: {"X": THREE[:, None] * 1000.0, "labels": THREE},
-    # Fewer than 200 cells: all are neighbours.
-    MetricType.ENTROPY_PER_CELL: lambda: {"X": whole_embedding(), "labels": np.arange(N) % 2},
-    MetricType.BATCH_SILHOUETTE: _twins,
-    MetricType.KMEANS_NMI: _three_clouds,
-    MetricType.KMEANS_ARI: _three_clouds,
     MetricType.LEIDEN_NMI: lambda: _three_clouds(resolution=0.2),
     MetricType.LEIDEN_ARI: lambda: _three_clouds(resolution=0.2),
-    MetricType.LEIDEN_NMI_BEST: _three_clouds,
-    MetricType.LEIDEN_ARI_BEST: _three_clouds,
     MetricType.ISOLATED_LABELS: lambda: {"X": _apart(), "labels": THREE, "batch": LAST_IN_ONE_BATCH},
-    MetricType.ISOLATED_LABELS_F1: lambda: _three_clouds(batch=LAST_IN_ONE_BATCH),
-    MetricType.BRAS: _twins,
     **dict.fromkeys(SCGRAPH, _three_places),
     MetricType.CELL_CYCLE_CONSERVATION: lambda: {
         name: _logged()[name] for name in ("X", "batch", "expression", "gene_names", "organism")
@@ -128,8 +119,6 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     },
     # 30 cells at each of three places.
     MetricType.CLISI: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 30},
-    MetricType.KSIM: lambda: {"X": _apart(), "labels": THREE},
-    MetricType.KSIM_ACCEPTANCE: lambda: {"X": _apart(), "labels": THREE},
     MetricType.KNN_PURITY: lambda: {"X": _apart(), "labels": THREE, "n_neighbors": 29},
     # 90 neighbours: all cells.
     MetricType.ILISI: lambda: {name: value for name, value in _two_places().items() if name != "labels"},
@@ -140,14 +129,10 @@ PERFECT: dict[MetricType, Callable[[], dict[str, Any]]] = {
     MetricType.GRAPH_CONNECTIVITY_WEAK: lambda: {"X": np.arange(N)[:, None], "labels": THREE},
     MetricType.TRUSTWORTHINESS: lambda: {"X": whole_embedding(), "unintegrated": whole_embedding()},
     MetricType.CONTINUITY: lambda: {"X": whole_embedding(), "unintegrated": whole_embedding()},
-    MetricType.KBET: _twins,
-    MetricType.PCR: lambda: {name: value for name, value in _twins().items() if name != "labels"},
     MetricType.PCR_COMPARISON: lambda: {
         **{name: value for name, value in _twins().items() if name != "labels"},
         "unintegrated": whole_embedding() + 9 * (np.arange(N) % 2)[:, None],
     },
-    MetricType.SBEE: _twins,
-    MetricType.KBET_GLOBAL: lambda: {name: value for name, value in _twins().items() if name != "labels"},
 }
 
 # How far from the best value they stay: |s| of interleaved batches is of the order of one cell in 45, never 0.
@@ -160,37 +145,16 @@ ONLY_NEARLY_PERFECT: dict[MetricType, float] = {
     **dict.fromkeys((MetricType.ILISI, MetricType.CILISI, MetricType.CILISI_MEANS), 3e-3),
 }
 
-# Metrics that are a mean over labels of means over cells.
-MEANS_OVER_LABELS = {
-    MetricType.BATCH_SILHOUETTE,
-    MetricType.BRAS,
-    MetricType.ISOLATED_LABELS,
-    MetricType.CILISI_MEANS,
-    MetricType.KNN_PURITY,
-}
-
-# Metrics that are a mean over labels of means over the batches of a label of means over cells.
-MEANS_OVER_LABELS_AND_BATCHES = {MetricType.SBEE}
-
-
-def mean_of_units(metric: MetricType, units: Units) -> float:
-    """Return what the values of units average to, in the way of the metric."""
-    values = units.values
-    if metric in MEANS_OVER_LABELS_AND_BATCHES:
-        pairs = pd.DataFrame({**units.columns, "value": values}).groupby(["label", "batch"])["value"].mean()
-        return float(pairs.groupby("label").mean().mean())
-    if metric in MEANS_OVER_LABELS:
-        groups = units.columns["label"]
-        return float(np.mean([np.nanmean(values[groups == g]) for g in np.unique(groups[np.isfinite(values)])]))
-    return float({"mean": np.nanmean, "median": np.nanmedian}[units.summary](values))
+# Accepted for callers of earlier releases.
+IGNORED = {(MetricType.ENTROPY_PER_CELL, "random_seed")}
 
 
 def perfect(metric: MetricType) -> dict[str, Any] | None:
-    """Return arguments on which the metric is best; None where no small input has that."""
+    """Return arguments on which the metric is best; None where no small input is known that has that."""
     if metric in PERFECT:
         return PERFECT[metric]()
-    given = arguments(metric)
-    needs = metric.declaration.needs
+    row = metric.declaration
+    given, needs = arguments(metric), row.needs
     if metric in (MetricType.BIO_CONSERVATION, MetricType.BATCH_CORRECTION):
         return {"scores": {"one": 1.0, "other": 1.0}}
     if metric is MetricType.SCIB_TOTAL:
@@ -199,4 +163,7 @@ def perfect(metric: MetricType) -> dict[str, Any] | None:
         return {**given, "results_df": pd.DataFrame({name: [1.0] for name in FOLDS})}
     if len(needs) == 2 and "X" not in needs:
         return dict.fromkeys(needs, given[needs[0]])
+    if {*row.asks} <= {"X", "labels", "batch"} and row.part:
+        best = _twins() if row.part == "batch" else _three_clouds(batch=LAST_IN_ONE_BATCH)
+        return {name: best[asked] for name, asked in zip(needs, row.asks, strict=True)}
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from inputs import ONLY_NEARLY_PERFECT, N, arguments, mean_of_units, perfect
+from inputs import IGNORED, ONLY_NEARLY_PERFECT, N, arguments, perfect
 
-from czbenchmarks._lazy import load
+from czbenchmarks._check import labels as coded
+from czbenchmarks.metrics.declaration import OFFERED
+from czbenchmarks.metrics.results import Measurement, UnitKind
 from czbenchmarks.metrics.types import MetricType, metrics_registry
 
 ROWS = {metric: metric.declaration for metric in MetricType}
@@ -41,6 +44,9 @@ def test_row_is_complete(metric):
     assert row.tags
     assert row.needs
     assert len(set(row.needs)) == len(row.needs)
+    assert row.version >= 1
+    assert metrics_registry.get_info(metric).version == row.version
+    assert not row.outside
 
 
 def test_abouts_and_keys_differ():
@@ -54,8 +60,7 @@ def test_abouts_and_keys_differ():
 @names
 def test_function_takes_what_the_row_names(metric):
     row = ROWS[metric]
-    function = load(row.function) if isinstance(row.function, str) else row.function
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(row.load()).parameters
     assert set(row.needs) | set(row.defaults) <= set(parameters) | (
         {*row.defaults} if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else set()
     )
@@ -65,6 +70,9 @@ def test_function_takes_what_the_row_names(metric):
         if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     }
     assert required <= set(row.needs) | set(row.defaults), "a required argument is not named"
+    offered = [name for name in OFFERED if name in parameters and (metric, name) not in IGNORED]
+    assert list(row.takes) == offered, "say in `takes` what a task passes to it"
+    assert "random_seed" in row.takes or not row.draws
 
 
 @names
@@ -113,8 +121,23 @@ def test_units_average_to_the_value(metric):
         return
     values = measured.units.values
     assert len(values) == len(measured.units.ids)
-    mean = mean_of_units(metric, measured.units)
-    assert measured.value == pytest.approx(float(np.clip(mean, *ROWS[metric].range)), abs=1e-12)
+    score = measured.units.score()
+    assert measured.value == pytest.approx(float(np.clip(score, *ROWS[metric].range)), abs=1e-12)
+
+
+@names
+def test_units_are_of_a_known_kind_and_make_a_table(metric):
+    row, units = ROWS[metric], metrics_registry.measure(metric, **arguments(metric)).units
+    if units is None:
+        return
+    assert units.kind in typing.get_args(UnitKind)
+    table = units.frame()
+    assert list(table.columns) == ["unit", "kind", "value", *units.columns]
+    assert table["unit"].tolist() == units.ids.tolist()
+    assert set(table["kind"]) == {units.kind}
+    values = np.full(len(table), np.nan) if units.values is None else units.values
+    np.testing.assert_array_equal(table["value"], values)
+    assert (units.values is None) == bool(row.no_units)
 
 
 def readonly(X: np.ndarray) -> np.ndarray:
@@ -272,6 +295,34 @@ def test_label_container_does_not_matter(metric, name, every):
         assert value == expected, container
 
 
+def same(found: Measurement, expected: Measurement) -> None:
+    """Assert that two measurements are equal in everything."""
+    for part in ("value", "reason", "counts", "details", "breakdowns", "failed"):
+        np.testing.assert_equal(getattr(found, part), getattr(expected, part))
+    assert (found.units is None) == (expected.units is None)
+    if found.units is not None and expected.units is not None:
+        pd.testing.assert_frame_equal(found.units.frame(), expected.units.frame())
+
+
+@pytest.mark.parametrize(
+    "metric", [m for m in MetricType if {*OF_LABELS} & {*ROWS[m].needs}], ids=lambda metric: metric.name
+)
+@pytest.mark.parametrize("kind", ["i8", "f4", object])
+def test_coded_labels_give_the_same_measurement(metric, kind):
+    given = arguments(metric)
+    several = {name: np.asarray(given[name]) for name in OF_LABELS if name in given}
+    times = "time" in ROWS[metric].asks  # are numbers
+    plain = {
+        name: pd.Series(value.astype(str if kind is object and not times else kind), index=[f"c{i}" for i in range(N)])
+        for name, value in several.items()
+    }
+    expected = metrics_registry.measure(metric, **{**given, **plain})
+    codes = {name: coded(value, name) for name, value in plain.items()}
+    same(metrics_registry.measure(metric, **{**given, **codes}), expected)
+    for name, value in codes.items():
+        same(metrics_registry.measure(metric, **{**given, **plain, name: value}), expected)
+
+
 @pytest.mark.parametrize("kind", [list, np.asarray, pd.Series, pd.Categorical], ids=lambda kind: kind.__name__)
 @labelled_metrics
 def test_booleans_are_labels(metric, kind):
@@ -299,7 +350,7 @@ def test_order_of_cells_does_not_matter(metric):
 
 @pytest.mark.parametrize(
     "metric",
-    [m for m in MetricType if "labels" in " ".join(ROWS[m].needs) and m is not MetricType.SEQUENTIAL_ALIGNMENT],
+    [m for m in MetricType if "labels" in " ".join(ROWS[m].needs) and "time" not in ROWS[m].asks],
     ids=lambda metric: metric.name,
 )
 def test_names_of_labels_do_not_matter(metric):

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inputs import N, arguments
+from inputs import IGNORED, N, arguments
 
-from czbenchmarks._lazy import load
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.inputs import represent
 from czbenchmarks.metrics.types import MetricType, metrics_registry
@@ -23,7 +22,7 @@ metrics_of_cells = pytest.mark.parametrize("metric", OF_CELLS, ids=lambda metric
 CONTAINERS = ("X", "unintegrated", "expression", "corrected")
 COPIES = 3  # of the 90 cells: more than any metric has neighbours
 
-# Another value for every keyword; its metrics may refuse none of them.
+# Another value for keywords; its metrics may refuse none of them.
 OTHER: dict[str, Any] = {
     "rescale": False, "max_cells": 80, "random_seed": 7, "n_neighbors": 12, "alpha": 0.3, "n_components": 3,
     "resolution": 0.3, "resolutions": (0.3, 2.0), "n_starts": 2, "iso_threshold": 1, "every_label_if_none": True,
@@ -31,23 +30,24 @@ OTHER: dict[str, Any] = {
     "min_batch_cells": 140, "min_label_cells": 60, "batch": np.arange(COPIES * N) % 3, "root": 40, "normalize": False,
     "k": 5, "adaptive_k": True,
 }  # fmt: skip
-WITH_VALUES = (MetricType.SEQUENTIAL_ALIGNMENT,)  # of the labels
-OF_BATCHES = (MetricType.ENTROPY_PER_CELL,)  # are the labels
 # What a keyword needs beside it, to matter.
 BESIDE = {"every_label_if_none": {"iso_threshold": 3}}
-IGNORED = {(MetricType.ENTROPY_PER_CELL, "random_seed")}  # accepted for callers of earlier releases
 AS_THE_TASK = {MetricType.SEQUENTIAL_ALIGNMENT: {"k": 15}}
 DRAWN_BY = {"max_cells": 80, "max_reference": 5}  # what makes a sample of the few cells here
 
 
-def function_of(metric: MetricType) -> Any:
-    function = ROWS[metric].function
-    return load(function) if isinstance(function, str) else function
+def optional(metric: MetricType) -> dict[str, Any]:
+    """Return keywords and their defaults."""
+    parameters = inspect.signature(ROWS[metric].load()).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ROWS[metric].needs}
 
 
-def optional(metric: MetricType) -> list[str]:
-    parameters = inspect.signature(function_of(metric)).parameters.values()
-    return [p.name for p in parameters if p.default is not p.empty and p.name not in ROWS[metric].needs]
+def other(name: str, default: Any) -> Any:
+    """Return another value for a keyword: half a number, the contrary of a boolean, or what OTHER says."""
+    if name in OTHER:
+        return OTHER[name]
+    assert isinstance(default, (bool, int, float)), f"say in OTHER what else `{name}` can be"
+    return not default if isinstance(default, bool) else type(default)(default / 2)
 
 
 def cells(metric: MetricType) -> dict[str, Any]:
@@ -65,10 +65,10 @@ def cells(metric: MetricType) -> dict[str, Any]:
         elif name == "gene_names":
             value = [*value, *(f"further{i}" for i in range((COPIES - 1) * len(value)))]
         found[name] = value
-    if "labels" in found and metric not in WITH_VALUES:
+    if "labels" in found and "time" not in ROWS[metric].asks:
         # A label of its own for some cells: of few cells, and in two of three batches.
         found["labels"] = np.where(np.arange(COPIES * N) < 40, 3, found["labels"])
-    for name in {"batch", "labels"} & {*found} if metric in OF_BATCHES else {"batch"} & {*found}:
+    for name in [name for name, asked in zip(ROWS[metric].needs, ROWS[metric].asks, strict=True) if asked == "batch"]:
         found[name] = rng.integers(0, 3, COPIES * N)
     if "batch" in found and "labels" in found:
         found["batch"] = np.where(found["labels"] == 3, found["batch"] % 2, found["batch"])
@@ -93,7 +93,10 @@ def sampling(metric: MetricType) -> dict[str, int]:
 def variants(metric: MetricType) -> list[dict[str, Any]]:
     """Return changes to the arguments, one at a time, and first none."""
     n = COPIES * N
-    found: list[dict[str, Any]] = [{}, *({name: OTHER[name]} | BESIDE.get(name, {}) for name in optional(metric))]
+    found: list[dict[str, Any]] = [
+        {},
+        *({name: other(name, default)} | BESIDE.get(name, {}) for name, default in optional(metric).items()),
+    ]
     if "random_seed" in optional(metric):
         found += [{**sampling(metric), "random_seed": seed} for seed in range(2)]
     for name in ("labels", "batch", "pseudotime"):
@@ -110,9 +113,9 @@ def variants(metric: MetricType) -> list[dict[str, Any]]:
 @metrics_of_cells
 def test_every_keyword_matters(metric):
     given = cells(metric)
-    for name in optional(metric):
+    for name, default in optional(metric).items():
         beside = BESIDE.get(name, {}) | ({} if name != "random_seed" else sampling(metric))
-        changed = told(metric, {**given, **beside, name: OTHER[name]}) != told(metric, {**given, **beside})
+        changed = told(metric, {**given, **beside, name: other(name, default)}) != told(metric, {**given, **beside})
         assert changed == ((metric, name) not in IGNORED), name
 
 

@@ -27,7 +27,7 @@ def names(table, organism="human"):
         ("pairs.tsv", GOOD.replace(",", "\t").encode()),
         ("pairs.txt", GOOD.replace(",", "\t").replace("\n", "\r\n").encode()),
         ("pairs.csv.gz", gzip.compress(GOOD.encode(), mtime=0)),
-        ("pairs.tsv.gz", gzip.compress(GOOD.replace(",", "\t").encode())),
+        ("pairs.tsv.gz", gzip.compress(GOOD.replace(",", "\t").encode(), mtime=0)),
         ("more.csv", b"score,Human gene name,Mouse gene name,homology\n1,INS,Ins2,x\n1,GCG,Gcg,y\n1,GCG,Gcg,y\n"),
         ("quoted.csv", b'"homo_sapiens","MUS MUSCULUS"\n" INS","Ins2"\n"GCG","Gcg"\n'),
     ],

@@ -1,13 +1,37 @@
-"""The row that the contributor's guide shows is all there is to a metric: the test adds it and uses it everywhere."""
+"""The row that the contributor's guide shows is all there is to a metric: the tests add it and use it everywhere."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 
+import pytest
 from pages import ROOT
+
+# A plugin of pytest: the row is in the catalogue before a test is collected.
+PLUGIN = """
+import os
+from czbenchmarks.metrics.catalogue import MetricType, declare
+row = {"declare": declare}
+exec(os.environ["METRIC_ROW"], row)
+[(key, declaration)] = [value for value in row.values() if isinstance(value, tuple)]
+if key not in [metric.value for metric in MetricType]:
+    MetricType.extend(key, declaration)
+"""
+# The generic tests: those that pick the metric by name, and those of which each looks at all metrics.
+BY_METRIC = [
+    "contract/test_every_metric.py", "contract/test_shared_work.py", "metrics/test_catalogue.py",
+    "metrics/test_registry.py", "cli/test_info.py",
+]  # fmt: skip
+OF_ALL = [
+    "contract/test_degenerate.py", "metrics/test_presets.py", "cli/test_catalogue.py::test_list_metrics",
+    "docs/test_docs.py::test_every_metric_and_every_command_is_on_its_page",
+    "contract/test_every_metric.py::test_abouts_and_keys_differ",
+    "tasks/test_metrics.py::test_all_is_what_the_arguments_allow",
+]  # fmt: skip
 
 # One process: it changes the catalogue.
 PROGRAM = """
@@ -19,7 +43,7 @@ from czbenchmarks.metrics.catalogue import MetricType, declare
 row = {"declare": declare}
 exec(sys.stdin.read(), row)
 [(name, (key, declaration))] = [(k, v) for k, v in row.items() if isinstance(v, tuple)]
-metric = MetricType.extend(key, declaration)
+metric = MetricType.__members__.get(name) or MetricType.extend(key, declaration)
 assert metric.name == name and MetricType[name] is metric
 
 from czbenchmarks import evaluate
@@ -45,14 +69,34 @@ print(json.dumps({
 """
 
 
-def test_the_row_of_the_guide_is_a_metric():
+def row_of_the_guide() -> str:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = guide.partition("## Add a metric")[2].partition("\n## ")[0]
     block = re.search(r"```text\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    row = "\n".join(line.removeprefix("    ") for line in block[1].splitlines())
+    return "\n".join(line.removeprefix("    ") for line in block[1].splitlines())
+
+
+@pytest.mark.parametrize("chosen", [["-k", "fowlkes_mallows", *BY_METRIC], OF_ALL], ids=["by metric", "of all"])
+def test_the_row_of_the_guide_passes_the_generic_tests(chosen, tmp_path):
+    (tmp_path / "row_of_the_guide.py").write_text(PLUGIN, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], input=row, capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-m", "pytest", "-p", "row_of_the_guide", "-p", "no:cacheprovider", "-n", "0", "-q", *chosen],
+        cwd=ROOT / "tests", env={**os.environ, "PYTHONPATH": path, "METRIC_ROW": row_of_the_guide()},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_row_of_the_guide_is_a_metric():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=row_of_the_guide(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -17,7 +17,8 @@ import zarr
 from czbenchmarks.datasets import SingleCellLabeledDataset, SingleCellPerturbationDataset
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import read_embedding
-from czbenchmarks.run.inputs import reference_for
+from czbenchmarks.io.references import look_up, reference_for
+from czbenchmarks.io.view import View
 
 N = 12
 
@@ -68,14 +69,14 @@ def test_pieces_are_the_same_however_the_data_are_held(adata, file, folder, form
     backed = ad.read_h5ad(file, backed="r") if form == "backed" else None
     cells = Cells(backed if source is None else source)
     assert cells.n == N
-    np.testing.assert_array_equal(cells.look_up("@obsm:X_pca"), adata.obsm["X_pca"])
-    np.testing.assert_array_equal(cells.look_up("@layers:dense"), adata.layers["dense"])
-    np.testing.assert_array_equal(cells.look_up("@X").toarray(), adata.X.toarray())
-    assert list(cells.look_up("cell_type")) == list(cells.look_up("@obs:cell_type")) == list("abc") * 4
-    assert list(cells.look_up("@var:ensembl")) == list("vwxyz")
-    assert list(cells.look_up("@obs_index"))[:2] == ["cell0", "cell1"]
-    assert list(cells.look_up("@var_index"))[:2] == ["gene0", "gene1"]
-    assert cells.look_up("@").shape == (N, 5)
+    np.testing.assert_array_equal(look_up(cells, "@obsm:X_pca"), adata.obsm["X_pca"])
+    np.testing.assert_array_equal(look_up(cells, "@layers:dense"), adata.layers["dense"])
+    np.testing.assert_array_equal(look_up(cells, "@X").toarray(), adata.X.toarray())
+    assert list(look_up(cells, "cell_type")) == list(look_up(cells, "@obs:cell_type")) == list("abc") * 4
+    assert list(look_up(cells, "@var:ensembl")) == list("vwxyz")
+    assert list(look_up(cells, "@obs_index"))[:2] == ["cell0", "cell1"]
+    assert list(look_up(cells, "@var_index"))[:2] == ["gene0", "gene1"]
+    assert look_up(cells, "@").shape == (N, 5)
     if backed is not None:
         backed.file.close()
 
@@ -86,24 +87,24 @@ def test_only_what_is_asked_for_is_read(file, folder):
     shutil.rmtree(folder / "X")
     shutil.rmtree(folder / "layers")
     for cells in (Cells(file), Cells(folder)):
-        assert cells.look_up("@obsm:X_pca").shape == (N, 3)
+        assert look_up(cells, "@obsm:X_pca").shape == (N, 3)
         with pytest.raises(ValueError, match="`data` must hold X"):
-            cells.look_up("@X")
+            look_up(cells, "@X")
 
 
 def test_what_was_read_whole_is_not_read_again(file):
     cells = Cells(file)
-    assert cells.look_up("@") is cells.adata
-    assert cells.look_up("@X") is cells.adata.X
+    assert look_up(cells, "@") is cells.adata
+    assert look_up(cells, "@X") is cells.adata.X
 
 
 def test_a_table_is_obs(adata):
     cells = Cells(adata.obs)
     assert cells.obs is adata.obs
     with pytest.raises(ValueError, match="table of obs and holds no obsm"):
-        cells.look_up("@obsm:X_pca")
+        look_up(cells, "@obsm:X_pca")
     with pytest.raises(ValueError, match="got a table of obs"):
-        cells.look_up("@")
+        look_up(cells, "@")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_table_is_obs(adata):
 @pytest.mark.parametrize("form", ["memory", "file"])
 def test_wrong_references(adata, file, form, reference, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        Cells(adata if form == "memory" else file).look_up(reference)
+        look_up(Cells(adata if form == "memory" else file), reference)
 
 
 def test_a_number_names_the_data_set(adata):
@@ -172,10 +173,10 @@ def test_a_data_set_that_is_not_loaded_is_not_touched(file, adata):
     cells = Cells(data)
     assert cells.organism.name == "mus_musculus"
     assert cells.label_column == "kind"
-    assert cells.look_up("@obsm:X_pca").shape == (N, 3)
+    assert look_up(cells, "@obsm:X_pca").shape == (N, 3)
     assert cells.path == file
     with pytest.raises(ValueError, match="kind"):  # the copy is loaded as the data set loads itself
-        cells.look_up("@")
+        look_up(cells, "@")
     assert not hasattr(data, "adata")
 
 
@@ -193,7 +194,7 @@ def test_the_copy_of_a_screen_holds_what_loading_adds(tmp_path):
     screen.uns["control_cells_map"] = {"g1": {"c3": "c0", "c4": "c1", "c5": "c2"}}
     screen.write_h5ad(tmp_path / "screen.h5ad")
     data = SingleCellPerturbationDataset(tmp_path / "screen.h5ad", "human")
-    found = Cells(data).look_up("@")
+    found = look_up(Cells(data), "@")
     assert len(found.uns["target_conditions_dict"]["g1"]) == 5
     assert not hasattr(data, "adata")
 
@@ -202,20 +203,20 @@ def test_the_copy_of_a_screen_holds_what_loading_adds(tmp_path):
 def test_a_part_of_the_cells(adata, file, folder, form):
     cells = Cells({"memory": adata, "file": file, "folder": folder, "table": adata.obs}[form])
     rows = np.array([1, 4, 5])
-    part = cells.subset(rows)
+    part = View(cells, rows)
     assert (part.n, part.path, part.label_column) == (3, cells.path, "cell_type")
-    assert list(part.look_up("cell_type")) == ["b", "b", "c"]
-    assert list(part.look_up("@obs_index")) == ["cell1", "cell4", "cell5"]
-    assert list(part.look_up("index")) == ["cell1", "cell4", "cell5"]
+    assert list(look_up(part, "cell_type")) == ["b", "b", "c"]
+    assert list(look_up(part, "@obs_index")) == ["cell1", "cell4", "cell5"]
+    assert list(look_up(part, "index")) == ["cell1", "cell4", "cell5"]
     if form != "table":
-        np.testing.assert_array_equal(part.look_up("@obsm:X_pca"), adata.obsm["X_pca"][rows])
-        np.testing.assert_array_equal(part.look_up("@X").toarray(), adata.X[rows].toarray())
-        assert list(part.look_up("@var:ensembl")) == list("vwxyz")
-        assert list(part.look_up("@var_index")) == list(adata.var_names)
-        assert part.look_up("@").shape == (3, 5)
+        np.testing.assert_array_equal(look_up(part, "@obsm:X_pca"), adata.obsm["X_pca"][rows])
+        np.testing.assert_array_equal(look_up(part, "@X").toarray(), adata.X[rows].toarray())
+        assert list(look_up(part, "@var:ensembl")) == list("vwxyz")
+        assert list(look_up(part, "@var_index")) == list(adata.var_names)
+        assert look_up(part, "@").shape == (3, 5)
     assert cells.n == N
-    again = part.subset(np.array([0, 2]))
-    assert list(again.look_up("@obs_index")) == ["cell1", "cell5"]
+    again = View(part, np.array([0, 2]))
+    assert list(look_up(again, "@obs_index")) == ["cell1", "cell5"]
 
 
 def test_a_remote_address_is_fetched_once_it_is_needed(file, monkeypatch):
@@ -225,7 +226,7 @@ def test_a_remote_address_is_fetched_once_it_is_needed(file, monkeypatch):
     cells = Cells("s3://bucket/cells.h5ad")
     assert asked == []
     assert cells.n == N
-    assert cells.look_up("@obsm:X_pca").shape == (N, 3)
+    assert look_up(cells, "@obsm:X_pca").shape == (N, 3)
     assert asked == ["s3://bucket/cells.h5ad"]
 
 
@@ -239,8 +240,8 @@ def test_a_file_of_before_2020(adata, tmp_path):
         handle["obs"], handle["var"], handle["X"] = table, genes, adata.X.toarray()
         handle["obsm"] = np.array([(row,) for row in adata.obsm["X_pca"]], dtype=[("X_pca", "f8", 3)])
     cells = Cells(tmp_path / "old.h5ad")
-    assert list(cells.look_up("group")) == [0, 1] * 6
-    np.testing.assert_array_equal(cells.look_up("@obsm:X_pca"), adata.obsm["X_pca"])
+    assert list(look_up(cells, "group")) == [0, 1] * 6
+    np.testing.assert_array_equal(look_up(cells, "@obsm:X_pca"), adata.obsm["X_pca"])
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def file_of_2021(file):
 
 def test_a_file_of_2021(adata, file_of_2021):
     cells = Cells(file_of_2021)
-    for labels in (cells.look_up("cell_type"), cells.subset(np.arange(N)).look_up("@obs:cell_type")):
+    for labels in (look_up(cells, "cell_type"), look_up(View(cells, np.arange(N)), "@obs:cell_type")):
         assert list(labels) == list(adata.obs["cell_type"])
     assert list(Cells(file_of_2021).obs["cell_type"]) == list(adata.obs["cell_type"])
 
@@ -270,7 +271,7 @@ def test_categories_elsewhere_are_refused(file_of_2021, tmp_path, kind):
     with h5py.File(file_of_2021, "a") as handle:
         secret = handle.create_dataset("secret", (3,), "S7", external=[(str(tmp_path / "secret.bin"), 0, 21)])
         handle["obs/cell_type"].attrs["categories"] = secret.ref if kind == "reference" else "/secret"
-    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up("cell_type")):
+    for ask in (lambda cells: cells.obs, lambda cells: look_up(cells, "cell_type")):
         with pytest.raises(ValueError, match=r"`data` must hold its data itself"):
             ask(Cells(file_of_2021))
 
@@ -290,13 +291,13 @@ def test_a_missing_chunk_is_not_zeros(folder, array):
     chunk.unlink()
     reference = {"obsm": "@obsm:X_pca", "X": "@X", "layers": "@layers:dense", "obs": "cell_type"}[array.split("/")[0]]
     with pytest.raises(ValueError, match=f"1 of 1 chunks of {array} of '.*' are missing; copy the folder again"):
-        Cells(folder).look_up(reference)
+        look_up(Cells(folder), reference)
 
 
 def test_a_missing_chunk_of_codes(folder):
     chunks(folder / "obs/cell_type/codes")[0].unlink()
     with pytest.raises(ValueError, match=r"chunks of column 'cell_type' of obs of '.*' are missing"):
-        Cells(folder).look_up("cell_type")
+        look_up(Cells(folder), "cell_type")
 
 
 def columns_in_chunks(path, **columns):
@@ -326,11 +327,11 @@ def test_chunks_of_zeros_that_zarr_leaves_out_are_zeros(tmp_path):
     assert len(chunks(path / "obs/batch")) == 8
     assert len(chunks(path / "obs/constant")) == 0
     for name, values in {"batch": batch, "constant": np.zeros(600), "code": np.arange(600) % 7}.items():
-        np.testing.assert_array_equal(Cells(path).look_up(name), values)
+        np.testing.assert_array_equal(look_up(Cells(path), name), values)
     chunks(path / "obs/code")[3].unlink()
-    np.testing.assert_array_equal(Cells(path).look_up("batch"), batch)  # another column is no concern
+    np.testing.assert_array_equal(look_up(Cells(path), "batch"), batch)  # another column is no concern
     with pytest.raises(ValueError, match="chunks of column 'code'"):
-        Cells(path).look_up("code")
+        look_up(Cells(path), "code")
 
 
 @pytest.mark.parametrize("form", ["file", "folder"])
@@ -342,7 +343,7 @@ def test_rows_of_a_piece_must_be_the_cells(file, folder, form):
     array = zarr.open_array(str(folder / "obsm/X_pca"), mode="r+")
     array.resize((N - 1, 3))
     with pytest.raises(ValueError, match="one row per cell in @obsm:X_pca: expected 12, got 11"):
-        Cells(file if form == "file" else folder).look_up("@obsm:X_pca")
+        look_up(Cells(file if form == "file" else folder), "@obsm:X_pca")
 
 
 def test_indices_that_point_outside_are_refused(file, folder):
@@ -352,7 +353,7 @@ def test_indices_that_point_outside_are_refused(file, folder):
     for source in (file, folder):
         for reference in ("@X", "@"):
             with pytest.raises(ValueError, match=r"is damaged or incomplete \(indices must be < 5\)"):
-                Cells(source).look_up(reference)
+                look_up(Cells(source), reference)
 
 
 @pytest.mark.parametrize("shards", [(4, 2), (8, 3), (8, 4), (12, 3)])
@@ -371,17 +372,17 @@ def test_shards(tmp_path, shards):
             "obsm/b", shape=(N, 3), chunks=chunk, shards=shards, dtype="f8", compressors=zarr.codecs.BloscCodec()
         )
         blosc[...] = values
-    np.testing.assert_array_equal(Cells(path).look_up("@obsm:a"), values)
+    np.testing.assert_array_equal(look_up(Cells(path), "@obsm:a"), values)
     with pytest.raises(ValueError, match=r"blosc inside of shards or other codecs \(obsm/b of"):
-        Cells(path).look_up("@obsm:b")
+        look_up(Cells(path), "@obsm:b")
     files = chunks(path / "obsm/a/c")
     files[-1].unlink()
     cells = Cells(path)
     if len(files) == 1:
         with pytest.raises(ValueError, match="complete, 1 of 1 chunks of obsm/a of"):
-            cells.look_up("@obsm:a")
+            look_up(cells, "@obsm:a")
         return
-    found = cells.look_up("@obsm:a")
+    found = look_up(cells, "@obsm:a")
     rows = (found != values).any(axis=1)
     assert 0 < rows.sum() <= shards[0]
     assert (found[found != values] == 0).all()
@@ -459,7 +460,7 @@ def test_links_are_refused(file, tmp_path, kind):
         else:
             handle.create_dataset("obsm/X_pca", (N, 3), "f8", external=[(str(tmp_path / "secret.bin"), 0, N * 24)])
     with pytest.raises(ValueError, match="holds itself" if kind == "itself" else "must hold its data itself"):
-        Cells(file).look_up("@obsm:X_pca")
+        look_up(Cells(file), "@obsm:X_pca")
 
 
 @pytest.mark.parametrize("attribute", ["column-order", "_index"])
@@ -475,7 +476,7 @@ def test_a_table_that_names_a_path_is_refused(adata, file, tmp_path, attribute, 
         handle["obs/beside/link"] = target
         name = place.replace("group", "categories")
         obs.attrs[attribute] = name if attribute == "_index" else np.array([name], dtype=object)
-    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up(name), lambda cells: cells.adata):
+    for ask in (lambda cells: cells.obs, lambda cells: look_up(cells, name), lambda cells: cells.adata):
         with pytest.raises(ValueError, match=r"`data` must hold its data (itself|where they belong)"):
             ask(Cells(file))
 
@@ -492,7 +493,7 @@ def test_a_zarr_table_that_names_a_path_is_refused(folder, tmp_path):
         described = json.loads((folder / "obs/.zattrs").read_text()) | {"column-order": ["plain/link"]}
         (folder / "obs/.zattrs").write_text(json.dumps(described))
     shutil.rmtree(folder / "obs/cell_type")
-    for ask in (lambda cells: cells.obs, lambda cells: cells.look_up("plain/link")):
+    for ask in (lambda cells: cells.obs, lambda cells: look_up(cells, "plain/link")):
         with pytest.raises(ValueError, match=r"obs/plain/link of '.*' is a link"):
             ask(Cells(folder))
 
@@ -502,14 +503,14 @@ def test_a_column_whose_name_holds_a_slash(adata, file):
         handle.create_group("obs/G1")
         handle.move("obs/cell_type", "obs/G1/S")
         handle["obs"].attrs["column-order"] = np.array(["G1/S"], dtype=object)
-    assert list(Cells(file).look_up("G1/S")) == list(Cells(file).obs["G1/S"]) == list(adata.obs["cell_type"])
+    assert list(look_up(Cells(file), "G1/S")) == list(Cells(file).obs["G1/S"]) == list(adata.obs["cell_type"])
 
 
 def test_a_link_inside_a_zarr_folder_is_refused(folder, tmp_path):
     (folder / "obsm/X_pca").rename(tmp_path / "elsewhere")
     (folder / "obsm/X_pca").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match=r"X_pca of '.*' is a link"):
-        Cells(folder).look_up("@obsm:X_pca")
+        look_up(Cells(folder), "@obsm:X_pca")
     folder.rename(tmp_path / "real.zarr")  # the folder itself may be one
     folder.symlink_to(tmp_path / "real.zarr")
     assert Cells(folder).n == N
@@ -524,21 +525,21 @@ def test_what_was_never_written_is_refused(file):
         for name in ("huge", "hollow", "part"):
             handle["obsm"][name].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     with pytest.raises(ValueError, match=r"obsm/huge of '.*' declares 9.6 GB and has 0 bytes"):
-        Cells(file).look_up("@obsm:huge")
+        look_up(Cells(file), "@obsm:huge")
     for name in ("hollow", "part"):
         with pytest.raises(ValueError, match=f"parts of obsm/{name} of '.*' were never written"):
-            Cells(file).look_up(f"@obsm:{name}")
+            look_up(Cells(file), f"@obsm:{name}")
 
 
 def test_compressed_files_are_read(adata, tmp_path):
     adata.write_h5ad(tmp_path / "gz.h5ad", compression="gzip")
-    np.testing.assert_array_equal(Cells(tmp_path / "gz.h5ad").look_up("@layers:dense"), adata.layers["dense"])
+    np.testing.assert_array_equal(look_up(Cells(tmp_path / "gz.h5ad"), "@layers:dense"), adata.layers["dense"])
 
 
 def test_names_with_control_characters_are_escaped(adata):
     adata.obs["bad\x1b[2Jname"] = 1
     with pytest.raises(ValueError, match=r"bad\\x1b\[2Jname"):
-        Cells(adata).look_up("nothing")
+        look_up(Cells(adata), "nothing")
 
 
 @pytest.mark.parametrize("form", ["file", "folder"])
@@ -554,12 +555,12 @@ def test_one_column_is_read_and_no_other(file, folder, form):
     obs.attrs["column-order"] = ["cell_type", "n"]
     cells = Cells(file if form == "file" else folder)
     assert cells.columns == ["cell_type", "n"]
-    assert list(cells.look_up("n")) == list(range(N))
+    assert list(look_up(cells, "n")) == list(range(N))
     assert (cells.n, list(cells.names[:2])) == (N, ["cell0", "cell1"])
-    assert list(cells.subset(np.array([3])).look_up("n")) == [3]
+    assert list(look_up(View(cells, np.array([3])), "n")) == [3]
     for broken in ("cell_type", "@obs"):
         with pytest.raises(ValueError, match="is damaged or incomplete"):
-            cells.look_up(broken)
+            look_up(cells, broken)
 
 
 def test_columns_are_what_the_whole_table_holds(adata, file, folder):
@@ -572,7 +573,7 @@ def test_columns_are_what_the_whole_table_holds(adata, file, folder):
             (adata.write_h5ad if path is file else adata.write_zarr)(path)
         table = Cells(path).obs
         for name in table.columns:
-            pd.testing.assert_series_equal(Cells(path).look_up(name), table[name])
+            pd.testing.assert_series_equal(look_up(Cells(path), name), table[name])
         assert Cells(path).names.equals(table.index)
 
 
@@ -581,4 +582,4 @@ def test_a_column_that_is_in_obs_twice(adata):
     with pytest.raises(
         ValueError, match="Column 'cell_type' must be in obs of `data` once, got 2 of that name; rename"
     ):
-        Cells(adata).look_up("cell_type")
+        look_up(Cells(adata), "cell_type")

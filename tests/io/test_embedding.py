@@ -185,7 +185,7 @@ def test_every_form_gives_the_same_numbers(adata, tmp_path, values, form):
     aligned = "position" if form.startswith("position") else "name"
     key = {"key": source.partition(form)[2][1:]} if source.partition(form)[2] else {}
     assert found.origin == {"path": str(tmp_path / form), **key, "aligned": aligned}
-    assert type(read_embedding(tmp_path / form if not key else source, adata)).__name__ == "Found"
+    assert type(read_embedding(tmp_path / form if not key else source, adata)).__name__ == "LoadedEmbedding"
 
 
 def test_float32_stays_float32(adata, tmp_path, values):

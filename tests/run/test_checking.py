@@ -164,8 +164,8 @@ def test_several_data_sets_are_not_checked(adata):
 
 
 def test_the_order_of_work_refuses_before_scoring(adata, monkeypatch):
-    from czbenchmarks.run import evaluate
+    from czbenchmarks.run.workload import Workload
 
-    monkeypatch.setattr(evaluate._Run, "score", lambda *_, **__: pytest.fail("scored first"))
+    monkeypatch.setattr(Workload, "inputs", lambda *_, **__: pytest.fail("scored first"))
     with pytest.raises(ValueError, match="is not scored"):
         evaluate({"mine": "@obsm:X_model"}, adata, "embedding", supervised="nobody")

@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 import czbenchmarks
 from czbenchmarks import evaluate
+from czbenchmarks.exceptions import InputError
+from czbenchmarks.io.names import named
 from czbenchmarks.kernels.parallel import map_blocks, memory_budget, num_threads
-from czbenchmarks.run.sources import named
 from czbenchmarks.tasks import (
     BatchIntegrationTask,
     BatchIntegrationTaskInput,
@@ -531,18 +532,18 @@ def test_named_predictions_and_indices_that_contradict_them():
 
 def test_what_draws_nothing_is_computed_once_for_all_seeds(adata, monkeypatch):
     ran = []
-    run = Task.run
+    results = Task.results
 
     def counted(self, **arguments):
         ran.append((type(self).__name__, self.random_seed))
-        return run(self, **arguments)
+        return results(self, **arguments)
 
-    monkeypatch.setattr(Task, "run", counted)
+    monkeypatch.setattr(Task, "results", counted)
     tasks = ["embedding", "batch_integration", "clustering"]
     record = evaluate("@obsm:X_model", adata, tasks, random_seed=[3, 4], baseline=True, baseline_n_top_genes=100)
     # The baseline of another seed is another embedding.
     assert sorted(ran) == sorted(
-        [("EmbeddingTask", 3), ("BatchIntegrationTask", 3), ("ClusteringTask", 3), ("ClusteringTask", 4)]
+        [("EmbeddingTask", 42), ("BatchIntegrationTask", 42), ("ClusteringTask", 3), ("ClusteringTask", 4)]
         + [(name, seed) for name in ("EmbeddingTask", "BatchIntegrationTask", "ClusteringTask") for seed in (3, 4)]
     )
     for seed, place in ((3, 0), (4, 1)):
@@ -563,6 +564,7 @@ def test_a_sample_is_drawn_under_every_seed(adata):
 def test_a_subclass_says_for_itself_that_it_draws_nothing():
     code = """
 from czbenchmarks.tasks import ClusteringTask, EmbeddingTask, Task
+from czbenchmarks.exceptions import InputError
 class Mine(EmbeddingTask):
     pass
 class Same(EmbeddingTask):
@@ -598,7 +600,7 @@ def test_a_seed_under_which_a_task_fails_leaves_the_others(adata, monkeypatch):
 
     def failing(self, **arguments):
         if self.random_seed == 2:
-            raise ValueError("Two is no seed.")
+            raise InputError("Two is no seed.")
         return run(self, **arguments)
 
     monkeypatch.setattr(EmbeddingTask, "run", failing)
@@ -664,9 +666,9 @@ def test_equal_arrays_behind_scores_are_held_once(adata):
 def test_records_hold_no_secrets_and_the_name_in_the_catalogue():
     from czbenchmarks.datasets.utils import open_dataset
     from czbenchmarks.io.dataset import Cells
-    from czbenchmarks.run.sources import data_facts
+    from czbenchmarks.run.facts import data_facts
 
-    facts = data_facts(*[Cells(open_dataset("baron_pancreas_human"))] * 2)
+    facts = data_facts(Cells(open_dataset("baron_pancreas_human")))
     assert (facts["name"], facts["address"]) == ("baron_pancreas_human", "package://baron_pancreas_human.h5ad")
 
 

@@ -109,7 +109,7 @@ def test_units_are_out_of_fold_predictions(cells):
     )
     accuracy = next(r for r in results if r.params["classifier"] == "lr")
     units = accuracy.units
-    assert units.kind == "out-of-fold prediction"
+    assert units.kind == "held-out prediction"
     assert sorted(units.ids) == sorted(names)
     true = pd.Series(units.columns["true"], index=units.ids)[names]
     np.testing.assert_array_equal(true, np.unique(cells.labels, return_inverse=True)[1])

@@ -39,12 +39,15 @@ class Labels:
         What names each cell: the index of a Series, else positions.
     merged
         Names that several values have as text, such as 1 and "1".
+    values
+        The distinct labels as they were given, in the order of `names`; None where they are the names.
     """
 
     codes: NDArray[np.int64]
     names: NDArray[np.object_]
     ids: NDArray[Any]
     merged: tuple[str, ...] = ()
+    values: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -54,10 +57,16 @@ class Labels:
         """Cells per label."""
         return np.bincount(self.codes, minlength=len(self.names))
 
+    @property
+    def array(self) -> NDArray[Any]:
+        """The label of every cell as it was given: numbers remain numbers."""
+        return (self.names if self.values is None else self.values)[self.codes]
+
     def take(self, keep: NDArray[Any]) -> Labels:
         """Return the labels of some cells, names that no longer occur dropped."""
         present, codes = np.unique(self.codes[keep], return_inverse=True)
-        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep], self.merged)
+        values = None if self.values is None else self.values[present]
+        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep], self.merged, values)
 
 
 def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Any:
@@ -219,11 +228,14 @@ def labels(value: Any, name: str, n: int | None = None) -> Labels:
             raise InputError(
                 f"`{name}` must name every cell, got {missing:,} missing of {len(values):,}; drop or label those cells."
             )
-        text = np.asarray([str(v) for v in pd.unique(values)], dtype=object)
-        first, _ = pd.factorize(values)
-        order, inverse, values_of = np.unique(text, return_inverse=True, return_counts=True)
+        first, distinct = pd.factorize(values)
+        text = np.asarray([str(v) for v in distinct], dtype=object)
+        order, where, inverse, values_of = np.unique(text, return_index=True, return_inverse=True, return_counts=True)
         merged = tuple(map(str, order[values_of > 1]))
-        found = Labels(inverse.astype(np.int64)[first], order, cell_ids(value, len(values)), merged)
+        given = None if all(isinstance(v, str) for v in distinct) else distinct[where]
+        if given is not None and given.dtype == object and len({type(v) for v in given}) == 1:
+            given = np.array(given.tolist())  # numbers of a list
+        found = Labels(inverse.astype(np.int64)[first], order, cell_ids(value, len(values)), merged, given)
     if n is not None:
         same_length(len(found), n, name)
     if len(found) == 0:
@@ -235,6 +247,8 @@ def cell_ids(value: Any, n: int) -> NDArray[Any]:
     """Return what names each cell: the index of a Series, else positions."""
     import pandas as pd
 
+    if isinstance(value, Labels):
+        return value.ids
     return value.index.to_numpy() if isinstance(value, pd.Series) else np.arange(n)
 
 
@@ -248,9 +262,11 @@ def same_length(got: int, expected: int, name: str, what: str = "cell", hint: st
 
 
 def one_dimensional(value: Any, name: str) -> NDArray[Any]:
-    """Return a label container as a 1-d array, refusing text, mappings, tables and nested lists."""
+    """Return a label container, or `Labels`, as a 1-d array, refusing text, mappings, tables and nested lists."""
     import pandas as pd
 
+    if isinstance(value, Labels):
+        return value.array
     if value is None:
         raise InputTypeError(f"`{name}` must be one label per cell, got None; pass a column of `obs`.")
     if isinstance(value, (str, bytes)):

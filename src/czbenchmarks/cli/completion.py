@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from czbenchmarks.exceptions import NotOfferedError
+
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 SHELLS = ("bash", "zsh", "fish")
@@ -27,7 +29,7 @@ def completion_command(context: click.Context, shell: str) -> None:
     """Print what lets the Tab key complete commands, tasks, options and files in your shell."""
     of = get_completion_class(shell)
     if of is None:  # click knows all three
-        raise NotImplementedError(f"This version of click has no completion for {shell}; install click 8.1 or newer.")
+        raise NotOfferedError(f"This version of click has no completion for {shell}; install click 8.1 or newer.")
     click.echo(of(context.find_root().command, {}, "czbenchmarks", _VARIABLE).source())
 
 

@@ -21,7 +21,7 @@ from click.shell_completion import CompletionItem
 
 from czbenchmarks._check.addresses import shortened, shown_in
 from czbenchmarks._lazy import load
-from czbenchmarks.exceptions import InputError
+from czbenchmarks.exceptions import BAD_INPUT, InputError
 
 from . import _signals
 from ._streams import all_text
@@ -206,13 +206,29 @@ def _said(error: BaseException) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         more = f" ({error})" if str(error) else ""
         return 1, f"The memory of this machine does not suffice{more}; score fewer cells or use a larger machine."
-    if isinstance(error, (ValueError, TypeError, NotImplementedError, OSError, ImportError)) and str(error):
+    if isinstance(error, (*BAD_INPUT, OSError, ImportError)) and str(error):
         return 2, str(error)
     # Nobody foresaw it, so nobody can say that the input is at fault.
     return 1, (
         f"czbenchmarks itself failed ({type(error).__name__}: {error}); "
-        "please report it with what the same command prints with -ll debug."
+        f"please report it with {_saved_traceback(error)}."
     )
+
+
+def _saved_traceback(error: BaseException) -> str:
+    """Save where an error comes from, without secrets; return where that is to be found."""
+    import tempfile
+    import traceback
+
+    text = shown_in("".join(traceback.format_exception(error)))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="czbenchmarks-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(text)
+        return file.name
+    except OSError:
+        return "what the same command prints with -ll debug"
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

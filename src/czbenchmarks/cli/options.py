@@ -289,4 +289,9 @@ def _result_options() -> list[click.Parameter]:
             shell_complete=complete_files,
             help="Also add the record to a store, one file for many runs; czbenchmarks results lists them.",
         ),
+        click.Option(
+            ["--keep-units"],
+            is_flag=True,
+            help="Keep with the record what the scores are made of: values of cells, held-out predictions, conditions.",
+        ),
     ]

@@ -132,6 +132,7 @@ def _run(
     output_format: str,
     output: str | None,
     store: str | None,
+    keep_units: bool,
     **given: Any,
 ) -> int:
     """Score and print; the exit status tells whether something failed."""
@@ -147,12 +148,14 @@ def _run(
         for name, value in given.items()
         if value not in (None, ())
     }
+    if keep_units and output is None and store is None:
+        raise click.UsageError("--keep-units needs a place to keep them; add -o RECORD.json or --store FILE.")
     if any(name.startswith("baseline_") for name in options) and not compute_baseline:
         raise click.UsageError("Options of the baseline need the baseline itself; add -B.")
+    from czbenchmarks.io.names import named
     from czbenchmarks.results import Store
     from czbenchmarks.results._files import check_target
     from czbenchmarks.run.evaluate import evaluate
-    from czbenchmarks.run.sources import named
 
     from .output import print_record
 
@@ -163,21 +166,29 @@ def _run(
     data = [*map(_of_catalogue, dataset_key), *map(_data_set, user_dataset)]
     several = len(data) > 1
     embeddings = [list(cell_representation)] if several else cell_representation
-    record = evaluate(
-        named(embeddings) if cell_representation else None,
-        data if several else data[0],
-        task,
-        random_seed=random_seed or None,
-        baseline=compute_baseline,
-        allow_missing_cells=allow_missing_cells,
-        **options,
-    )
+    bug: Exception | None = None
+    try:
+        record = evaluate(
+            named(embeddings) if cell_representation else None,
+            data if several else data[0],
+            task,
+            random_seed=random_seed or None,
+            baseline=compute_baseline,
+            allow_missing_cells=allow_missing_cells,
+            **options,
+        )
+    except Exception as error:
+        if not hasattr(error, "czbenchmarks_record"):
+            raise
+        bug, record = error, error.czbenchmarks_record  # what is done is written all the same
     with ExitStack() as stack:  # last first: what cannot be written is stored and printed at least
         stack.callback(print_record, record, output_format)
         if store is not None:
-            stack.callback(Store(store).add, record)
+            stack.callback(Store(store).add, record, units=keep_units)
         if output is not None:
-            stack.callback(record.write, output)
+            stack.callback(record.write, output, units=keep_units)
+    if bug is not None:
+        raise bug
     return int(record.failed)
 
 

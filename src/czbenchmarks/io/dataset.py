@@ -1,9 +1,4 @@
-"""One data set, read piece by piece, and references into it.
-
-A reference is text that names a piece of the data: ``@X``, ``@obsm:KEY``, ``@layers:KEY``, ``@obs:COLUMN``
-(short ``COLUMN``), ``@var:COLUMN``, ``@obs_index``, ``@var_index``, ``@obs``, ``@var``, and ``@`` for the
-data set itself. With several data sets ``@1:obs:COLUMN`` names the second one.
-"""
+"""One data set, read piece by piece."""
 
 from __future__ import annotations
 
@@ -18,7 +13,6 @@ from numpy.typing import NDArray
 
 from czbenchmarks import _check
 from czbenchmarks._check import naming
-from czbenchmarks._check.addresses import shown
 from czbenchmarks._check.containers import is_lazy, is_table, plain
 from czbenchmarks._check.text import as_text, decoded_table
 from czbenchmarks.exceptions import InputError, InputTypeError
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEYED = ("obs", "var", "obsm", "layers")
 _PER_CELL = ("X", "obsm", "layers", "obsp")
 
 
@@ -70,6 +63,16 @@ class Cells:
         return check_store(local_path(source), self.name) if isinstance(source, (str, Path)) else None
 
     @property
+    def whole(self) -> Cells:
+        """The data set that these cells are of: itself."""
+        return self
+
+    @property
+    def rows(self) -> NDArray[np.int64] | None:
+        """Positions of these cells in the data set; None for all of it."""
+        return None
+
+    @property
     def obs(self) -> pd.DataFrame:
         """The table of cells."""
         table: pd.DataFrame = self.piece("obs")
@@ -83,7 +86,7 @@ class Cells:
     @property
     def names(self) -> pd.Index:
         """The names of the cells; no column is read for them."""
-        return self._index("obs")
+        return self.index("obs")
 
     @property
     def columns(self) -> list[str]:
@@ -170,28 +173,6 @@ class Cells:
             return key in found
         return found is not None and not (group == "X" and 0 in getattr(found, "shape", ())[1:])
 
-    def look_up(self, reference: str) -> Any:
-        """Return what a reference names; text without ``@`` is a column of `obs`."""
-        if not reference.startswith("@"):
-            return self.piece("obs", reference)
-        if reference == "@":
-            return self.adata
-        group, colon, key = reference[1:].partition(":")
-        if group in ("obs_index", "var_index") and not colon:
-            return self._index(group[:3])
-        if colon and key and group in _KEYED:
-            return self.piece(group, key)
-        if not colon and group in ("X", "obs", "var"):
-            return self.piece(group)
-        if group == "obsp" and colon and key:
-            raise InputError(
-                f"Reference {reference!r} names pairs of cells, which only `neighbors` (--neighbors) takes."
-            )
-        raise InputError(
-            f"Reference {shown(reference)!r} is not known; write @X, @obsm:KEY, @layers:KEY, @obs:COLUMN, "
-            "@var:COLUMN, @obs_index, @var_index or @."
-        )
-
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Return what `make` gives of these cells; the second caller with the same key gets it without the work.
 
@@ -206,16 +187,6 @@ class Cells:
             self._made[key] = make()
         found: T = self._made[key]
         return found
-
-    def subset(self, rows: NDArray[np.int64]) -> Cells:
-        """Return the same data with only some cells.
-
-        Parameters
-        ----------
-        rows
-            Their positions, sorted.
-        """
-        return _Part(self, rows)
 
     def taken(self, values: Any, name: str) -> Any:
         """Return the entries of these cells from values that a user gave for all cells of the data.
@@ -280,8 +251,8 @@ class Cells:
     def _file(self) -> Stored | None:
         return None if self.path is None else Stored(self.path, self.name)
 
-    def _index(self, group: str) -> pd.Index:
-        """Return the names of cells or genes."""
+    def index(self, group: str) -> pd.Index:
+        """Return the names of the cells (``"obs"``) or genes (``"var"``)."""
         if (group, None) in self._pieces or self._stored is None:
             index: pd.Index = self.piece(group).index
             return index
@@ -335,61 +306,6 @@ class Cells:
             self.notes += [note for note in self._stored.notes if note not in self.notes]
             return found
         return _entry(getattr(self.adata, group), group, key)
-
-
-class _Part(Cells):
-    """Some cells of a data set."""
-
-    def __init__(self, whole: Cells, rows: NDArray[np.int64]) -> None:
-        super().__init__(whole.source, whole.name)
-        self._cells = whole
-        self._rows = np.asarray(rows)
-
-    @cached_property
-    def path(self) -> Path | None:
-        return self._cells.path
-
-    @property
-    def label_column(self) -> str:
-        return self._cells.label_column
-
-    def taken(self, values: Any, name: str) -> Any:
-        whole = self._cells.taken(values, name)
-        if hasattr(whole, "iloc"):
-            return whole.iloc[self._rows]
-        return whole[self._rows] if hasattr(whole, "dtype") else [whole[row] for row in self._rows]
-
-    @cached_property
-    def adata(self) -> AnnData:
-        return self._cells.adata[self._rows].copy()
-
-    @property
-    def columns(self) -> list[str]:
-        return self._cells.columns
-
-    def holds(self, group: str, key: str | None = None) -> bool:
-        return self._cells.holds(group, key)
-
-    def _index(self, group: str) -> pd.Index:
-        found = self._cells._index(group)
-        return found[self._rows] if group == "obs" else found
-
-    def _read(self, group: str, key: str | None) -> Any:
-        if group == "obsp":
-            raise InputError(
-                f"@obsp:{key} must be of the cells that are scored, got neighbours among all {self._cells.n:,} cells "
-                f"of `{self.name}` for {self.n:,} of them; leave the others out of the data, or `neighbors` out."
-            )
-        found = self._cells.piece(group, key)
-        if group == "var":
-            return found
-        return found.iloc[self._rows] if hasattr(found, "iloc") else found[self._rows]
-
-    def _column(self, group: str, key: str) -> Any:
-        column = self._cells.piece(group, key)
-        if group == "var":
-            return column
-        return column.iloc[self._rows] if hasattr(column, "iloc") else column[self._rows]
 
 
 def _entry(store: Any, group: str, key: str | None) -> Any:

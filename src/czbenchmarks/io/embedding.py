@@ -15,6 +15,7 @@ from czbenchmarks._check import addresses, naming
 from czbenchmarks._check.containers import plain
 from czbenchmarks._check.text import as_text
 from czbenchmarks.exceptions import InputError, InputTypeError
+from czbenchmarks.io.references import look_up
 from czbenchmarks.kernels.stored import StoredMatrix
 
 from .dataset import Cells
@@ -30,6 +31,8 @@ from .files.zarr_arrays import left_out
 if TYPE_CHECKING:
     import pandas as pd
 
+    from czbenchmarks.kernels.representation import Representation
+
 _FORMATS = ".npy, .npz, .csv, .tsv, .parquet, .h5ad, .zarr"
 _CONTROLS_TOO = "predictions need the control cells too, in the same units"
 _KEY_IN_ADDRESS = re.compile(r"(\w+://[^/?#]*/[^?#]*?\.(?:h5ad|zarr|npz)/?):([^?#]+)(.*)", re.IGNORECASE | re.DOTALL)
@@ -38,8 +41,8 @@ _WIDEST = 10_000_000
 
 
 @dataclass(frozen=True)
-class Found:
-    """An embedding as it was found.
+class LoadedEmbedding:
+    """One embedding of one data set.
 
     Attributes
     ----------
@@ -67,6 +70,13 @@ class Found:
     origin: dict[str, Any]
     columns: list[str] | None = None
     notes: tuple[str, ...] = ()
+    _prepared: Representation | None = None
+
+    @property
+    def representation(self) -> Representation:
+        """The cells of it that are scored, checked and shared by all tasks; see ``prepare``."""
+        assert self._prepared is not None
+        return self._prepared
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def read_embedding(
     allow_missing_cells: bool = False,
     in_file: bool = False,
     prediction: bool = False,
-) -> Found:
+) -> LoadedEmbedding:
     """Read an embedding and align it with the data.
 
     A table with cell names is aligned by them. Anything else is taken by position, and so are names that only count
@@ -135,14 +145,14 @@ def read_embedding(
             import pandas as pd
 
             value = pd.DataFrame(value, index=pd.Index(raw.names), columns=raw.columns)
-        return Found(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns, _notes(raw))
+        return LoadedEmbedding(value, None, 0, 0, {**raw.origin, "aligned": "caller"}, raw.columns, _notes(raw))
     place = None if raw.names is None else naming.places(raw.names, cells.names, raw.name, cells.name)
     if place is not None:
         return _by_name(raw, place, cells, allow_missing_cells, prediction)
     _same_rows(raw.value, cells, raw.name, prediction)
     notes = ["names no cells, so its rows were taken in the order of the data"] if raw.could_name_cells else []
     origin = {**raw.origin, "aligned": "position"}
-    return Found(raw.value, None, 0, 0, origin, raw.columns, (*notes, *_notes(raw)))
+    return LoadedEmbedding(raw.value, None, 0, 0, origin, raw.columns, (*notes, *_notes(raw)))
 
 
 def _notes(raw: _Raw) -> tuple[str, ...]:
@@ -152,7 +162,7 @@ def _notes(raw: _Raw) -> tuple[str, ...]:
 
 def _read(source: Any, cells: Cells, in_file: bool = False) -> _Raw:
     if isinstance(source, str) and source.startswith("@"):
-        return _Raw(cells.look_up(source), None, None, {"reference": source}, source)
+        return _Raw(look_up(cells, source), None, None, {"reference": source}, source)
     if isinstance(source, (str, Path)):
         return _from_path(source, cells, in_file)
     if hasattr(source, "obsm") and hasattr(source, "obs"):
@@ -294,12 +304,14 @@ def _same_rows(value: Any, cells: Cells, name: str, prediction: bool) -> None:
     _check.same_length(int(rows), cells.n, name, hint=f"; {_CONTROLS_TOO}" if prediction else "")
 
 
-def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_cells: bool, prediction: bool) -> Found:
+def _by_name(
+    raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_cells: bool, prediction: bool
+) -> LoadedEmbedding:
     """Bring the rows into the order of `obs`: `place` holds where each cell of the data is among them, or -1."""
     origin = {**raw.origin, "aligned": "name"}
     rows = np.flatnonzero(place >= 0)
     if len(rows) == len(place) == len(raw.names) and (place[1:] > place[:-1]).all():
-        return Found(raw.value, None, 0, 0, origin, raw.columns, _notes(raw))
+        return LoadedEmbedding(raw.value, None, 0, 0, origin, raw.columns, _notes(raw))
     absent = cells.names[place < 0]
     strange = naming.as_names(raw.names).delete(place[rows])
     if not len(rows):
@@ -312,7 +324,9 @@ def _by_name(raw: _Raw, place: NDArray[np.int64], cells: Cells, allow_missing_ce
         counted = f"; {naming.BY_POSITION}" if naming.counts_rows(raw.names) else ""
         raise InputError(_missing(raw.name, cells.name, absent, strange, len(rows), prediction, counted))
     value = _rows(raw.value, place[rows], cells.names[rows])
-    return Found(value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _notes(raw))
+    return LoadedEmbedding(
+        value, rows if len(absent) else None, len(absent), len(strange), origin, raw.columns, _notes(raw)
+    )
 
 
 def _missing(

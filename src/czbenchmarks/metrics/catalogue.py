@@ -18,6 +18,9 @@ _HERE = "czbenchmarks.metrics"
 
 
 _INF = float("inf")
+# Why a metric has no value per cell.
+_INDEX = "an index of a whole table of labels and clusters: no sum over cells, or over pairs of cells that are free"
+_RATIO = "a ratio of variances of all cells"
 _MACRO = "binary for two classes, else the plain mean over classes"
 _LISI = "Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0"
 _CILISI = "Andreatta et al. 2024, doi:10.1038/s41467-024-45240-z"
@@ -131,7 +134,7 @@ class MetricType(Enum):
         reference="Hubert and Arabie 1985, doi:10.1007/BF01908075",
         chance=0.0, pitfalls="Large labels decide it, and splitting one costs much; where labels differ much in size "
         "look at NMI too (Romano et al. 2016, JMLR 17:134).",
-        part="bio", cost="Leiden on the graph of 15 neighbours",
+        part="bio", no_units=_INDEX, cost="Leiden on the graph of 15 neighbours",
     )  # fmt: skip
     NORMALIZED_MUTUAL_INFO = "normalized_mutual_info", declare(
         f"{_HERE}.clustering:normalized_mutual_info", needs="labels_true labels_pred", tags="clustering",
@@ -139,7 +142,7 @@ class MetricType(Enum):
         reference="Vinh et al. 2010, JMLR 11:2837",
         chance="a little above 0: more with more clusters, less with more cells",
         pitfalls="Not corrected for chance: more clusters raise it, and few cells do too (Vinh et al. 2010).",
-        part="bio", cost="Leiden on the graph of 15 neighbours",
+        part="bio", no_units=_INDEX, cost="Leiden on the graph of 15 neighbours",
     )  # fmt: skip
     SILHOUETTE_SCORE = "silhouette_score", declare(
         f"{_HERE}.embedding:silhouette_label", needs="X labels", tags="embedding",
@@ -149,6 +152,7 @@ class MetricType(Enum):
         pitfalls="It likes compact, round groups and marks down a cell type that is a continuum, however well kept "
         "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
         part="bio", scib_name="Silhouette label", cost="distances between all pairs of cells",
+        takes="max_cells random_seed",
     )  # fmt: skip
     ENTROPY_PER_CELL = "entropy_per_cell", declare(
         f"{_HERE}.integration:entropy_per_cell", needs="X labels", tags="integration",
@@ -168,6 +172,7 @@ class MetricType(Enum):
         pitfalls="Noise scores near 1, and batches that overlap with one neighbour only look mixed "
         "(Rautenstrauch and Ohler 2025, doi:10.1038/s41587-025-02743-4).",
         part="batch", scib_name="Silhouette batch", cost="distances between all pairs of cells within a label",
+        takes="max_cells random_seed",
     )  # fmt: skip
     MEAN_SQUARED_ERROR = "mean_squared_error", declare(
         "sklearn.metrics:mean_squared_error", needs="y_true y_pred", tags="perturbation",
@@ -256,7 +261,7 @@ class MetricType(Enum):
         chance="a little above 0: more with more labels, less with more cells",
         pitfalls="K-means likes round groups of similar size, and one start is a draw: 0.50 to 0.77 were seen over ten "
         "starts of one embedding, and the best start is not the best clustering (see the range in the details).",
-        part="bio", scib_name="KMeans NMI", cost="k-means from ten starts", draws=True,
+        part="bio", no_units=_INDEX, scib_name="KMeans NMI", cost="k-means from ten starts", draws=True,
     )  # fmt: skip
     KMEANS_ARI = "kmeans_ari", declare(
         f"{_HERE}.communities:kmeans_ari", needs="X labels", tags="clustering embedding",
@@ -264,7 +269,8 @@ class MetricType(Enum):
         reference=f"{_SCIB}; Hubert and Arabie 1985, doi:10.1007/BF01908075",
         chance=0.0, pitfalls="K-means splits large groups and joins small ones, which costs this index most where "
         "labels differ in size (Romano et al. 2016, JMLR 17:134), and one start is a draw.",
-        part="bio", scib_name="KMeans ARI", cost="k-means from ten starts, shared with the other score", draws=True,
+        part="bio", no_units=_INDEX, scib_name="KMeans ARI",
+        cost="k-means from ten starts, shared with the other score", draws=True,
     )  # fmt: skip
     LEIDEN_NMI = "leiden_nmi", declare(
         f"{_HERE}.communities:leiden_nmi", needs="X labels", tags="clustering embedding",
@@ -273,7 +279,7 @@ class MetricType(Enum):
         chance="a little above 0: more with more communities, less with more cells",
         pitfalls="One resolution suits one number of labels: many more or fewer labels than communities cost an "
         "embedding what is no fault of its own; another seed moves it too.",
-        part="bio", neighbors=15, cost="Leiden on the graph of 15 neighbours", draws=True,
+        part="bio", no_units=_INDEX, neighbors=15, cost="Leiden on the graph of 15 neighbours", draws=True,
     )  # fmt: skip
     LEIDEN_ARI = "leiden_ari", declare(
         f"{_HERE}.communities:leiden_ari", needs="X labels", tags="clustering embedding",
@@ -281,7 +287,8 @@ class MetricType(Enum):
         reference=f"{_SCIB}; {_LEIDEN}",
         chance=0.0, pitfalls="Splitting one large label costs much, and at a fixed resolution large labels are split "
         "(Romano et al. 2016, JMLR 17:134); another seed moves it too.",
-        part="bio", neighbors=15, cost="Leiden on the graph of 15 neighbours, shared with the other score", draws=True,
+        part="bio", no_units=_INDEX, neighbors=15,
+        cost="Leiden on the graph of 15 neighbours, shared with the other score", draws=True,
     )  # fmt: skip
     LEIDEN_NMI_BEST = "leiden_nmi_best", declare(
         f"{_HERE}.communities:leiden_nmi_best", needs="X labels", tags="clustering embedding",
@@ -289,7 +296,7 @@ class MetricType(Enum):
         reference=f"{_SCIB}; {_LEIDEN}",
         chance="a little above 0: the most of ten resolutions, so more than at one",
         pitfalls="The labels choose the resolution, which nobody can who has none; compare the curve, not the top.",
-        part="bio", scib_name="Leiden NMI", neighbors=15, cost="Leiden at ten resolutions", draws=True,
+        part="bio", no_units=_INDEX, scib_name="Leiden NMI", neighbors=15, cost="Leiden at ten resolutions", draws=True,
     )  # fmt: skip
     LEIDEN_ARI_BEST = "leiden_ari_best", declare(
         f"{_HERE}.communities:leiden_ari_best", needs="X labels", tags="clustering embedding",
@@ -298,27 +305,27 @@ class MetricType(Enum):
         reference=f"{_SCIB}; {_LEIDEN}",
         chance=0.0, pitfalls="The labels choose the resolution, by another score than this: its own best may be "
         "elsewhere on the curve.",
-        part="bio", scib_name="Leiden ARI", neighbors=15, cost="Leiden at ten resolutions, shared with the other score",
-        draws=True,
+        part="bio", no_units=_INDEX, scib_name="Leiden ARI", neighbors=15,
+        cost="Leiden at ten resolutions, shared with the other score", draws=True,
     )  # fmt: skip
     HOMOGENEITY = "homogeneity", declare(
         f"{_HERE}.clustering:homogeneity", needs="labels_true labels_pred", tags="clustering",
         range=(0, 1), best=1, about="Each cluster holds one label only.",
         reference=_ROSENBERG, chance="a little above 0: more with more clusters, less with more cells",
-        pitfalls="A cluster for every cell scores 1; read it beside completeness.", part="bio",
+        pitfalls="A cluster for every cell scores 1; read it beside completeness.", part="bio", no_units=_INDEX,
     )  # fmt: skip
     COMPLETENESS = "completeness", declare(
         f"{_HERE}.clustering:completeness", needs="labels_true labels_pred", tags="clustering",
         range=(0, 1), best=1, about="Each label lies within one cluster.",
         reference=_ROSENBERG, chance="a little above 0: more with more labels, less with more cells",
-        pitfalls="One cluster of all cells scores 1; read it beside homogeneity.", part="bio",
+        pitfalls="One cluster of all cells scores 1; read it beside homogeneity.", part="bio", no_units=_INDEX,
     )  # fmt: skip
     V_MEASURE = "v_measure", declare(
         f"{_HERE}.clustering:v_measure", needs="labels_true labels_pred", tags="clustering",
         range=(0, 1), best=1, about="Clusters hold one label and labels lie in one cluster: the harmonic mean of both.",
         reference=_ROSENBERG, chance="a little above 0: more with more clusters, less with more cells",
         pitfalls="It is the same number as the normalised mutual information: two names are not two opinions.",
-        part="bio",
+        part="bio", no_units=_INDEX,
     )  # fmt: skip
     ADJUSTED_MUTUAL_INFO = "adjusted_mutual_info", declare(
         f"{_HERE}.clustering:adjusted_mutual_info", needs="labels_true labels_pred", tags="clustering",
@@ -326,7 +333,7 @@ class MetricType(Enum):
         reference="Vinh et al. 2010, JMLR 11:2837",
         chance=0.0, pitfalls="It rewards pure small clusters; where labels are of similar and large size prefer the "
         "adjusted Rand index (Romano et al. 2016, JMLR 17:134).",
-        part="bio",
+        part="bio", no_units=_INDEX,
     )  # fmt: skip
 
     # Isolated labels and other silhouettes.
@@ -355,6 +362,7 @@ class MetricType(Enum):
         pitfalls="Noise scores near 1; angles are taken at the origin, so subtracting a mean changes it, and a batch "
         "that differs in length only goes unseen.",
         part="batch", scib_name="BRAS", cost="distances between all pairs of cells within a label",
+        takes="max_cells random_seed",
     )  # fmt: skip
 
     # LISI and what counts neighbours.
@@ -446,14 +454,14 @@ class MetricType(Enum):
         range=(0, 1), best=1, about="Nearest cells in the embedding were near before integration.",
         reference=_PRESERVED,
         chance=0.5, pitfalls=f"It keeps to the data before integration, batches included: {_COPY}.",
-        neighbors=16, draws=True, cost="ranks of 2,000 cells among all, of all cells up to 5,000",
+        neighbors=16, draws=True, takes="max_cells", cost="ranks of 2,000 cells among all, of all cells up to 5,000",
     )  # fmt: skip
     CONTINUITY = "continuity", declare(
         f"{_HERE}.preservation:continuity", needs="X unintegrated", tags="embedding",
         range=(0, 1), best=1, about="Cells nearest before integration are near in the embedding.",
         reference=_PRESERVED,
         chance=0.5, pitfalls=f"Strangers brought among neighbours hardly lower it, and batches are kept too: {_COPY}.",
-        neighbors=16, draws=True, cost="ranks of 2,000 cells among all, of all cells up to 5,000",
+        neighbors=16, draws=True, takes="max_cells", cost="ranks of 2,000 cells among all, of all cells up to 5,000",
     )  # fmt: skip
 
     # kBET, principal component regression, sBEE.
@@ -486,7 +494,7 @@ class MetricType(Enum):
         chance="about the best there is: (batches - 1) / (cells - 1)",
         pitfalls="Biology that differs between batches counts as their effect, and only where the means of the batches "
         "lie is seen: batches that surround each other score 0.",
-        part="batch", cost="two passes over the embedding",
+        part="batch", no_units=_RATIO, cost="two passes over the embedding",
     )  # fmt: skip
     PCR_COMPARISON = "pcr_comparison", declare(
         f"{_HERE}.regression:pcr_comparison", needs="X batch unintegrated", tags="integration",
@@ -496,7 +504,7 @@ class MetricType(Enum):
         chance="about the best there is: noise has no batches; 0 for the data before integration",
         pitfalls="Noise scores near 1, and where the batch explained little before, the share turns on a few cells; "
         "read it beside what was explained before, which the details hold.",
-        part="batch", scib_name="PCR comparison", cost="two passes over both matrices",
+        part="batch", no_units=_RATIO, scib_name="PCR comparison", cost="two passes over both matrices",
     )  # fmt: skip
     SBEE = "sbee", declare(
         f"{_HERE}.sbee:sbee", needs="X labels batch", tags="integration",
@@ -545,7 +553,8 @@ class MetricType(Enum):
         chance=0.5, pitfalls="There is one root and one order: cells of different branches are compared by their "
         "distance from the root only, and the choice of the root counts (0.12 between two roots of one label, worm "
         "embryo, two components).",
-        part="bio", neighbors=15, cost="15 nearest cells and ten eigenvectors of their graph",
+        part="bio", no_units="a correlation of the ranks of all cells", neighbors=15,
+        cost="15 nearest cells and ten eigenvectors of their graph",
     )  # fmt: skip
 
     # Further scores of classifiers.

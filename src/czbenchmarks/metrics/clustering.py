@@ -9,7 +9,7 @@ from typing import Any
 from czbenchmarks._check import labels
 
 from .inputs import noted
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 
 def adjusted_rand_index(labels_true: Any, labels_pred: Any) -> Measurement:

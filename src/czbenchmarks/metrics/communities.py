@@ -24,7 +24,7 @@ from czbenchmarks.kernels.representation import Representation, digest
 
 from .clustering import adjusted_rand_index, normalized_mutual_info
 from .inputs import coincide, nearest, neighbor_graph, not_grouped, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 N_NEIGHBORS = 15  # the cell itself included
 RESOLUTIONS = tuple(round(0.2 * step, 1) for step in range(1, 11))

@@ -24,7 +24,7 @@ from czbenchmarks.kernels.trajectory import diffusion_components, diffusion_pseu
 
 from ._expression import logged, state
 from .inputs import nearest, neighbor_graph, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 N_COMPONENTS = 50
 MIN_CYCLE_CELLS = 10

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from czbenchmarks import _lazy
+
+OFFERED = ("max_cells", "random_seed")
+"""Arguments that every task has for the metrics that take them."""
 
 Part = Literal["", "bio", "batch"]
 
@@ -47,6 +55,15 @@ class Declaration:
         task's ``batch``.
     draws
         Whether it depends on a seed.
+    version
+        Raised when a number changes.
+    optional
+        Those of ``OFFERED`` that its function takes; see `takes`.
+    no_units
+        Why it has no value per cell, label, …: in a few words; empty where it has, or is a function of another library.
+    outside
+        Whether it was registered from outside the package: its function gets labels and matrices as they were passed,
+        unchecked, and `takes` is what its signature says.
     """
 
     function: Any
@@ -65,6 +82,10 @@ class Declaration:
     cost: str = ""
     roles: dict[str, str] = field(default_factory=dict)
     draws: bool = False
+    version: int = 1
+    optional: tuple[str, ...] = ()
+    no_units: str = ""
+    outside: bool = False
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -75,6 +96,34 @@ class Declaration:
     def direction(self) -> Literal["higher", "lower"]:
         """Which values are the better ones."""
         return "lower" if self.best == self.range[0] else "higher"
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The optional arguments that a task passes to its function."""
+        if not self.outside:
+            return self.optional
+        names = self.signature[0]
+        return tuple(name for name in OFFERED if name in names and name not in self.needs)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its function is one of another library, or one that only calls such a function."""
+        module = getattr(self.load(), "__module__", None) or ""
+        return not module.startswith("czbenchmarks.") or module == "czbenchmarks.metrics.implementations"
+
+    def load(self) -> Callable[..., Any]:
+        """Return its function, imported at first use."""
+        found: Callable[..., Any] = _lazy.load(self.function) if isinstance(self.function, str) else self.function
+        return found
+
+    @functools.cached_property
+    def signature(self) -> tuple[tuple[str, ...], bool]:
+        """The arguments that its function names, and whether it takes others; looked up once."""
+        try:
+            parameters = inspect.signature(self.load()).parameters.values()
+        except ValueError:  # a builtin without a signature checks its own arguments
+            return (), True
+        return tuple(p.name for p in parameters), any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def declare(
@@ -94,14 +143,19 @@ def declare(
     cost: str = "",
     roles: str = "",
     draws: bool = False,
+    version: int = 1,
+    takes: str = "",
+    no_units: str = "",
     **defaults: Any,
 ) -> Declaration:
-    """Write a row: `needs` and `tags` are words separated by spaces, `roles` pairs such as ``labels=batch``.
+    """Write a row: `needs`, `tags` and `takes` are words separated by spaces, `roles` pairs such as ``labels=batch``.
 
-    Further keywords are default arguments.
+    What `draws` takes a ``random_seed``. Further keywords are default arguments.
     """
     pairs = dict(pair.split("=") for pair in roles.split())
+    words = {*takes.split(), *(["random_seed"] if draws else [])}
     return Declaration(
         function, tuple(needs.split()), tuple(tags.split()), range, best, about, reference, defaults, chance, pitfalls,
-        part, scib_name, neighbors, cost, pairs, draws,
+        part, scib_name, neighbors, cost, pairs, draws, version,
+        tuple(name for name in OFFERED if name in words), no_units,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.silhouette import silhouette_samples
 
 from .inputs import not_grouped, represent, sampled
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 
 def silhouette_label(

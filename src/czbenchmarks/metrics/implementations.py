@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .perturbation import rank_correlation
-from .types import metrics_registry as metrics_registry
+from .registry import metrics_registry as metrics_registry
 from .utils import compute_entropy_per_cell as compute_entropy_per_cell
 from .utils import jaccard_score as jaccard_score
 from .utils import mean_fold_metric as mean_fold_metric

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from czbenchmarks._check import Labels, matrix, seed, whole
+from czbenchmarks._check import Labels, labels, matrix, same_length, seed, whole
 from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.sampling import StratifiedSample
 from czbenchmarks.kernels.stored import StoredMatrix
 
-from .declaration import Part
+from .declaration import Declaration, Part
 from .presets import PRESETS
 
 REFERENCE_COMPONENTS = 50  # of the data before integration
+_MATRICES = ("X", "unintegrated", "expression", "corrected")
+_LABELS = ("labels", "batch", "labels_true", "labels_pred")
 
 
 def represent(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Representation:
@@ -51,6 +53,33 @@ def represent(value: Any, name: str = "cell_representation", *, keep_sparse: boo
     if isinstance(value, StoredMatrix):  # checked when it is read
         return Representation(value)
     return Representation(matrix(value, name, keep_sparse=keep_sparse))
+
+
+def plain_arguments(row: Declaration, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as functions of other libraries take them: arrays for ``Representation`` and ``Labels``.
+
+    Those of the catalogue's rows are checked first, as our own functions check theirs. Functions registered from
+    outside get what was passed.
+
+    Parameters
+    ----------
+    row
+        The row of the metric.
+    arguments
+        What was passed, by name.
+    """
+    checked, n = dict(arguments), None
+    for name, asked in [] if row.outside else zip(row.needs, row.asks, strict=True):
+        if asked in _MATRICES:
+            embedding = checked[name] = represent(arguments[name], name)
+            if n is not None:
+                same_length(embedding.n, n, name)
+            n = embedding.n
+        elif asked in _LABELS:
+            groups = checked[name] = labels(arguments[name], name, n)
+            n = len(groups)
+    kinds = (Representation, Labels)
+    return {name: value.array if isinstance(value, kinds) else value for name, value in checked.items()}
 
 
 def reference_components(unintegrated: Any) -> Representation:

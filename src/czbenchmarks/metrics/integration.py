@@ -16,7 +16,7 @@ from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
 from .inputs import batches_of, coincide, many_groups, nearest, not_batched, noted, represent, sampled
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200
 _ROUNDING = 1e-7  # of a direction, in single precision
@@ -196,17 +196,16 @@ def _within_labels(
         "labels_left_out": len(skipped),
     }
     values = np.full(embedding.n, np.nan)
-    columns = {"label": groups.codes, "batch": batches.codes}
+    # NaN where nothing is scored; what is scored is filled in below.
+    units = Units("cell", groups.ids, values, {"label": groups.codes, "batch": batches.codes}, groups=("label",))
     if not len(cells):
         places = ", not all in one direction" if in_one_place.any() else ""
         reason = f"no label has two batches and more cells than batches{places} ({listing(skipped)})"
         table = _table(groups, n_batches, np.full(len(groups.names), np.nan))
-        return Measurement.undefined(
-            reason, units=Units("cell", groups.ids, values, columns), counts=counts, breakdowns=table
-        )
+        return Measurement.undefined(reason, units=units, counts=counts, breakdowns=table)
     points = embedding.array[cells] if skipped else embedding.array
     if distance == "cosine" and (reason := _without_direction(points, groups.ids[cells])):
-        return Measurement.undefined(reason, units=Units("cell", groups.ids, values, columns), counts=counts)
+        return Measurement.undefined(reason, units=units, counts=counts)
     details: dict[str, Any] = {"labels_left_out": [str(name) for name in skipped]} if skipped else {}
     details = noted(details, note)
     # Every label weighs the same, every cell of a label too.
@@ -225,7 +224,6 @@ def _within_labels(
     )
     found = 1 - np.abs(found) if rescale else np.abs(found)
     values[rows] = found
-    units = Units("cell", groups.ids, values, columns)
     means = _means_by_label(groups, strata, rows, found)
     table = _table(groups, n_batches, means)
     if sample is not None:

@@ -16,7 +16,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities
 from .embedding import label_silhouettes
 from .inputs import batches_of, nearest, not_grouped, noted, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 
 def isolated_labels(
@@ -72,7 +72,7 @@ def isolated_labels(
         return chosen.undefined(chosen.none, score=means)
     inside = chosen.labels[groups.codes]
     columns = {"label": groups.codes, "batch": batches.codes}
-    units = Units("cell", groups.ids, np.where(inside, silhouettes, np.nan), columns)
+    units = Units("cell", groups.ids, np.where(inside, silhouettes, np.nan), columns, groups=("label",))
     counts = chosen.counts(int(inside.sum()))
     value = float(means[chosen.labels].mean())
     return Measurement(value, None, units, counts, chosen.details, chosen.table(score=means))

@@ -13,7 +13,7 @@ from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
 from .inputs import coincide, many_groups, nearest, neighbor_graph, not_batched, noted, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 GRAPH_NEIGHBORS = 50
 GLOBAL_NEIGHBORS = 25

@@ -15,7 +15,7 @@ from czbenchmarks.kernels.representation import Representation, digest
 
 from .embedding import by_label
 from .inputs import many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 NEIGHBORS = 90
 LEAST_NEIGHBORS = 6  # a third of them is the perplexity, at least 2
@@ -191,7 +191,8 @@ def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bo
         "labels": len(types.names) - len(skipped),
         "labels_left_out": len(skipped),
     }
-    units = Units("cell", types.ids, values, {"label": types.codes, "batch": batches.codes})
+    columns, alike = {"label": types.codes, "batch": batches.codes}, ("label",) if over_types else ()
+    units = Units("cell", types.ids, values, columns, groups=alike)
     table = by_label(types, types.codes, values, "value")
     rows = [{**row, "note": reason} for row, reason in zip(table, reasons, strict=True)]
     if not used.any():

@@ -13,7 +13,7 @@ from czbenchmarks.kernels.representation import Representation
 
 from .embedding import by_label
 from .inputs import Nearest, nearest, not_grouped, noted, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 KSIM_NEIGHBORS = 25
 PURITY_NEIGHBORS = 30
@@ -138,7 +138,7 @@ def knn_purity(X: Any, labels: Any, n_neighbors: int = PURITY_NEIGHBORS) -> Meas
         "labels": int(scored.sum()),
         "labels_left_out": int((~scored).sum()),
     }
-    units = Units("cell", groups.ids, values, {"label": groups.codes})
+    units = Units("cell", groups.ids, values, {"label": groups.codes}, groups=("label",))
     if not cells:
         return Measurement.undefined("every cell has a label of its own", units=units, counts=counts)
     rows = by_label(groups, groups.codes, values, "value")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from czbenchmarks._check import share
 
-from .types import Measurement
+from .results import Measurement
 
 BIO_SHARE = 0.6
 

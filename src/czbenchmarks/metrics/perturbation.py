@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from czbenchmarks._check import same_length, vector
 from czbenchmarks.kernels.ranks import rank_correlations
 
-from .types import Measurement
+from .results import Measurement
 
 
 def rank_correlation(a: Any, b: Any) -> Measurement:

@@ -12,7 +12,7 @@ from czbenchmarks.kernels.preservation import excess_ranks
 from czbenchmarks.kernels.representation import Representation
 
 from .inputs import nearest, noted, reference_components, represent, sampled
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 NEIGHBORS = 15
 ALL_UP_TO = 5000  # cells; of more, a sample is ranked

@@ -14,7 +14,7 @@ from czbenchmarks.kernels.regression import explained_by_groups, explained_by_nu
 from czbenchmarks.kernels.representation import Representation, digest
 
 from .inputs import not_batched, reference_components, represent
-from .types import Measurement
+from .results import Measurement
 
 _NOTHING = 1e-12  # of the variance: rounding, where the means of the batches are the same
 

@@ -15,7 +15,7 @@ from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.sbee import distance_ratios, neighbor_mixing
 
 from .inputs import nearest, not_batched, noted, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 SBEE_NEIGHBORS = 90
 REFERENCE_CELLS = 4000
@@ -115,7 +115,8 @@ def sbee(
          "cells": int(sizes[i]), "mixing": float(mixed), "distance": float(distances[i]), "score": float(scores[i])}
         for i, (pair, mixed) in enumerate(zip(pairs, np.bincount(of_cell, weights=mixing) / sizes, strict=True))
     ]  # fmt: skip
-    units = Units("cell", groups.ids, values, {"label": groups.codes, "batch": batches.codes})
+    columns = {"label": groups.codes, "batch": batches.codes}
+    units = Units("cell", groups.ids, values, columns, groups=("label", "batch"))
     return Measurement(float(means.mean()), None, units, counts, details, rows)
 
 

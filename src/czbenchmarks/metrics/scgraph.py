@@ -14,7 +14,7 @@ from czbenchmarks.kernels.scgraph import agreement, batch_distances, centroids, 
 
 from ._expression import logged, state
 from .inputs import represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 N_TOP_GENES = 1000
 N_COMPONENTS = 10

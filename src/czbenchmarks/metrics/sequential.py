@@ -11,7 +11,7 @@ from czbenchmarks.exceptions import InputError
 from czbenchmarks.kernels import sequence
 
 from .inputs import nearest, noted, represent
-from .types import Measurement, Units
+from .results import Measurement, Units
 
 
 def sequential_alignment(

@@ -15,7 +15,7 @@ from czbenchmarks.exceptions import InputError, InputTypeError
 
 from . import integration, sequential
 from .inputs import represent
-from .types import AggregatedMetricResult, MetricResult
+from .results import AggregatedMetricResult, MetricResult
 
 
 def aggregate_results(results: Iterable[MetricResult]) -> list[AggregatedMetricResult]:

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
+from czbenchmarks.metrics.types import metrics_registry
+
+from .over_seeds import over_seeds, rows_of_seeds
+
 if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
 
@@ -63,9 +67,9 @@ class Score(Part):
     reason
         Why there is no value.
     counts
-        Units used and left out.
+        Units used and left out; over several seeds the means.
     details
-        What was chosen on the way.
+        What was chosen on the way. Of what differs between seeds, `by_seed` holds each.
     n_values
         Number of seeds that gave a value.
     value_std_dev
@@ -75,11 +79,13 @@ class Score(Part):
     interval
         Reserved: an interval for the value.
     breakdowns
-        What the value is made of, row by row: by label, batch, resolution.
+        What the value is made of, row by row: by label, batch, resolution; with the seed where seeds differ.
     failed
         Whether a value is missing that should be there, under one seed at least: the input was bad or missing, or the
         metric was asked for by name. False for a metric of a preset that is not defined on the data. Records of before
         there was a difference do not say: every missing value counts.
+    task_version, metric_version
+        Versions of the task and of the metric, raised when a number changes; None in records that do not say.
     """
 
     task: str
@@ -96,6 +102,8 @@ class Score(Part):
     interval: Optional[Dict[str, Any]] = None
     breakdowns: Optional[List[Dict[str, Any]]] = None
     failed: bool = False
+    task_version: Optional[int] = None
+    metric_version: Optional[int] = None
     _results: Sequence[MetricResult] = PrivateAttr(default=())
 
     @model_validator(mode="before")
@@ -106,7 +114,15 @@ class Score(Part):
         return {**given, "failed": given["n_values"] < len(given["values_raw"])}
 
     @classmethod
-    def of(cls, task: str, embedding: str, results: Sequence[MetricResult]) -> Score:
+    def of(
+        cls,
+        task: str,
+        embedding: str,
+        results: Sequence[MetricResult],
+        *,
+        seeds: Sequence[int] = (),
+        task_version: int | None = None,
+    ) -> Score:
         """Make a score of one metric's results, one result per seed.
 
         Parameters
@@ -117,6 +133,10 @@ class Score(Part):
             Name of the embedding.
         results
             The same score under every seed.
+        seeds
+            The seeds, where there are several.
+        task_version
+            Version of the task.
         """
         values = [result.value if math.isfinite(result.value) else math.nan for result in results]
         defined = [value for value in values if not math.isnan(value)]
@@ -129,21 +149,24 @@ class Score(Part):
             )
             for result in results
         )
-        known = next((result for result in results if math.isfinite(result.value)), results[0])
+        known = [result for result in results if math.isfinite(result.value)] or list(results[:1])
+        counts, details = over_seeds([one.counts for one in known], [plain(one.details) for one in known])
         score = cls(
             task=task,
             embedding=embedding,
             metric_type=results[0].metric_type.value,
             value=(defined[0] if len(values) == 1 else statistics.fmean(defined)) if defined else math.nan,
-            params=plain(known.params or {}),
+            params=plain(known[0].params or {}),
             reason="; ".join(reason for reason in reasons if reason) or None,
-            counts=known.counts,
-            details=plain(known.details),
-            breakdowns=plain(known.breakdowns) or None,
+            counts=counts,
+            details=details,
+            breakdowns=rows_of_seeds([plain(one.breakdowns) for one in results], seeds) or None,
             n_values=len(defined),
             value_std_dev=statistics.stdev(defined) if len(defined) > 1 else None,
             values_raw=values,
             failed=any(not math.isfinite(result.value) and not result.undefined for result in results),
+            task_version=task_version,
+            metric_version=metrics_registry.declaration(results[0].metric_type).version,
         )
         score._results = tuple(results)
         return score
@@ -175,6 +198,32 @@ class Failure(Part):
     task: str
     embedding: Optional[str] = None
     reason: str
+
+
+class JobFacts(Part):
+    """One task on one embedding under one seed, as it was computed.
+
+    Attributes
+    ----------
+    id
+        SHA-256 of all that its scores depend on; equal jobs have equal ids, whenever and wherever they run.
+    task, embedding, seed
+        What it was; a task that draws nothing has one job for all seeds, and no seed.
+    state
+        ``"done"``, ``"undefined"`` (no score is defined on the data) or ``"failed"``.
+    seconds
+        How long it took.
+    memory_mib
+        The most memory the process has held until its end; None where the system does not tell.
+    """
+
+    id: str
+    task: str
+    embedding: str
+    seed: Optional[int] = None
+    state: Literal["done", "undefined", "failed"]
+    seconds: float
+    memory_mib: Optional[float] = None
 
 
 class CheckResult(Part):

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from czbenchmarks import __version__
 from czbenchmarks._check import unknown
+from czbenchmarks.constants import BASELINE as BASELINE
 from czbenchmarks.exceptions import InputError
 from czbenchmarks.metrics.presets import find
 
@@ -21,17 +22,18 @@ from ._notes import how_computed
 from .parts import AskedOfTask as AskedOfTask
 from .parts import CheckResult as CheckResult
 from .parts import Failure as Failure
+from .parts import JobFacts as JobFacts
 from .parts import Part
 from .parts import RunSpecification as RunSpecification
 from .parts import RuntimeMetrics as RuntimeMetrics
 from .parts import Score as Score
+from .units import units_file, units_of, write_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 SCHEMA_VERSION: Literal[1] = 1
-BASELINE = "baseline"
 
 
 class RunRecord(Part):
@@ -59,6 +61,8 @@ class RunRecord(Part):
         What gave no scores.
     checks
         What the trust checks say, if they were asked for.
+    jobs
+        What was computed: one task on one embedding under one seed each.
 
     Examples
     --------
@@ -79,6 +83,8 @@ class RunRecord(Part):
     warnings: List[str] = Field(default_factory=list)
     failures: List[Failure] = Field(default_factory=list)
     checks: List[CheckResult] = Field(default_factory=list)
+    jobs: List[JobFacts] = Field(default_factory=list)
+    _units_kept: Path | bytes | None = PrivateAttr(default=None)
 
     def __repr__(self) -> str:
         """Say how much there is; ``to_frame`` shows it."""
@@ -209,13 +215,38 @@ class RunRecord(Part):
         """Return the record as what JSON holds: a score without a value has null and a reason."""
         return self.model_dump(mode="json")
 
-    def write(self, path: str | Path) -> Path:
+    def units(self, metric: str) -> pd.DataFrame:
+        """Return the values that the scores of a metric are made of: one row per cell, condition, label …
+
+        They are there after a run, and of a record that was written with its units.
+
+        Parameters
+        ----------
+        metric
+            The metric's key, or another name that ``metrics`` takes for it.
+
+        Returns
+        -------
+        Columns `task`, `embedding`, `seed` (None where nothing is drawn), one per parameter of the score, `unit` (its
+        name), `kind`, `value` (NaN where the score is not made of unit values), and what else is known per unit, such
+        as the fold and the predicted label.
+
+        Raises
+        ------
+        ValueError
+            If no score of that name has units, or they were not kept.
+        """
+        return units_of(self, metric, self._units_kept)
+
+    def write(self, path: str | Path, *, units: bool = False) -> Path:
         """Write the record as JSON; the file appears complete or not at all.
 
         Parameters
         ----------
         path
             The file. A record of an earlier run is replaced, anything else is left alone.
+        units
+            Also write the values of the scores' units, beside it: ``run.units.npz`` for ``run.json``.
 
         Returns
         -------
@@ -226,7 +257,10 @@ class RunRecord(Part):
         ValueError
             If the folder does not exist or cannot be written, or the file is something else than a record.
         """
-        return _files.write(self.to_dict(), path)
+        target = _files.check_target(path)
+        if units:
+            write_units(self, units_file(target))
+        return _files.write(self.to_dict(), target)
 
     @classmethod
     def read(cls, path: str | Path) -> RunRecord:
@@ -242,7 +276,10 @@ class RunRecord(Part):
         ValueError
             If the file is no record, is damaged, or comes from a newer version.
         """
-        return _files.read(path, SCHEMA_VERSION, cls)
+        record = _files.read(path, SCHEMA_VERSION, cls)
+        kept = units_file(_files.expanded(path))
+        record._units_kept = kept if kept.is_file() else None
+        return record
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

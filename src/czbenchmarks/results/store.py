@@ -14,11 +14,14 @@ from czbenchmarks.exceptions import InputError
 
 from ._files import UnreadableRecord, expanded, parse
 from .record import SCHEMA_VERSION, RunRecord
+from .units import packed_units
 
 _APPLICATION = 0x637A626D  # "czbm": marks an SQLite file as a store
 _TABLE = """CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL, tasks TEXT NOT NULL, embeddings TEXT NOT NULL,
     data TEXT NOT NULL, scores INTEGER NOT NULL, complete INTEGER NOT NULL, record TEXT NOT NULL, failed INTEGER)"""
+
+_UNITS = "CREATE TABLE IF NOT EXISTS units (run INTEGER PRIMARY KEY, content BLOB NOT NULL)"
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,16 @@ class Store:
         with self._opened(make=True):
             pass
 
-    def add(self, record: RunRecord) -> int:
-        """Store a record and return its number; all of it is there or nothing."""
+    def add(self, record: RunRecord, *, units: bool = False) -> int:
+        """Store a record and return its number; all of it is there or nothing.
+
+        Parameters
+        ----------
+        record
+            The record.
+        units
+            Also store the values of the scores' units.
+        """
         specification = record.run_specification
         row = (
             record.timestamp,
@@ -109,8 +120,12 @@ class Store:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
+            number = int(cursor.lastrowid or 0)
+            if units:
+                connection.execute(_UNITS)
+                connection.execute("INSERT INTO units (run, content) VALUES (?, ?)", (number, packed_units(record)))
             connection.commit()
-            return int(cursor.lastrowid or 0)
+            return number
 
     def runs(self) -> list[StoredRun]:
         """Return what is stored, oldest first."""
@@ -158,7 +173,12 @@ class Store:
                 [content] = connection.execute(query, (number,)).fetchone()
             except sqlite3.DatabaseError as error:
                 raise UnreadableRecord(f"A record must be readable, got '{name}', which is not ({error}).") from None
-        return parse(content or b"", name, SCHEMA_VERSION, RunRecord)
+            units = None
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'units'").fetchone():
+                units = connection.execute("SELECT content FROM units WHERE run = ?", [number]).fetchone()
+        record = parse(content or b"", name, SCHEMA_VERSION, RunRecord)
+        record._units_kept = units[0] if units else None
+        return record
 
     @contextmanager
     def _opened(self, make: bool = False) -> Iterator[sqlite3.Connection]:

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from czbenchmarks.results.record import BASELINE
-
-from .sources import searching
+from czbenchmarks.constants import BASELINE
+from czbenchmarks.exceptions import BAD_INPUT
+from czbenchmarks.io.neighbors import searching
+from czbenchmarks.io.references import look_up
 
 if TYPE_CHECKING:
     from czbenchmarks.io.dataset import Cells
     from czbenchmarks.kernels.representation import Representation
     from czbenchmarks.tasks.task import Task
 
+    from .hashing import Contents
     from .inputs import Plan
 
 
@@ -48,6 +50,13 @@ class Baselines:
             self._made[key] = found
         return self._made[key]
 
+    def counts(self, cells: Cells, contents: Contents) -> Any:
+        """Return what identifies the counts of cells that are in no file."""
+        try:
+            return contents.of(look_up(cells, self._expression))
+        except BAD_INPUT as error:  # there is no baseline either
+            return str(error)
+
     @property
     def made(self) -> list[Representation]:
         """All that were made so far."""
@@ -61,9 +70,9 @@ class Baselines:
         if isinstance(asked, NoBaselineInput) or (isinstance(asked, OrthologBaselineInput) and asked.orthologs is None):
             return [task.compute_baseline(None, asked)]  # type: ignore[arg-type] # says so; expression is not read for it
         if isinstance(asked, OrthologBaselineInput):
-            given = [Expression(one.look_up(self._expression), one.look_up("@var")) for one in self._cells]
+            given = [Expression(look_up(one, self._expression), look_up(one, "@var")) for one in self._cells]
             return list(task.compute_baseline(given, asked))
-        return [task.compute_baseline(one.look_up(self._expression), asked) for one in self._cells]
+        return [task.compute_baseline(look_up(one, self._expression), asked) for one in self._cells]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from czbenchmarks._check.addresses import shown
 from czbenchmarks._progress import work
 from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
+from czbenchmarks.io.loading import Embeddings
+from czbenchmarks.io.references import look_up
 from czbenchmarks.results.record import CheckResult, Score
 
 from .defaults import before_integration
@@ -55,7 +57,7 @@ class Checking:
     def run(
         self,
         plans: list[Plan],
-        embeddings: Mapping[str, list[Representation]],
+        embeddings: Embeddings,
         cells: list[Cells],
         seed: int,
         scores: list[Score],
@@ -65,8 +67,8 @@ class Checking:
         if not self.wanted and not self.supervised:
             return found
         inputs = _Inputs.of(plans, cells[0], self.donors)
-        for name, [embedding] in embeddings.items():
-            for check, make in self._of(name, embedding, inputs, plans, seed, scores).items():
+        for name, [loaded] in embeddings.items():
+            for check, make in self._of(name, loaded.representation, inputs, plans, seed, scores).items():
                 with work(f"{check} of {name}"):
                     found.append(_result(name, check, make))
         return found
@@ -158,7 +160,7 @@ class _Inputs:
         given = _first(getattr(plan.task_input, "unintegrated", None) for plan in plans)
         if donors is None:
             donors = next((f"@obs:{name}" for name in _DONORS if name in cells.columns), None)
-        found = cells.look_up(donors) if isinstance(donors, str) else donors
+        found = look_up(cells, donors) if isinstance(donors, str) else donors
 
         @functools.cache
         def unintegrated() -> tuple[Any, str]:

@@ -11,6 +11,7 @@ from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.exceptions import BAD_INPUT
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.files.files import Refused
+from czbenchmarks.io.references import look_up
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics._expression import logged
 from czbenchmarks.metrics.inputs import represent
@@ -92,7 +93,7 @@ def _gene_names(cells: Cells, expression: Any, found: Mapping[str, Default]) -> 
     is_x = "expression" in found and found["expression"].unusable is None
     if not cells.holds("var") or (not is_x and expression is None):
         return None
-    names = cells.look_up("@var_index")
+    names = look_up(cells, "@var_index")
     if is_x:
         return Default(names, "@var_index")
     if len(names) != expression.shape[1]:
@@ -117,7 +118,7 @@ def _expression(cells: Cells) -> Default:
 
 def _read_x(cells: Cells, name: str) -> tuple[Any, Representation]:
     """Return X as it is, and checked; what is no matrix of finite numbers is as bad as damage."""
-    X = cells.look_up("@X")
+    X = look_up(cells, "@X")
     try:
         return X, represent(X, name, keep_sparse=True)
     except BAD_INPUT as error:

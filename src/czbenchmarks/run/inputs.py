@@ -12,10 +12,10 @@ import numpy as np
 
 from czbenchmarks import _check
 from czbenchmarks._check.addresses import shown
-from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.datasets.single_cell_perturbation import data_under_seeds
 from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.io.dataset import Cells
+from czbenchmarks.io.references import look_up, reference_for
 from czbenchmarks.results.record import Failure
 from czbenchmarks.tasks.fields import ALIASES, Data, Genes, Index, Matrix, PerCell, Species, Table, Value, roles_of
 from czbenchmarks.tasks.registry import TASK_REGISTRY
@@ -25,18 +25,6 @@ from .defaults import defaults as compared_with
 
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import BaselineInput, Task, TaskInfo, TaskInput, TaskParameter
-
-
-def seeds_of(given: Any) -> list[int]:
-    """Return the seeds asked for: one, or several that differ; without any the usual one."""
-    given = RANDOM_SEED if given is None else given
-    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    seeds = [_check.seed(seed) for seed in several]
-    if not seeds:
-        raise InputError("`random_seed` must be at least one seed, got an empty list.")
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"`random_seed` must name every seed once, got {_check.listing(seeds)}.")
-    return seeds
 
 
 @dataclass(frozen=True)
@@ -112,6 +100,11 @@ class Plan:
     def roles(self) -> dict[str, Value]:
         """What the fields of its input hold."""
         return roles_of(type(self.task_input).model_fields)
+
+    @property
+    def names_rows_or_columns(self) -> bool:
+        """Whether an option names the cells or genes of a prediction."""
+        return any(isinstance(self.roles[name], Index) for name in self.given)
 
     def field(self, of: str) -> str | None:
         """Return the field that holds the ``"labels"``, the ``"batch"``, … of the cells; None if there is none."""
@@ -327,7 +320,7 @@ def _resolved(name: str, role: Value, value: Any, cells: list[Cells], position: 
         where, reference = reference_for(value, cells, position)
         if isinstance(role, Genes) and role.column_of == "var" and not reference.startswith("@"):
             reference = f"@var:{reference}"
-        value = where.look_up(reference)
+        value = look_up(where, reference)
     elif isinstance(role, (PerCell, Table, Matrix)):
         value = where.taken(value, name)
     if isinstance(role, Index):
@@ -349,25 +342,3 @@ def described(value: Any) -> Any:
         return [described(one) for one in value]
     size = f" of {len(value):,}" if isinstance(value, (list, tuple)) else ""
     return _check.kind_of(value) + size
-
-
-def reference_for(reference: str, cells: list[Cells], position: int) -> tuple[Cells, str]:
-    """Return the data set that a reference names, and the reference without its number.
-
-    Parameters
-    ----------
-    reference
-        As the user wrote it.
-    cells
-        The data sets.
-    position
-        Which one is meant if the reference does not say.
-    """
-    match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
-    if match is None:
-        return cells[position], reference
-    number = int(match[1])
-    if number >= len(cells):
-        given = "1 data set" if len(cells) == 1 else f"{len(cells):,} data sets"
-        raise InputError(f"Reference {reference!r} must name one of the data sets given, counted from 0, got {given}.")
-    return cells[number], "@" + (match[2] or "")

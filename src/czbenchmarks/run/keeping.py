@@ -14,14 +14,32 @@ if TYPE_CHECKING:
     from czbenchmarks.metrics.types import MetricResult
 
 
-class Units:
+class SharedArrays:
     """The values of units behind all scores of a run; labels, and what no seed changes, are many times the same."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, NDArray[Any]] = {}
         self._names: list[NDArray[Any]] = []
 
-    def keep(self, results: Iterable[MetricResult]) -> None:
+    def name_cells(self, results: Iterable[MetricResult], names: NDArray[Any]) -> None:
+        """Call units that are cells by the names of the cells, where a metric knew no more than their positions.
+
+        Parameters
+        ----------
+        results
+            Results of one task on one data set.
+        names
+            The names of its cells.
+        """
+        if names.dtype.kind in "iu":  # positions and such names cannot be told apart
+            return
+        for result in results:
+            if (units := result.units) is None or units.kind not in ("cell", "held-out prediction"):
+                continue
+            if getattr(units.ids, "dtype", names.dtype).kind in "iu":
+                result._units = replace(units, ids=names[units.ids])
+
+    def share(self, results: Iterable[MetricResult]) -> None:
         """Let results share the arrays that are equal to those of results before them.
 
         Parameters

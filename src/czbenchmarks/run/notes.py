@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 from czbenchmarks import _check
 from czbenchmarks._check import label_names
 from czbenchmarks.exceptions import BAD_INPUT
-from czbenchmarks.io.dataset import Cells
-from czbenchmarks.io.embedding import Found
+from czbenchmarks.io.neighbors import strange_neighbors
 from czbenchmarks.kernels.stored import StoredMatrix
 from czbenchmarks.results.record import Score
 
@@ -21,44 +19,40 @@ from .screens import notes_of_screens
 if TYPE_CHECKING:
     from czbenchmarks.kernels.representation import Representation
 
+    from .workload import Workload
 
-def notes_of_run(
-    plans: list[Plan],
-    scores: list[Score],
-    everything: list[Cells],
-    cells: list[Cells],
-    found: Mapping[str, list[Found]],
-    embeddings: Mapping[str, list[Representation]],
-) -> list[str]:
+
+def notes_of_run(load: Workload, scores: list[Score]) -> list[str]:
     """Say what defaults chose, what was left out, and what is strange of the values.
 
     Parameters
     ----------
-    plans, scores
-        The tasks, and all their scores.
-    everything, cells
-        The data as they were given, and the cells that are scored.
-    found, embeddings
-        The embeddings as they were read, and as they are scored.
+    load
+        What was scored.
+    scores
+        All its scores.
     """
-    said = [f"{plan.key}: {choice}" for plan in plans for choice in plan.choices]
-    said += _doubtful_labels(plans)
-    for before, after in zip(everything, cells, strict=True):
+    said = [f"{plan.key}: {choice}" for plan in load.plans for choice in plan.choices]
+    said += _doubtful_labels(load.plans)
+    for view in load.views:
+        before = view.whole
         said += before.notes
-        if after.n < before.n:
+        if view.n < before.n:
             said.append(
-                f"{before.n - after.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
+                f"{before.n - view.n:,} of {before.n:,} cells of `{before.name}` are not in every embedding "
                 "and were left out"
             )
-    for name, several in found.items():
+    for name, several in load.embeddings.items():
         strange = sum(one.missing_from_data for one in several)
         if strange:
             said.append(f"{strange:,} rows of {name} are of cells that the data do not have and were left out")
         said += [f"{name} {note}" for one in several for note in one.notes]
-        said += _strange_values(name, embeddings[name])
-    small = {plan.key for plan in plans if plan.task_class.smallest_label}
-    about_scores = [*_labels_left_out(scores, small), *_scores_left_out(scores), *notes_of_screens(plans, scores)]
-    return list(dict.fromkeys([*said, *about_scores]))
+        said += _strange_values(name, [one.representation for one in several])
+    small = {plan.key for plan in load.plans if plan.task_class.smallest_label}
+    said += [*_labels_left_out(scores, small), *_scores_left_out(scores), *notes_of_screens(load.plans, scores)]
+    of_neighbors = strange_neighbors(load.given, load.request.neighbors, load.embeddings)
+    of_baselines = load.baselines.notes if load.baselines else []
+    return [*dict.fromkeys(said), *dict.fromkeys([*load.notes, *of_neighbors]), *of_baselines]
 
 
 def _scores_left_out(scores: list[Score]) -> list[str]:

@@ -254,12 +254,24 @@ class Task(ABC):
             One sentence, if the input is bad or no score is defined on it.
         """
         results = self.results(cell_representation, task_input)
-        reasons = [result.reason for result in results]
-        if results and all(reasons):
-            raise InputError(
-                f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
-            )
+        if (error := self.undefined(results)) is not None:
+            raise error
         return results
+
+    def undefined(self, results: Sequence[MetricResult]) -> InputError | None:
+        """Return why none of the results has a value; None if one has.
+
+        Parameters
+        ----------
+        results
+            Of ``results``.
+        """
+        reasons = [result.reason for result in results]
+        if not results or not all(reasons):
+            return None
+        return InputError(
+            f"{self.display_name} has no score on this input: {'; '.join(dict.fromkeys(map(str, reasons)))}."
+        )
 
     def results(self, cell_representation: Any, task_input: TaskInput) -> List[MetricResult]:
         """Return what ``run`` returns, also where no score is defined.

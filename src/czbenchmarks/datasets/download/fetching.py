@@ -87,7 +87,7 @@ def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None
 
 
 def _bundled(name: str) -> Path:
-    folder = Path(__file__).parent / "bundled"
+    folder = Path(__file__).parents[1] / "bundled"
     names = sorted(path.name for path in folder.glob("*.h5ad"))
     if name not in names:
         raise DatasetFileNotFoundError(_check.unknown("File", name, names, "does not come with this package"))

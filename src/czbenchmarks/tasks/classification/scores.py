@@ -397,4 +397,4 @@ def _units(part: Sequence[Scored], score: str) -> Units:
     right = (columns["true"] == columns["predicted"]).astype(np.float64)
     right[columns["predicted"] < 0] = np.nan  # nothing was predicted
     ids = np.concatenate([s.ids for s in part])
-    return Units("out-of-fold prediction", ids, right if score == "accuracy" else None, columns)
+    return Units("held-out prediction", ids, right if score == "accuracy" else None, columns)

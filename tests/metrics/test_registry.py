@@ -1,63 +1,22 @@
 import copy
-import json
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
-from czbenchmarks.metrics.types import (
-    Measurement,
-    MetricRegistry,
-    MetricResult,
-    MetricType,
-    Units,
-    metrics_registry,
-    register_metric,
-)
-from czbenchmarks.metrics.utils import aggregate_results
+from czbenchmarks._check import labels
+from czbenchmarks.exceptions import InputError, InputTypeError
+from czbenchmarks.metrics import types
+from czbenchmarks.metrics.declaration import Declaration
+from czbenchmarks.metrics.inputs import represent
+from czbenchmarks.metrics.registry import MetricRegistry, metrics_registry, register_metric
+from czbenchmarks.metrics.results import MetricResult
+from czbenchmarks.metrics.types import MetricType
 
 nan = float("nan")
 SHIPPED = list(MetricType)
-
-
-def test_a_result_without_value_is_null_in_json_and_nan_again():
-    result = MetricResult(metric_type=MetricType.ACCURACY, value=nan, params={"classifier": "lr"}, reason="one class")
-    text = result.model_dump_json()
-    assert json.loads(text) == {
-        "metric_type": "accuracy",
-        "value": None,
-        "params": {"classifier": "lr"},
-        "reason": "one class",
-        "counts": None,
-        "details": None,
-    }
-    again = MetricResult.model_validate_json(text)
-    assert math.isnan(again.value)
-    assert again.model_dump(exclude={"value"}) == result.model_dump(exclude={"value"})
-    assert math.isnan(result.model_dump()["value"])
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0, 0.1, 1 / 3, 1e-300])
-def test_a_value_survives_json_to_the_bit(value):
-    result = MetricResult(metric_type=MetricType.F1_SCORE, value=value)
-    assert MetricResult.model_validate_json(result.model_dump_json()).value == value
-
-
-def test_units_stay_in_memory():
-    result = MetricResult(metric_type=MetricType.ACCURACY, value=0.5)
-    assert result.units is None
-    result._units = Units("cell", np.arange(2), np.array([0.0, 1.0]))
-    assert "units" not in result.model_dump()
-    assert "_units" not in result.model_dump()
-    assert "units" not in json.loads(result.model_dump_json())
-    assert result.units.values.tolist() == [0.0, 1.0]
-
-
-def test_the_aggregation_key_sorts_parameters():
-    key = MetricResult(metric_type=MetricType.F1_SCORE, value=1, params={"b": 2, "a": "x"}).aggregation_key
-    assert key == "MetricType.F1_SCORE(a-x_b-2)"
-    assert MetricResult(metric_type=MetricType.F1_SCORE, value=1).aggregation_key == "MetricType.F1_SCORE()"
 
 
 @pytest.mark.parametrize("metric", list(MetricType))
@@ -203,24 +162,138 @@ def test_a_function_that_returns_something_else_is_named(value):
         metrics_registry.measure(metric, X=0)
 
 
-def test_undefined_measurements():
-    found = Measurement.undefined("why", counts={"used": 0})
-    assert math.isnan(found.value)
-    assert (found.reason, found.counts) == ("why", {"used": 0})
+def test_the_published_module_has_every_name():
+    for name in (
+        "AggregatedMetricResult", "Declaration", "Measurement", "MetricInfo", "MetricRegistry", "MetricResult",
+        "MetricType", "Units", "declare", "metrics_registry", "register_metric",
+    ):  # fmt: skip
+        assert hasattr(types, name)
+    assert types.metrics_registry is metrics_registry
+    assert pickle.loads(b"cczbenchmarks.metrics.types\nMetricResult\n.") is MetricResult
 
 
-def test_results_are_compared_by_what_is_stored():
-    result = MetricResult(metric_type=MetricType.ACCURACY, value=0.5, params={"classifier": "lr"})
-    result._units = Units("cell", np.arange(3), np.ones(3))
-    again = MetricResult.model_validate_json(result.model_dump_json())
-    assert again == result
-    assert again.units is None
-    assert result != MetricResult(metric_type=MetricType.ACCURACY, value=0.25, params={"classifier": "lr"})
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_a_function_from_outside_gets_what_its_signature_names():
+    rows = [
+        register_metric("with_seed", lambda X, random_seed=1: random_seed, needs="X", about="Seed.").declaration,
+        register_metric("with_both", lambda X, max_cells=None, random_seed=1: 0, needs="X", about="Both.").declaration,
+        register_metric("with_any", lambda X, **more: 0, needs="X", about="Any.").declaration,
+        register_metric("needs_seed", lambda X, random_seed: 0, needs="X random_seed", about="Needed.").declaration,
+        register_metric("builtin", "builtins:min", needs="X", about="Least.").declaration,
+    ]
+    assert [row.takes for row in rows] == [("random_seed",), ("max_cells", "random_seed"), (), (), ()]
+    assert not any(row.draws for row in rows)
+    registry = MetricRegistry()
+    registry.register(MetricType.KMEANS_NMI, lambda X, labels: 0.5, {"X", "labels"})
+    assert registry.declaration(MetricType.KMEANS_NMI).takes == ()
+    assert metrics_registry.declaration(MetricType.KMEANS_NMI).takes == ("random_seed",)
 
 
-def test_aggregated_results_load_back_from_json():
-    undefined = MetricResult(metric_type=MetricType.ACCURACY, value=math.nan, reason="none")
-    defined = MetricResult(metric_type=MetricType.ACCURACY, value=0.5)
-    (found,) = aggregate_results([undefined, defined])
-    again = type(found).model_validate_json(found.model_dump_json())
-    assert (again.value, again.values_raw[1], math.isnan(again.values_raw[0])) == (0.5, 0.5, True)
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_a_row_says_its_version():
+    metric = register_metric("second", lambda X: 0.0, needs="X", about="Nothing.", version=2)
+    assert metric.declaration.version == metrics_registry.get_info(metric).version == 2
+    assert metric.declaration.defaults == {}
+
+
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_functions_of_others_get_plain_arrays():
+    given = []
+    metric = register_metric(
+        "seen", lambda X, labels: given.append((X, labels)) or 0.0, needs="X labels", about="Seen."
+    )
+    cells = represent([[0.0], [1.0], [2.0]])
+    for one in ([3, 1, 3], np.array([0.5, 0.1, 0.5], dtype="f4"), ["b", "a", "b"], [True, False, True], [1, "1", 2]):
+        metrics_registry.measure(metric, X=cells, labels=labels(one, "labels"))
+        X, found = given.pop()
+        assert X is cells.array
+        assert type(found) is np.ndarray
+        if list(one) != [1, "1", 2]:
+            assert found.tolist() == np.asarray(one).tolist()
+            assert found.dtype.kind in (np.asarray(one).dtype.kind, "O")
+        metrics_registry.measure(metric, X=cells, labels=one)
+        assert given.pop()[1] is one
+    metrics_registry.compute(metric, X=[[0.0]], labels=[None])  # what is passed to it is not checked
+    assert given.pop() == ([[0.0]], [None])
+
+
+def frames_between(name):
+    """Return the functions of the package between a metric's function and `name`."""
+    frame, found = sys._getframe(2), []
+    while frame.f_code.co_name != name:
+        found.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return found
+
+
+@pytest.mark.parametrize("way", ["compute", "measure"])
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_one_frame_calls_the_function(way):
+    seen = []
+
+    def function(X):
+        seen.append(frames_between("caller"))
+        return 0.0
+
+    metric = register_metric("framed", function, needs="X", about="Frames.")
+
+    def caller():
+        getattr(metrics_registry, way)(metric, X=0)
+
+    caller()
+    assert seen == [[way]]
+
+
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_a_signature_is_looked_up_once(monkeypatch):
+    looked, signature = [], sys.modules["inspect"].signature
+    monkeypatch.setattr("inspect.signature", lambda function: looked.append(function) or signature(function))
+    metric = register_metric("looked_up", lambda X, random_seed=0: 0.0, needs="X", about="Once.")
+    for _ in range(3):
+        metrics_registry.measure(metric, X=0)
+        assert metric.declaration.takes == ("random_seed",)
+    assert len(looked) == 1
+
+
+@pytest.mark.usefixtures("shipped_catalogue")
+def test_what_functions_of_others_refuse_is_one_sentence():
+    def broken(X, labels):
+        raise KeyError("x") if X is None else ValueError("no\nsuch thing")
+
+    metric = register_metric("broken", broken, needs="X labels", about="Broken.")
+    with pytest.raises(InputError, match=r"^`X` and `labels` must suit MetricType.BROKEN, which refused them: no\.$"):
+        metrics_registry.measure(metric, X=0, labels=0)
+    with pytest.raises(InputTypeError, match=r"^`y_true` and `y_pred` must suit MetricType.MEAN_SQUARED_ERROR, which"):
+        metrics_registry.compute(MetricType.MEAN_SQUARED_ERROR, y_true=3, y_pred=4)
+    with pytest.raises(KeyError):
+        metrics_registry.measure(metric, X=None, labels=0)
+
+
+def test_what_goes_wrong_in_our_functions_is_left_as_it_is(monkeypatch):
+    def broken(values):
+        return np.zeros(2) + np.zeros(3)
+
+    monkeypatch.setattr("czbenchmarks.metrics.embedding._labels", lambda *_: broken(0))
+    for way in (metrics_registry.compute, metrics_registry.measure):
+        with pytest.raises(ValueError, match=r"^operands could not be broadcast") as caught:
+            way(MetricType.SILHOUETTE_SCORE, X=[[0.0], [1.0]], labels=["a", "b"])
+        assert type(caught.value) is ValueError
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_rows_of_the_catalogue_are_checked_before_a_library_sees_them(monkeypatch):
+    row = Declaration("sklearn.metrics:silhouette_score", ("X", "labels"), ("embedding",), (-1, 1), 1, "Apart.")
+    registry = MetricRegistry()
+    monkeypatch.setitem(registry._rows, MetricType.SILHOUETTE_SCORE, row)
+
+    def measured(X, labels):
+        return registry.measure(MetricType.SILHOUETTE_SCORE, X=X, labels=labels).value
+
+    cells = [[0.0], [0.1], [5.0], [5.1]]
+    assert measured(cells, ["a", "a", "b", "b"]) == pytest.approx(0.98, abs=0.01)
+    with pytest.raises(InputError, match=r"^`labels` must name every cell, got 1 missing of 4"):
+        measured(cells, ["a", "a", None, "b"])
+    with pytest.raises(InputError, match=r"^`labels` must have the same length as the data.* expected 4, got 3"):
+        measured(cells, ["a", "a", "b"])
+    with pytest.raises(InputError, match=r"^`X` must be finite"):
+        measured([[0.0], [nan], [5.0], [5.1]], ["a", "a", "b", "b"])

@@ -1,0 +1,76 @@
+"""What a value holds, as JSON: plain values as they are, anything larger by the SHA-256 of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from czbenchmarks._check import Labels
+from czbenchmarks.kernels.representation import Representation
+from czbenchmarks.results.provenance import sha256_of_array
+
+_FEW = 10
+
+
+class Contents:
+    """Content of values; of an object that several tasks have, it is found once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, Any]] = {}
+
+    def of(self, value: Any) -> Any:
+        """Return the content of a value as JSON holds it.
+
+        Parameters
+        ----------
+        value
+            An option, or a field of a task's input. What cannot be read equals nothing else.
+        """
+        if isinstance(value, (str, int, float, bool, type(None))):
+            return value
+        known = self._known.get(id(value))
+        if known is None:
+            self._known[id(value)] = known = (value, self._content(value))  # kept, or its id could be another's
+        return known[1]
+
+    def _content(self, value: Any) -> Any:
+        import pandas as pd
+
+        if isinstance(value, Mapping):
+            return {str(key): self.of(one) for key, one in value.items()}
+        if isinstance(value, np.generic):
+            return self.of(value.item())
+        if isinstance(value, (list, tuple)) and len(value) < _FEW:
+            return [self.of(one) for one in value]
+        if isinstance(value, Labels):
+            return _hashed(sha256_of_array(value.codes), *map(str, value.names))
+        if isinstance(value, Representation):
+            return self.of(value.values)
+        if hasattr(value, "tocsr"):
+            return _hashed(sha256_of_array(value.tocsr()))
+        if isinstance(value, pd.DataFrame):
+            return _hashed(self.of(value.index), *((name, self.of(column)) for name, column in value.items()))
+        if isinstance(value, pd.Series):
+            return _hashed(self.of(value.index), self.of(np.asarray(value)))
+        if isinstance(value, (list, tuple, np.ndarray, pd.Index)):
+            return _hashed(*_values(np.asarray(value)))
+        if hasattr(value, "obsm") and hasattr(value, "uns"):
+            return _hashed(self.of(value.X), self.of(value.obs), self.of(value.var), self.of(dict(value.uns)))
+        if type(value).__name__ == "Organism":
+            return str(value)
+        return {"unknown": uuid.uuid4().hex}
+
+
+def _values(array: np.ndarray[Any, Any]) -> list[str]:
+    if array.dtype.kind in "OUSMmV":
+        return [f"{type(one).__name__}:{one}" for one in array.ravel().tolist()]
+    return [sha256_of_array(array)]
+
+
+def _hashed(*parts: Any) -> dict[str, str]:
+    return {"sha256": hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()}

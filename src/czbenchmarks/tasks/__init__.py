@@ -26,7 +26,7 @@ _MODULES = {
     f"{_HERE}.task": ["Task", "TaskInput", "TaskOutput", "TASK_REGISTRY"],
     "czbenchmarks.metrics.types": ["MetricResult"],
     "czbenchmarks.metrics.inputs": ["represent"],
-    f"{_HERE}._metrics": ["MetricsField"],
+    f"{_HERE}.scoring": ["MetricsField"],
     f"{_HERE}.clustering": ["ClusteringTaskInput", "ClusteringOutput", "ClusteringTask"],
     f"{_HERE}.embedding": ["EmbeddingTaskInput", "EmbeddingOutput", "EmbeddingTask"],
     f"{_HERE}.label_prediction": [

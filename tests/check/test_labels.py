@@ -29,7 +29,7 @@ def test_the_labels_of_the_cells_come_back(given):
     assert cell_ids(coded, 4).tolist() == coded.ids.tolist()
     some = coded.take(np.array([False, True, True, False]))
     assert some.array.tolist() == list(given)[1:3]
-    if not isinstance(list(given)[0], str):
+    if not isinstance(next(iter(given)), str):
         assert numbers(coded, "labels").tolist() == numbers(given, "labels").tolist()
         assert coded.array.dtype.kind in "biuf"
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from inputs import SCGRAPH
 
-from czbenchmarks.exceptions import InputAssertionError, InputError, InputTypeError
+from czbenchmarks.exceptions import BAD_INPUT, InputAssertionError, InputError, InputTypeError
 from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
 from czbenchmarks.tasks import represent
 from czbenchmarks.tasks.integration import BatchIntegrationTask, BatchIntegrationTaskInput
@@ -176,6 +176,9 @@ UNDEFINED = {
     "huge in float32": "",
 }
 
+# A metric that is in no list has a value or a reason, or refuses the input in one sentence.
+LISTED = {name for several in UNDEFINED.values() for name in several.split()}
+
 ROWS = {metric: metric.declaration for metric in MetricType if {*metric.declaration.asks} <= {*plain()}}
 
 
@@ -283,9 +286,9 @@ def test_the_row_says_why_there_are_no_values_per_unit():
 def test_value_or_reason_or_sentence(case):
     found = outcomes(case)
     if case in UNDEFINED:
-        assert [str(one) for one in found.values() if isinstance(one, Exception)] == []
-        without = {metric.value for metric, one in found.items() if one.reason}
-        assert without == {*UNDEFINED[case].split()}
+        listed = {metric.value: one for metric, one in found.items() if metric.value in LISTED}
+        assert [str(one) for one in listed.values() if isinstance(one, Exception)] == []
+        assert {name for name, one in listed.items() if one.reason} == {*UNDEFINED[case].split()}
 
 
 @pytest.mark.parametrize("case", ["tiny", "huge", "tiny in float32", "huge in float32"])
@@ -389,7 +392,12 @@ def test_no_good_value_where_nothing_was_measured(case):
     unsaid = {}
     for metric in touched(changed):
         given = given_to(metric, {**badly_kept(), **changed})
-        found = metrics_registry.measure(metric, **given)
+        try:
+            found = metrics_registry.measure(metric, **given)
+        except BAD_INPUT:
+            if metric.value in LISTED:
+                raise
+            continue
         if abs(found.value - ROWS[metric].best) < 0.1 and not found.details.get("note"):
             unsaid[metric.value] = found.value
     assert unsaid == {}

@@ -37,9 +37,11 @@ DRAWN_BY = {"max_cells": 80, "max_reference": 5}  # what makes a sample of the f
 
 
 def optional(metric: MetricType) -> dict[str, Any]:
-    """Return keywords and their defaults."""
-    parameters = inspect.signature(ROWS[metric].load()).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ROWS[metric].needs}
+    """Return keywords and their defaults; those of another library share nothing, but for what tasks pass."""
+    row = ROWS[metric]
+    parameters = inspect.signature(row.load()).parameters.values()
+    found = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in row.needs}
+    return {name: default for name, default in found.items() if name in row.takes} if row.foreign else found
 
 
 def other(name: str, default: Any) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks import _check
+from czbenchmarks._notes import note
 from czbenchmarks.exceptions import InputError, InputTypeError
 
 from .ortholog_tables import Names, once, plain_names, positions_of, read_all
@@ -135,9 +136,7 @@ def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], ta
         keep &= match.positions >= 0
         found.append(match)
     if nameless := int((keep & (names == "")).sum()):
-        logger.warning(
-            "%s rows of the table of orthologues name no gene of their own and were left out", f"{nameless:,}"
-        )
+        note(logger, f"{nameless:,} rows of the table of orthologues name no gene of their own and were left out")
     keep &= names != ""
     if keep.sum() < FEWEST:
         each = "; ".join(
@@ -149,7 +148,7 @@ def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], ta
             f"`{name}` must share at least {FEWEST} one-to-one orthologues, got {keep.sum():,} ({each}); check the "
             "organisms, the names of the genes and the table."
         )
-    logger.info("%s one-to-one orthologues of %s are in every data set", f"{keep.sum():,}", known.called)
+    note(logger, f"{keep.sum():,} one-to-one orthologues of {known.called} are in every data set", level=logging.INFO)
     return Shared(names[keep], [match.positions[keep] for match in found])
 
 
@@ -233,15 +232,13 @@ class _Match:
     def log(self, data: str, table: str, n: int) -> None:
         """Say what was matched, and what was left out."""
         found = int((self.positions >= 0).sum())
-        logger.info(
-            "%s: %s of %s genes are in %s, by %s and its column %s",
-            data, f"{found:,}", f"{n:,}", table, self.source, self.heading,
-        )  # fmt: skip
+        where = f"{table}, by {self.source} and its column {self.heading}"
+        note(logger, f"{data}: {found:,} of {n:,} genes are in {where}", level=logging.INFO)
         for names, where in ((self.repeated, "the data"), (self.ambiguous, "the table of orthologues")):
             if names:
                 listed = _check.listing(names)
-                logger.warning("%s: %s names are there more than once in %s (%s) and were left out",
-                               data, f"{len(names):,}", where, listed)  # fmt: skip
+                said = f"{len(names):,} names are there more than once in {where} ({listed}) and were left out"
+                note(logger, f"{data}: {said}")
 
 
 def _best_match(var: pd.DataFrame, columns: Mapping[str, Names]) -> _Match:

@@ -262,10 +262,13 @@ class AskedOfTask(Part):
         Options the user gave; arrays are described by kind and shape.
     defaulted
         What the others were.
+    sha256
+        Of the content of options that are labels, arrays or tables.
     """
 
     given: Dict[str, Any] = Field(default_factory=dict)
     defaulted: Dict[str, Any] = Field(default_factory=dict)
+    sha256: Dict[str, str] = Field(default_factory=dict)
 
 
 class RunSpecification(Part):

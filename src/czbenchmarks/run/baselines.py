@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from czbenchmarks._notes import Note, gathered
 from czbenchmarks.constants import BASELINE
 from czbenchmarks.exceptions import BAD_INPUT
 from czbenchmarks.io.neighbors import searching
@@ -42,8 +41,9 @@ class Baselines:
             asked = asked.model_copy(update={"organisms": getattr(plan.task_input, "organisms", None)})
         key = (type(task).compute_baseline, asked.model_dump_json(), seed)
         if key not in self._made:
-            with _noted(self.notes):
+            with gathered() as notes:
                 made = self._make(task, asked)
+            self.notes += [said for said in dict.fromkeys(_said(notes)) if said not in self.notes]
             found = [searching(represent(one, BASELINE, keep_sparse=True), self._neighbors) for one in made]
             for one in found:
                 one.max_neighbors = self._max_neighbors
@@ -75,32 +75,13 @@ class Baselines:
         return [task.compute_baseline(look_up(one, self._expression), asked) for one in self._cells]
 
 
-@contextmanager
-def _noted(notes: list[str]) -> Iterator[None]:
-    """Collect what the making of a baseline says of its counts and genes, in place of the log: for the record."""
-    hint = "; name the counts with baseline_expression (--baseline-expression @layers:KEY)"
+_HINT = "; name the counts with baseline_expression (--baseline-expression @layers:KEY)"
 
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            of_counts = record.name == "czbenchmarks.tasks.utils"
-            text = (
-                f"{record.getMessage().rstrip('.')}{hint}"
-                if of_counts
-                else f"{BASELINE}: {record.getMessage().replace('expression_data[', 'data[')}"
-            )
-            if text not in notes:
-                notes.append(text)
 
-    with ExitStack() as before:
-        for name, level in (
-            ("czbenchmarks.tasks.utils", logging.WARNING),
-            ("czbenchmarks.datasets.orthologs", logging.INFO),
-        ):
-            logger, collector = logging.getLogger(name), Collector(level)
-            before.callback(setattr, logger, "propagate", logger.propagate)
-            before.callback(logger.setLevel, logger.level)
-            before.callback(logger.removeHandler, collector)
-            logger.addHandler(collector)
-            logger.setLevel(level)
-            logger.propagate = False
-        yield
+def _said(notes: Iterable[Note]) -> Iterator[str]:
+    """Say of a run what was noted of the counts and genes when a baseline was made."""
+    for note in notes:
+        if note.about == "counts":
+            yield f"{note.text.rstrip('.')}{_HINT}"
+        else:
+            yield f"{BASELINE}: {note.text.replace('expression_data[', 'data[')}"

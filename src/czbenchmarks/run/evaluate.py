@@ -13,6 +13,7 @@ from czbenchmarks.results.provenance import environment, max_memory_mib
 from czbenchmarks.results.record import RunRecord
 
 from .checking import Checking
+from .hashing import hashes_among
 from .job import execute
 from .notes import notes_of_run
 from .request import Request
@@ -130,7 +131,12 @@ def evaluate(
 def _record(load: Workload, scores: list[Score], checks: list[CheckResult]) -> RunRecord:
     request, clock = load.request, load.clock
     specification = RunSpecification(
-        tasks={plan.key: AskedOfTask(given=plan.given, defaulted=plan.defaulted) for plan in load.plans},
+        tasks={
+            plan.key: AskedOfTask(
+                given=plan.given, defaulted=plan.defaulted, sha256=hashes_among(load.options[plan.key])
+            )
+            for plan in load.plans
+        },
         data=[facts | drawn_by(load.plans, request.seeds) for facts in load.data_facts],
         embeddings=load.embedding_facts,
         baseline={

@@ -66,6 +66,22 @@ class Contents:
         return {"unknown": uuid.uuid4().hex}
 
 
+def hashes_among(contents: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes among contents; of several values, as of several data sets, one of them all.
+
+    Parameters
+    ----------
+    contents
+        What ``Contents.of`` gave, by name.
+    """
+    found = {}
+    for name, content in contents.items():
+        parts = content if isinstance(content, list) else [content]
+        if parts and all(isinstance(part, dict) and "sha256" in part for part in parts):
+            found[name] = parts[0]["sha256"] if parts is not content else _hashed(*parts)["sha256"]
+    return found
+
+
 def _values(array: np.ndarray[Any, Any]) -> list[str]:
     if array.dtype.kind in "OUSMmV":
         return [f"{type(one).__name__}:{one}" for one in array.ravel().tolist()]

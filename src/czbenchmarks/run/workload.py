@@ -80,6 +80,8 @@ class Workload:
         The tasks' baselines; None if none was asked for.
     data_facts, embedding_facts
         What the record says of data and embeddings.
+    options
+        The options of every task by their content.
     jobs
         What is to be computed, in this order.
     results
@@ -96,6 +98,7 @@ class Workload:
     baselines: Baselines | None
     data_facts: list[dict[str, Any]] = field(default_factory=list)
     embedding_facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[Job, tuple[Plan, list[int]]] = field(default_factory=dict)
     results: dict[tuple[str, str], dict[int, JobResult]] = field(default_factory=dict)
     finished: list[JobResult] = field(default_factory=list)
@@ -152,7 +155,8 @@ class Workload:
             for name, facts in self.embedding_facts.items()
         }
         for plan in self.plans:
-            parameters, defaults = identity_of_options(plan, [view.whole for view in self.views], contents)
+            parameters, defaults = identity_of_options(plan, self.views, contents)
+            self.options[plan.key] = {**defaults, **parameters}
             for name in self.names:
                 identity = of.get(name) or self._identity_of_baseline(plan, contents)
                 once = plan.draws_nothing and name != BASELINE  # but a baseline may draw

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, List, Literal
 import numpy as np
 
 from czbenchmarks import _check
+from czbenchmarks._notes import note
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.components import principal_components
@@ -194,12 +195,10 @@ def default_baseline(counts: CellRepresentation, asked: PCABaselineInput, seed: 
     """
     found = pca_baseline(counts, asked.n_top_genes, asked.n_pcs, seed, fewer="n_pcs" not in asked.model_fields_set)
     if found.shape[1] < asked.n_pcs:
-        # A logger of its own: what else is said here is of the counts.
-        logger.getChild("components").warning(
-            "`n_pcs` was lowered from its default %s to %s: %s cells and their variable genes have no more components",
-            f"{asked.n_pcs:,}",
-            f"{found.shape[1]:,}",
-            f"{len(found):,}",
+        note(
+            logger,
+            f"`n_pcs` was lowered from its default {asked.n_pcs:,} to {found.shape[1]:,}: {len(found):,} cells and "
+            "their variable genes have no more components",
         )
     return found
 
@@ -229,9 +228,8 @@ def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed:
         )
     most = min(checked.shape[0], min(n_top_genes, checked.shape[1])) - 1
     if holds_fractions(embedding):
-        logger.warning(
-            "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
-        )
+        said = "The expression does not look like counts; the baseline normalises and log-transforms it anyway."
+        note(logger, said, about="counts")
     try:
         return principal_components(checked, n_top_genes, n_pcs, seed, fewer=fewer)
     except LookupError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, List
 from pydantic import BeforeValidator, Field
 
 from czbenchmarks._check import kind_of, same_length
-from czbenchmarks._lazy import load
 from czbenchmarks.exceptions import InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
-from czbenchmarks.metrics.types import Declaration, Measurement, MetricResult, MetricType, metrics_registry
+from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
 
 from .fields import Metrics
 
@@ -311,22 +309,8 @@ def _taken(metric: MetricType, arguments: Mapping[str, Any], seed: int) -> dict[
     """Return what a metric takes of a task's arguments, under its own names for them."""
     row = metrics_registry.declaration(metric)
     given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
-    function = load(row.function) if isinstance(row.function, str) else row.function
-    if not str(getattr(function, "__module__", "")).startswith("czbenchmarks."):  # others take plain arrays
-        given = {name: getattr(value, "array", value) for name, value in given.items()}
-    more = {"max_cells": arguments.get("max_cells"), "random_seed": seed}
-    return given | {name: value for name, value in more.items() if name in _optional(row, function)}
-
-
-def _optional(row: Declaration, function: Any) -> Collection[str]:
-    """Return the arguments that a metric takes beside those it needs."""
-    takes: Collection[str] | None = getattr(row, "takes", None)
-    if takes is not None:
-        return takes
-    try:
-        return set(inspect.signature(function).parameters) - set(row.needs)
-    except ValueError:  # a builtin without a signature
-        return ()
+    offered = {"max_cells": arguments.get("max_cells"), "random_seed": seed}
+    return given | {name: offered[name] for name in row.takes}
 
 
 def _overall(task: Task, name: str, preset: Preset, scores: Mapping[MetricType, MetricResult]) -> List[MetricResult]:

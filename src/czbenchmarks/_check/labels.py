@@ -18,8 +18,6 @@ from .words import kind_of, listing
 
 
 @dataclass(frozen=True)
-
-
 def labels(value: Any, name: str, n: int | None = None) -> Labels:
     """Check labels of any accepted container and code them.
 

@@ -101,8 +101,6 @@ def _not_empty(array: Any, name: str) -> None:
 
 
 @dataclass
-
-
 def _finite(values: NDArray[Any], name: str) -> None:
     seen = Magnitudes()
     seen.see(values)

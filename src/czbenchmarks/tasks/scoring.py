@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, List
 
 from pydantic import BeforeValidator, Field
 
+from czbenchmarks import _check
 from czbenchmarks._check import kind_of, same_length
-from czbenchmarks.exceptions import InputError, InputTypeError
+from czbenchmarks.exceptions import BAD_INPUT, InputError, InputTypeError
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.metrics.presets import ALL, PRESETS, PUBLISHED, Preset, find, listed
 from czbenchmarks.metrics.types import Measurement, MetricResult, MetricType, metrics_registry
@@ -219,13 +221,14 @@ def scores(
         if isinstance(find(name), MetricType) or find(name) is PRESETS[PUBLISHED]
         for metric in metrics
     }
+    coded = _coded(given)
     found: dict[MetricType, MetricResult] = {}
     for metric in dict.fromkeys(metric for metrics in asked.values() for metric in metrics):
         if reason := _lacks(metric, given, unusable):
             found[metric] = MetricResult(metric_type=metric, value=math.nan, reason=reason)
             continue
         try:
-            measured = metrics_registry.measure(metric, **_taken(metric, given, task.random_seed))
+            measured = metrics_registry.measure(metric, **_taken(metric, given, coded, task.random_seed))
         except InputError as error:
             if metric in by_name:
                 raise
@@ -305,10 +308,21 @@ def _lacks(metric: MetricType, arguments: Mapping[str, Any], unusable: Mapping[s
     return f"it must have {_listed(missing)}, {lacks} pass {'it' if len(missing) == 1 else 'them'} ({options})"
 
 
-def _taken(metric: MetricType, arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _coded(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with their labels coded, once for all metrics; what is bad of them each says for itself."""
+    found = dict(arguments)
+    for name in ("labels", "batch", "labels_true", "labels_pred"):
+        if found.get(name) is not None:
+            with suppress(*BAD_INPUT):
+                found[name] = _check.labels(found[name], name)
+    return found
+
+
+def _taken(metric: MetricType, arguments: Mapping[str, Any], coded: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return what a metric takes of a task's arguments, under its own names for them."""
     row = metrics_registry.declaration(metric)
-    given = {name: arguments[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
+    of = arguments if row.outside else coded  # functions registered from outside take what was passed
+    given = {name: of[asked] for name, asked in zip(row.needs, row.asks, strict=True)}
     offered = {"max_cells": arguments.get("max_cells"), "random_seed": seed}
     return given | {name: offered[name] for name in row.takes}
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import click
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from czbenchmarks._lazy import load
 from czbenchmarks.cli import main as program
 from czbenchmarks.cli.main import COMMANDS, main
+from czbenchmarks.exceptions import InputError, InputTypeError
 
 SLOW = pathlib.Path(__file__).with_name("slow.py")
 NAMES = [name for section in COMMANDS.values() for name in section]
@@ -125,22 +127,17 @@ def test_own_options_may_stand_anywhere(command):
 @pytest.mark.parametrize(
     ("error", "status", "sentence"),
     [
-        (ValueError("`x` must\n  be y."), 2, "`x` must be y."),
+        (InputError("`x` must\n  be y."), 2, "`x` must be y."),
         (ImportError("No module named 'tomato'"), 2, "No module named 'tomato'"),
         (FileNotFoundError(2, "No such file or directory", "a.h5ad"), 2,
          "'a.h5ad' cannot be used: No such file or directory."),
         (OSError(28, "No space left on device"), 2, "Reading or writing failed: No space left on device."),
         (EOFError(), 2, "The input ended before it was complete."),
-        (ValueError("label \x1b[31mred\x07"), 2, "label \\x1b[31mred\\x07"),
+        (InputTypeError("label \x1b[31mred\x07"), 2, "label \\x1b[31mred\\x07"),
         (click.UsageError("Pass one."), 2, "Pass one."),
         (MemoryError("Unable to allocate 9 TiB"), 1,
          "The memory of this machine does not suffice (Unable to allocate 9 TiB); score fewer cells or use a larger "
          "machine."),
-        (KeyError("neighbors"), 1,
-         "czbenchmarks itself failed (KeyError: 'neighbors'); please report it with what the same command prints "
-         "with -ll debug."),
-        (ValueError(), 1, "czbenchmarks itself failed (ValueError: ); please report it with what the same command "
-         "prints with -ll debug."),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(command, error, status, sentence):
@@ -155,6 +152,22 @@ def test_errors_are_one_line(command, error, status, sentence):
     assert full.stderr.splitlines()[-1] == f"Error: {sentence}"
     known = isinstance(error, (click.UsageError, EOFError))
     assert ("Traceback" in full.stderr) is not known
+
+
+@pytest.mark.parametrize("error", [KeyError("neighbors"), ValueError("operands could not be broadcast"), ValueError()])
+def test_a_bug_is_one_line_that_names_the_saved_traceback(command, error, monkeypatch, tmp_path):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = run(command(fail))
+    assert (result.exit_code, result.stdout) == (1, "")
+    [saved] = tmp_path.iterdir()
+    said = f"czbenchmarks itself failed ({type(error).__name__}: {error}); please report it with {saved}."
+    assert result.stderr == f"Error: {said}\n"
+    assert "in fail" in saved.read_text(encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert run(command(fail)).stderr.endswith("report it with what the same command prints with -ll debug.\n")
 
 
 def test_the_status_is_the_commands(command):

@@ -586,8 +586,8 @@ def test_a_column_with_a_digit_is_for_every_data_set(folder):
 def test_a_record_that_cannot_be_written_after_all_leaves_the_scores(folder, monkeypatch, tmp_path):
     from czbenchmarks.results import RunRecord
 
-    def full(*_):
-        raise ValueError("The record must be written to a writable file.")
+    def full(*_, **__):
+        raise InputError("The record must be written to a writable file.")
 
     monkeypatch.setattr(RunRecord, "write", full)
     result = run("run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy", "-o", tmp_path / "r.json")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from czbenchmarks._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .labels import Labels as Labels
-    from .labels import at_least_two as at_least_two
-    from .labels import cell_ids as cell_ids
-    from .labels import labels as labels
-    from .labels import numbers as numbers
-    from .labels import one_dimensional as one_dimensional
-    from .labels import same_length as same_length
-    from .labels import vector as vector
+    from .per_cell import Labels as Labels
+    from .per_cell import at_least_two as at_least_two
+    from .per_cell import cell_ids as cell_ids
+    from .per_cell import labels as labels
+    from .per_cell import numbers as numbers
+    from .per_cell import one_dimensional as one_dimensional
+    from .per_cell import same_length as same_length
+    from .per_cell import vector as vector
     from .values import Magnitudes as Magnitudes
     from .values import floating as floating
     from .values import matrix as matrix
@@ -33,7 +33,7 @@ _HERE = "czbenchmarks._check"
 _MODULES = {
     "words": ["is_given", "kind_of", "listing", "printable", "unknown"],
     "values": ["Magnitudes", "floating", "matrix", "seed", "share", "whole"],
-    "labels": ["Labels", "at_least_two", "cell_ids", "labels", "numbers", "one_dimensional", "same_length", "vector"],
+    "per_cell": ["Labels", "at_least_two", "cell_ids", "labels", "numbers", "one_dimensional", "same_length", "vector"],
 }
 # What prints a name needs no NumPy, which takes long to import.
 __getattr__, __dir__, __all__ = lazy_exports(

@@ -101,6 +101,49 @@ def _not_empty(array: Any, name: str) -> None:
 
 
 @dataclass
+class Magnitudes:
+    """What the values of a matrix are checked for, block by block: `see` each, then `refuse`.
+
+    Attributes
+    ----------
+    largest
+        The largest magnitude seen.
+    bad
+        Values that are not finite.
+    rows
+        Rows that hold such; None if a block did not hold whole rows.
+    """
+
+    largest: float = 0.0
+    bad: int = 0
+    rows: int | None = 0
+
+    def see(self, values: NDArray[Any]) -> None:
+        """Look at a block of whole rows, or at any values as a vector."""
+        # NaN and infinities reach the extremes: two passes without a mask in the usual case.
+        largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+        if math.isfinite(largest):
+            self.largest = max(self.largest, largest)
+            return
+        bad = ~np.isfinite(values)
+        self.bad += int(bad.sum())
+        self.rows = None if values.ndim == 1 or self.rows is None else self.rows + int(bad.any(axis=1).sum())
+
+    def refuse(self, name: str) -> None:
+        """Refuse what was seen if scores would not exist on it."""
+        if self.bad:
+            rows = f" in {self.rows:,} rows" if self.rows else ""
+            raise InputError(
+                f"`{name}` must be finite, got {self.bad:,} NaN or infinite values{rows}; remove or impute them."
+            )
+        if self.largest >= TOO_LARGE:
+            raise InputError(
+                f"`{name}` must stay below {TOO_LARGE:g} in magnitude so that distances exist; rescale it."
+            )
+        if 0 < self.largest <= _TOO_SMALL:
+            raise InputError(f"`{name}` must exceed {_TOO_SMALL:g} in magnitude so that distances exist; rescale it.")
+
+
 def _finite(values: NDArray[Any], name: str) -> None:
     seen = Magnitudes()
     seen.see(values)

@@ -18,6 +18,49 @@ from .words import kind_of, listing
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Checked labels: one integer code per cell, codes following the alphabetical order of the names.
+
+    Attributes
+    ----------
+    codes
+        n codes, ``int64``, 0 to ``len(names) - 1``; every code occurs.
+    names
+        The distinct labels as text, sorted.
+    ids
+        What names each cell: the index of a Series, else positions.
+    merged
+        Names that several values have as text, such as 1 and "1".
+    values
+        The distinct labels as they were given, in the order of `names`; None where they are the names.
+    """
+
+    codes: NDArray[np.int64]
+    names: NDArray[np.object_]
+    ids: NDArray[Any]
+    merged: tuple[str, ...] = ()
+    values: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Cells per label."""
+        return np.bincount(self.codes, minlength=len(self.names))
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The label of every cell as it was given: numbers remain numbers."""
+        return (self.names if self.values is None else self.values)[self.codes]
+
+    def take(self, keep: NDArray[Any]) -> Labels:
+        """Return the labels of some cells, names that no longer occur dropped."""
+        present, codes = np.unique(self.codes[keep], return_inverse=True)
+        values = None if self.values is None else self.values[present]
+        return Labels(codes.astype(np.int64), self.names[present], self.ids[keep], self.merged, values)
+
+
 def labels(value: Any, name: str, n: int | None = None) -> Labels:
     """Check labels of any accepted container and code them.
 

@@ -164,7 +164,7 @@ class TaskRegistry:
     def get_task_info(self, task_name: str) -> TaskInfo:
         """Return a task's name, description and parameters."""
         key = self.resolve(task_name)
-        return self.get_task_class(key).info(key)
+        return self.get_task_class(key).task_info(key)
 
     def get_task_help(self, task_name: str) -> str:
         """Return a text with a task's description and parameters."""

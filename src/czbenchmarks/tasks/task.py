@@ -163,7 +163,7 @@ class Task(ABC):
             TASK_REGISTRY.register_task(cls)
 
     @classmethod
-    def info(cls, key: str) -> TaskInfo:
+    def task_info(cls, key: str) -> TaskInfo:
         """Return its name, description and parameters, under the key that finds it."""
         return TaskInfo(
             name=key,

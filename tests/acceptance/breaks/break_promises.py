@@ -38,11 +38,11 @@ class Break:
 BREAKS = [
     Break("client", "an optional field refuses an empty list", "src/czbenchmarks/tasks/task.py",
           "if k not in optional or is_given(value)", "if k not in optional or value is not None"),
-    Break("options-left-out", "an empty tuple counts as given", "src/czbenchmarks/_check.py",
+    Break("options-left-out", "an empty tuple counts as given", "src/czbenchmarks/_check/words.py",
           "isinstance(value, (list, tuple)) and len(value) == 0", "isinstance(value, list) and len(value) == 0"),
     Break("names-and-fields", "another default", "src/czbenchmarks/constants.py",
           "RANDOM_SEED = 42", "RANDOM_SEED = 43"),
-    Break("containers", "polars is not known", "src/czbenchmarks/_containers.py",
+    Break("containers", "polars is not known", "src/czbenchmarks/_check/containers.py",
           '    "polars": _of_polars,\n', ""),
     Break("parity-stored", "the entropy takes other neighbours", "src/czbenchmarks/metrics/integration.py",
           "ENTROPY_NEIGHBORS = 200", "ENTROPY_NEIGHBORS = 150"),

@@ -16,7 +16,7 @@ from czbenchmarks.tasks import (
     EmbeddingTask,
     EmbeddingTaskInput,
 )
-from czbenchmarks.tasks.scoring import arguments_asked, draws, metric_names, most_neighbors, wants
+from czbenchmarks.tasks.scoring import arguments_asked, draws, metric_names, most_neighbors
 
 N = 240
 OVERALL = ["bio_conservation", "batch_correction", "scib_total"]
@@ -166,9 +166,6 @@ def test_what_names_ask_for():
     assert most_neighbors(["published"], 201, ("X",)) == 201
     assert most_neighbors(["scib"], 201, ("X", "labels", "batch")) == 90
     assert most_neighbors(["silhouette_score"], 201, ("X", "labels")) == 0
-    assert wants(["all"], MetricType.KBET)
-    assert wants(["scib"], MetricType.KBET)
-    assert not wants(["published", "scib-fast"], MetricType.KBET)
     assert arguments_asked(["scib"]) == ({"X", "labels", "batch", "unintegrated"}, set())
     assert "expression" in arguments_asked(["all"])[1]
     assert metric_names(MetricType.KBET) == ["kbet"]

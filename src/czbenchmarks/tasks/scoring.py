@@ -125,20 +125,6 @@ def most_neighbors(names: Iterable[str], published: int, possible: Iterable[str]
     return most
 
 
-def wants(names: Iterable[str], metric: MetricType) -> bool:
-    """Tell whether a metric that is not published is asked for: by name, or with all.
-
-    Parameters
-    ----------
-    names
-        The task input's `metrics`.
-    metric
-        The metric.
-    """
-    names = list(names)
-    return any(find(name) is PRESETS[ALL] for name in names) or metric in listed(names)
-
-
 def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[set[str], set[str]]:
     """Return the arguments that metrics cannot do without, and those that would add metrics.
 

@@ -84,8 +84,10 @@ class Task(ABC):
 
     Attributes
     ----------
-    display_name, description
-        What a listing shows: a name, and in one sentence what the task does.
+    display_name
+        Its name; in lower case and with underscores the key that finds it.
+    description
+        What it does, in one sentence.
     question
         What it asks, for the documentation.
     version

@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tempfile
 
 import anndata as ad
 import h5py
@@ -594,3 +595,36 @@ def test_a_record_that_cannot_be_written_after_all_leaves_the_scores(folder, mon
     assert result.exit_code == 2
     assert "silhouette_score" in result.stdout
     assert "Error: The record" in result.stderr
+
+
+def test_after_a_bug_what_is_done_is_written_and_the_traceback_is_named(folder, monkeypatch, tmp_path):
+    from czbenchmarks.metrics import clustering
+    from czbenchmarks.results import Store
+
+    def planted(labels_true, labels_pred):
+        return np.zeros(3) + np.zeros(4)
+
+    monkeypatch.setattr(planted, "__module__", clustering.__name__)
+    monkeypatch.setattr(clustering, "adjusted_rand_index", planted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    words = ["run", "clustering", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
+    result = run(*words, "-o", tmp_path / "r.json", "--store", tmp_path / "s.db")
+    assert result.exit_code == 1
+    said = result.stderr.splitlines()
+    assert said[0].startswith("clustering of human failed: ")
+    assert said[-1].startswith("Error: czbenchmarks itself failed (ValueError: operands could not be broadcast")
+    [saved] = tmp_path.glob("czbenchmarks-*.txt")
+    assert said[-1].endswith(f"please report it with {saved}.")
+    assert "in planted" in saved.read_text(encoding="utf-8")
+    for record in (RunRecord.read(tmp_path / "r.json"), Store(tmp_path / "s.db").get(1)):
+        assert [job.state for job in record.jobs] == ["failed"]
+        assert "could not be broadcast" in record.failures[0].reason
+
+
+def test_units_are_kept_on_request(folder, tmp_path):
+    words = ["run", "embedding", "-u", folder / "human.h5ad", "-c", folder / "human.npy"]
+    assert run(*words, "-o", tmp_path / "r.json", "--keep-units").exit_code == 0
+    assert RunRecord.read(tmp_path / "r.json").units("silhouette_score")["kind"].unique().tolist() == ["cell"]
+    refused = run(*words, "--keep-units")
+    assert refused.exit_code == 2
+    assert "--keep-units needs a place to keep them" in refused.stderr

@@ -36,7 +36,7 @@ class Break:
 
 
 BREAKS = [
-    Break("client", "an optional field refuses an empty list", "src/czbenchmarks/tasks/task.py",
+    Break("client", "an optional field refuses an empty list", "src/czbenchmarks/tasks/models.py",
           "if k not in optional or is_given(value)", "if k not in optional or value is not None"),
     Break("options-left-out", "an empty tuple counts as given", "src/czbenchmarks/_check/words.py",
           "isinstance(value, (list, tuple)) and len(value) == 0", "isinstance(value, list) and len(value) == 0"),

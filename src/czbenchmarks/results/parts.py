@@ -84,8 +84,10 @@ class Score(Part):
         Whether a value is missing that should be there, under one seed at least: the input was bad or missing, or the
         metric was asked for by name. False for a metric of a preset that is not defined on the data. Records of before
         there was a difference do not say: every missing value counts.
-    task_version, metric_version
-        Versions of the task and of the metric, raised when a number changes; None in records that do not say.
+    task_version
+        Version of the task, raised when a number changes; None in records that do not say.
+    metric_version
+        That of the metric.
     """
 
     task: str
@@ -207,8 +209,12 @@ class JobFacts(Part):
     ----------
     id
         SHA-256 of all that its scores depend on; equal jobs have equal ids, whenever and wherever they run.
-    task, embedding, seed
-        What it was; a task that draws nothing has one job for all seeds, and no seed.
+    task
+        Registry key of the task.
+    embedding
+        Name of the embedding, or ``"baseline"``.
+    seed
+        The seed; a task that draws nothing has one job for all seeds, and no seed.
     state
         ``"done"``, ``"undefined"`` (no score is defined on the data) or ``"failed"``.
     seconds

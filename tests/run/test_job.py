@@ -143,6 +143,19 @@ def test_no_score_is_a_result():
     assert (refused.state, refused.is_bug, str(refused.error)) == ("failed", False, "No.")
 
 
+def test_labels_are_coded_once_for_all_tasks(monkeypatch):
+    coded, factorize = [], pd.factorize
+
+    def counting(values, *rest, **more):
+        if isinstance(values[0], str):  # clusters are whole numbers
+            coded.append(values)
+        return factorize(values, *rest, **more)
+
+    monkeypatch.setattr(pd, "factorize", counting)
+    evaluate(X, OBS, {"embedding": None, "clustering": None, "batch_integration": {"metrics": "scib"}})
+    assert len(coded) == 2  # labels and batches
+
+
 def planted(*_, **__):
     """Add arrays of other shapes, as a bug of ours would."""
     return np.zeros(3) + np.zeros(4)

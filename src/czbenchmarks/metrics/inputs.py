@@ -78,8 +78,15 @@ def plain_arguments(row: Declaration, arguments: Mapping[str, Any]) -> dict[str,
         elif asked in _LABELS:
             groups = checked[name] = labels(arguments[name], name, n)
             n = len(groups)
-    kinds = (Representation, Labels)
-    return {name: value.array if isinstance(value, kinds) else value for name, value in checked.items()}
+    return {name: _plain(value, row.outside) for name, value in checked.items()}
+
+
+def _plain(value: Any, outside: bool) -> Any:
+    if outside and isinstance(value, Labels):  # as a column of `obs` arrives
+        import pandas as pd
+
+        return pd.Series(value.array, index=value.ids)
+    return value.array if isinstance(value, (Representation, Labels)) else value
 
 
 def reference_components(unintegrated: Any) -> Representation:

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, ValidationInf
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from czbenchmarks._check import kind_of, listing, one_dimensional, whole
+from czbenchmarks._check import Labels, kind_of, listing, one_dimensional, whole
 from czbenchmarks._check.containers import plain
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.exceptions import InputError, InputTypeError
@@ -108,6 +108,13 @@ class PerCell(Value):
         if not isinstance(value, (list, tuple)):
             raise InputTypeError(f"`{name}` must be a list with one entry per data set, got {kind_of(value)}.")
         return [_labels(entry, f"{name}[{position}]") for position, entry in enumerate(value)]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the value when it arrives; a run passes labels that are coded already."""
+        plainly = super().__get_pydantic_core_schema__(source, handler)
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, check: value if _are_coded(value) else check(value), plainly
+        )
 
     def take(self, value: Any, rows: Any) -> Any:
         """Return the entries of some cells."""
@@ -323,7 +330,14 @@ def _is_list(annotation: Any) -> bool:
     return any(map(_is_list, get_args(annotation)))
 
 
+def _are_coded(value: Any) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return bool(several) and all(isinstance(one, Labels) for one in several)
+
+
 def _labels(value: Any, name: str) -> Any:
+    if isinstance(value, Labels):
+        return value
     array = one_dimensional(value, name)
     value = plain(value, name)
     if isinstance(value, (list, tuple, np.ndarray, pd.Series, pd.Index)):
@@ -332,6 +346,8 @@ def _labels(value: Any, name: str) -> Any:
 
 
 def _entries(value: Any, rows: Any) -> Any:
+    if isinstance(value, Labels):
+        return value.take(rows)
     if isinstance(value, (list, tuple)):
         return [value[i] for i in np.arange(len(value))[rows]]
     return value.iloc[rows] if hasattr(value, "iloc") else value[rows]

@@ -116,8 +116,8 @@ def test_in_a_real_bash(tmp_path):
     program.chmod(0o755)
     typed = """
         eval "$(czbenchmarks completion bash)"
-        COMP_WORDS=(czbenchmarks run clu); COMP_CWORD=2
-        _czbenchmarks_completion czbenchmarks run clu
+        COMP_WORDS=(czbenchmarks run clusteri); COMP_CWORD=2
+        _czbenchmarks_completion czbenchmarks run clusteri
         printf '%s\\n' "${COMPREPLY[@]}"
         complete -p czbenchmarks
     """

@@ -108,7 +108,7 @@ def test_the_commands_work_as_they_are_printed(file):
             done = run(*words[1:])
             assert done.exit_code == 0, done.stderr
             typed += 1
-    assert typed == 5
+    assert typed >= 5
     assert rows["batch_integration"]["command"].endswith("--labels 'Cell Type' --batch-labels donor_id")
     assert rows["sequential_organization"]["command"].endswith("--input-labels age_days")
     assert "-c @obsm:X_model" in rows["embedding"]["command"]  # not the picture

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from .scoring import MetricsField as MetricsField
     from .sequential import SequentialOrganizationOutput, SequentialOrganizationTask, SequentialOrganizationTaskInput
     from .single_cell import *  # noqa: F403
-    from .task import TASK_REGISTRY, Task, TaskInput, TaskOutput
+    from .task import TASK_REGISTRY as TASK_REGISTRY
+    from .task import Task as Task
+    from .task import TaskInput as TaskInput
+    from .task import TaskOutput as TaskOutput
 
 _HERE = "czbenchmarks.tasks"
 _MODULES = {

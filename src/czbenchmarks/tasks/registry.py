@@ -1,11 +1,14 @@
-"""The registry of tasks. Those it has a row of are listed without importing them; other files of tasks are imported."""
+"""The registry of tasks. It lists those of the package without importing them."""
 
 from __future__ import annotations
 
+import ast
 import functools
-import importlib
+import importlib.util
 import pkgutil
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Type
 
 from czbenchmarks._lazy import load
@@ -40,7 +43,7 @@ _NO_TASKS = {
     "utils",
 }
 # key: (class, display name, one line, several data sets?). What the classes say, so that a listing need not wait for
-# their import: a task is found without a row too. A test holds the rows equal to the classes.
+# their import. Of a file without a row here this is read; a test holds all rows equal to the classes.
 _BUILT_IN: dict[str, tuple[str, str, str, bool]] = {
     "batch_integration": (
         "czbenchmarks.tasks.integration:BatchIntegrationTask", "Batch Integration",
@@ -86,14 +89,34 @@ def key_of(name: str) -> str:
 
 
 @functools.cache
-def _import_others() -> None:
-    """Import the files of tasks that have no row; defining their classes registers them."""
-    known = {row[0].partition(":")[0] for row in _BUILT_IN.values()}
+def _rows() -> dict[str, tuple[str, str, str, bool]]:
+    """Return the rows of all tasks in the package; those that are not kept above are read, not imported."""
+    rows = dict(_BUILT_IN)
+    known = {row[0].partition(":")[0] for row in rows.values()}
     for folder in _FOLDERS:
         for module in pkgutil.iter_modules(importlib.import_module(folder).__path__, f"{folder}."):
             name = module.name.rpartition(".")[2]
             if module.name not in known and name not in _NO_TASKS and not name.startswith("_"):
-                importlib.import_module(module.name)
+                rows |= _read(module.name)
+    return rows
+
+
+def _read(module: str) -> dict[str, tuple[str, str, str, bool]]:
+    """Return the rows of the classes in a file that say their `display_name`."""
+    found = importlib.util.find_spec(module)
+    tree = ast.parse(Path(str(found and found.origin)).read_text(encoding="utf-8"))
+    rows = {}
+    for node in tree.body:
+        said: dict[str, Any] = {}
+        for line in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+                with suppress(ValueError):  # what is no literal, such as the input model
+                    said[line.targets[0].id] = ast.literal_eval(line.value)
+        if isinstance(node, ast.ClassDef) and "display_name" in said:
+            about = said.get("description") or (ast.get_docstring(node) or node.name)
+            several = bool(said.get("requires_multiple_datasets", False))
+            rows[key_of(said["display_name"])] = (f"{module}:{node.name}", said["display_name"], about, several)
+    return rows
 
 
 def _loose(key: object) -> str:
@@ -119,7 +142,7 @@ class TaskRegistry:
             words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", task_class.__name__.removesuffix("Task"))
             own_name = words or task_class.__name__
         key = key_of(own_name)
-        if key in _BUILT_IN and _BUILT_IN[key][0] != f"{task_class.__module__}:{task_class.__name__}":
+        if key in _rows() and _rows()[key][0] != f"{task_class.__module__}:{task_class.__name__}":
             raise InputError(
                 f"`display_name` of {task_class.__name__} must be new, got {own_name!r}, which names a built-in task; "
                 "choose another."
@@ -128,15 +151,14 @@ class TaskRegistry:
 
     def list_tasks(self) -> List[str]:
         """Return the names of all tasks, sorted."""
-        _import_others()
-        return sorted({*_BUILT_IN, *self._classes})
+        return sorted({*_rows(), *self._classes})
 
     def summaries(self) -> Dict[str, Summary]:
         """Return what a listing shows of each task; imports none of the built-in ones."""
         found = {}
         for key in self.list_tasks():
-            if key in _BUILT_IN:
-                found[key] = Summary(*_BUILT_IN[key][1:])
+            if key in _rows():
+                found[key] = Summary(*_rows()[key][1:])
             else:
                 cls = self._classes[key]
                 found[key] = Summary(cls.display_name, cls.description, cls.requires_multiple_datasets)
@@ -158,7 +180,7 @@ class TaskRegistry:
         """Return the class of a task."""
         key = self.resolve(task_name)
         if key not in self._classes:
-            load(_BUILT_IN[key][0])  # defining the class registers it
+            load(_rows()[key][0])  # defining the class registers it
         return self._classes[key]
 
     def get_task_info(self, task_name: str) -> TaskInfo:

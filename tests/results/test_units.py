@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from czbenchmarks import evaluate
 from czbenchmarks.results import RunRecord, Store
@@ -55,6 +56,27 @@ def test_held_out_predictions_say_fold_classifier_and_seed(record):
     table = record.units("mean_fold_accuracy")
     assert set(table["kind"]) == {"held-out prediction"}
     assert {"classifier", "split", "true", "predicted"} <= set(table.columns)
+    assert set(table["true"]) == set(table["predicted"]) == {"a", "b"}
+    of_cells = OBS["cell_type"].loc[table["unit"]].to_numpy()
+    assert table["true"].tolist() == of_cells.tolist()
+    one = table[(table["embedding"] == "mine") & (table["classifier"] == "lr") & (table["seed"] == 1)]
+    folds = (one["true"] == one["predicted"]).groupby(one["split"]).mean()
+    score = next(s for s in record.result_metrics if s.key == "mean_fold_accuracy(classifier='lr')")
+    assert folds.mean() == pytest.approx(score.values_raw[0])
+
+
+def test_auroc_has_the_probabilities_of_every_held_out_cell(record):
+    table = record.units("mean_fold_auroc")
+    both = table[["probability of a", "probability of b"]].to_numpy()
+    np.testing.assert_allclose(both.sum(axis=1), 1, atol=1e-5)
+    one = table[(table["embedding"] == "mine") & (table["classifier"] == "lr") & (table["seed"] == 1)]
+    folds = [roc_auc_score(fold["true"] == "b", fold["probability of b"]) for _, fold in one.groupby("split")]
+    score = next(s for s in record.result_metrics if s.key == "mean_fold_auroc(classifier='lr')")
+    assert np.mean(folds) == pytest.approx(score.values_raw[0], abs=1e-6)
+
+
+def test_seeds_of_held_out_predictions(record):
+    table = record.units("mean_fold_accuracy")
     assert set(table["seed"]) == {1, 2}
 
 
@@ -62,7 +84,7 @@ def equal(one, other):
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
 
-@pytest.mark.parametrize("metric", ["silhouette_score", "trustworthiness", "mean_fold_accuracy"])
+@pytest.mark.parametrize("metric", ["silhouette_score", "trustworthiness", "mean_fold_accuracy", "mean_fold_auroc"])
 def test_units_come_back_from_a_file_and_from_a_store(record, tmp_path, metric):
     record.write(tmp_path / "run.json", units=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "run.units.npz"]

@@ -40,6 +40,9 @@ class Units:
     groups
         Columns whose groups count the same, whatever their size: with label and batch, the score is the mean over
         labels of the mean over a label's batches of the mean over their units.
+    labels
+        Names of the labels that the columns `true` and `predicted` hold as codes (-1: none), in the order of those
+        of the column `probabilities`, units x labels.
     """
 
     kind: UnitKind
@@ -48,6 +51,7 @@ class Units:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     summary: Literal["mean", "median"] = "mean"
     groups: tuple[str, ...] = ()
+    labels: NDArray[Any] | None = None
 
     def frame(self) -> pd.DataFrame:
         """Return a row for every unit: its name, kind and value (NaN where it has none), and the other columns.
@@ -62,7 +66,14 @@ class Units:
         import pandas as pd
 
         values = np.full(len(self.ids), np.nan) if self.values is None else self.values
-        return pd.DataFrame({"unit": self.ids, "kind": self.kind, "value": values, **self.columns})
+        table: dict[str, Any] = {"unit": self.ids, "kind": self.kind, "value": values}
+        names = None if self.labels is None else np.array([*self.labels, None], dtype=object)
+        for name, column in self.columns.items():
+            if names is not None and name == "probabilities":
+                table |= {f"probability of {label}": column[:, i] for i, label in enumerate(names[:-1])}
+            else:
+                table[name] = names[column] if names is not None and name in ("true", "predicted") else column
+        return pd.DataFrame(table)
 
     def score(self) -> float:
         """Return the score that the values make, before any clipping; NaN without values.

@@ -94,6 +94,7 @@ def packed_units(record: RunRecord) -> bytes:
             "ids": kept(units.ids),
             "values": None if units.values is None else kept(units.values),
             "columns": {name: kept(column) for name, column in units.columns.items()},
+            "labels": None if units.labels is None else kept(units.labels),
         }
         for i, score in enumerate(record.result_metrics)
         for seed, units in _in_memory(record, score)
@@ -179,7 +180,8 @@ def _read(kept: Path | bytes, timestamp: str) -> Iterator[tuple[int, int | None,
             columns = {name: arrays[place] for name, place in one["columns"].items()}
             values = None if one["values"] is None else arrays[one["values"]]
             groups = tuple(one["groups"])
-            units = Units(one["kind"], arrays[one["ids"]], values, columns, one["summary"], groups)
+            labels = None if one["labels"] is None else arrays[one["labels"]]
+            units = Units(one["kind"], arrays[one["ids"]], values, columns, one["summary"], groups, labels)
             yield one["score"], one["seed"], units
     except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         if isinstance(error, UnreadableRecord):

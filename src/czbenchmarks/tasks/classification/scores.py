@@ -301,12 +301,13 @@ def summarise(
         part = [s for s in scored if name in (None, s.row["classifier"])]
         for score, metric in metrics.items():
             result = _summary(part, score, metric, details)
+            result._units = _units(part, score, labels)
             if score in references and not result.reason:
                 note(result, references[score])
             result.params = {**params, "classifier": name or mean_name}
             result.counts = {**counts, **(result.counts or {})}
             if name and score in _TABLES:
-                columns = result._units.columns if result._units else {}
+                columns = result._units.columns
                 result._breakdowns = _TABLES[score](columns["true"], columns["predicted"], labels)
             results.append(result)
     return results
@@ -374,7 +375,6 @@ def _summary(part: Sequence[Scored], score: str, metric: MetricType, details: Ma
             f"the logistic regression had not converged in {slow} of its fits",
             logistic_regression_not_converged=slow,
         )
-    result._units = _units(part, score)
     return result
 
 
@@ -384,7 +384,7 @@ def note(result: MetricResult, text: str, **details: Any) -> None:
     result.details = {**known, **details, "note": "; ".join(filter(None, [known.get("note"), text]))}
 
 
-def _units(part: Sequence[Scored], score: str) -> Units:
+def _units(part: Sequence[Scored], score: str, labels: NDArray[Any]) -> Units:
     columns = {
         "true": np.concatenate([s.true for s in part]),
         "predicted": np.concatenate([s.predicted for s in part]),
@@ -397,4 +397,4 @@ def _units(part: Sequence[Scored], score: str) -> Units:
     right = (columns["true"] == columns["predicted"]).astype(np.float64)
     right[columns["predicted"] < 0] = np.nan  # nothing was predicted
     ids = np.concatenate([s.ids for s in part])
-    return Units("held-out prediction", ids, right if score == "accuracy" else None, columns)
+    return Units("held-out prediction", ids, right if score == "accuracy" else None, columns, labels=labels)

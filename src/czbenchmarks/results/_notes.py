@@ -7,13 +7,7 @@ from typing import Any
 
 
 def how_computed(details: Mapping[str, Any] | None) -> str | None:
-    """Say in a few words how a score was computed, if not from all cells, exactly, and from all it is the mean of.
-
-    Parameters
-    ----------
-    details
-        Those of the score.
-    """
+    """Say in a few words how a score was computed, if not from all cells, exactly, and from all it is the mean of."""
     known = details or {}
     parts = []
     if "estimated_from" in known:

@@ -12,15 +12,10 @@ BY_SEED = "by_seed"
 def over_seeds(
     counts: Sequence[Mapping[str, int] | None], details: Sequence[Mapping[str, Any] | None]
 ) -> tuple[dict[str, int] | None, dict[str, Any] | None]:
-    """Return the counts and details of a score from those of its seeds.
+    """Return the counts and details of a score from those of the seeds that gave a value.
 
     What is the same under every seed stays. Of numbers that differ it is the mean, as the value is (of counts to the
     nearest whole number), and of notes each once; ``by_seed`` of the details then holds the value of every seed.
-
-    Parameters
-    ----------
-    counts, details
-        Those of the seeds that gave a value.
     """
     differ: dict[str, list[Any]] = {}
     merged_counts = {
@@ -48,15 +43,7 @@ def _merged(parts: list[Mapping[str, Any]], differ: dict[str, list[Any]], prefix
 
 
 def rows_of_seeds(tables: Sequence[list[dict[str, Any]]], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the breakdown of a score: that of all seeds if it is the same, else the rows of each, with the seed.
-
-    Parameters
-    ----------
-    tables
-        The breakdown under every seed; empty where there was no value.
-    seeds
-        The seeds.
-    """
+    """Return the breakdown of a score: that of all seeds if it is the same, else the rows of each, with the seed."""
     filled = [table for table in tables if table]
     if all(table == filled[0] for table in filled[1:]):
         return filled[0] if filled else []

@@ -61,13 +61,8 @@ def max_memory_mib() -> float | None:
 def sha256_of_file(path: Path, memory: Path | None = None) -> str:
     """Return the SHA-256 of a file, or of all files of a folder (a ``.zarr`` store) with their names.
 
-    Parameters
-    ----------
-    path
-        File or folder.
-    memory
-        JSON file that remembers the hashes of large files by path, size and time of change; None for no memory.
-        One that cannot be read or written is done without.
+    `memory` is a JSON file that remembers the hashes of large files by path, size and time of change; one that cannot
+    be read or written is done without.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     facts = [(file, file.stat()) for file in files]

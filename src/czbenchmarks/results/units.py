@@ -40,15 +40,7 @@ def units_file(record: Path) -> Path:
 
 
 def write_units(record: RunRecord, path: Path) -> None:
-    """Write the units of all scores; the file appears complete or not at all.
-
-    Parameters
-    ----------
-    record
-        A record of this process.
-    path
-        The file, which is replaced.
-    """
+    """Write the units of all scores of a record of this process; the file appears complete or not at all."""
     content = packed_units(record)
     part = None
     try:
@@ -68,13 +60,7 @@ def write_units(record: RunRecord, path: Path) -> None:
 
 
 def packed_units(record: RunRecord) -> bytes:
-    """Return the units of all scores as the content of an ``.npz`` file; equal arrays are in it once.
-
-    Parameters
-    ----------
-    record
-        A record of this process.
-    """
+    """Return the units of all scores as the content of an ``.npz`` file; equal arrays are in it once."""
     arrays: dict[str, NDArray[Any]] = {}
     places: dict[str, str] = {}
 
@@ -124,17 +110,7 @@ def _in_memory(record: RunRecord, score: Score) -> Iterator[tuple[int | None, Un
 
 
 def units_of(record: RunRecord, metric: str, kept: Path | bytes | None) -> pd.DataFrame:
-    """Return the units of a metric's scores as a table, from memory or from where they are kept.
-
-    Parameters
-    ----------
-    record
-        The record.
-    metric
-        The metric's key, or another name for it.
-    kept
-        File or content that holds the units; None if they are in memory, if anywhere.
-    """
+    """Return the units of a metric's scores as a table: from memory, else from the file or content that keeps them."""
     import pandas as pd
 
     names = {score.metric_type for score in record.result_metrics}

@@ -42,20 +42,10 @@ def defaults(
     lacks: Collection[str] = (),
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Default]:
-    """Return what the data give for fields that the metrics asked for use; a field they have nothing for is left out.
+    """Return what the data give for `fields` that the metrics asked for use; a field they have nothing for is left out.
 
-    Parameters
-    ----------
-    fields
-        Fields of a task's input that were not named.
-    metrics
-        Names of metrics and presets.
-    cells
-        The data.
-    lacks
-        Arguments of metrics that the task never has.
-    given
-        Values of the fields that were named.
+    Of no use is what a metric asks for beside an argument that the task always `lacks`; `given` are the fields that
+    were named.
     """
     names = metric_names(metrics)
     needed, welcome = arguments_asked(names, lacks)
@@ -128,17 +118,7 @@ def _read_x(cells: Cells, name: str) -> tuple[Any, Representation]:
 def before_integration(cells: Cells) -> Default:
     """Return X, or the standard principal components of it if it holds counts: nobody compares with raw counts.
 
-    It is made once for all tasks and checks of a run.
-
-    Parameters
-    ----------
-    cells
-        Data with expression.
-
-    Raises
-    ------
-    ValueError
-        If X holds what cannot be compared with.
+    It is made once for all tasks and checks of a run; what cannot be compared with is refused.
     """
     return cells.once("before integration", lambda: _before_integration(cells))
 

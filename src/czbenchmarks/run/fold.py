@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 def scores_of(under: Mapping[int, JobResult], seeds: Sequence[int], *, no_deviation: bool = False) -> list[Score]:
     """Return the scores of one task for one embedding; a seed under which it failed leaves its values empty.
 
-    Parameters
-    ----------
-    under
-        What came of the job of every seed; of a task that draws nothing the same for all.
-    seeds
-        The seeds, in the order of the values.
-    no_deviation
-        Give no standard deviation, in place of one of 0: what it would tell of was drawn once.
+    Of a task that draws nothing the results are the same under all seeds. With `no_deviation` there is no standard
+    deviation, in place of one of 0: what it would tell of was drawn once.
     """
     by_key: dict[tuple[str, int], dict[int, MetricResult]] = {}
     for seed in seeds:

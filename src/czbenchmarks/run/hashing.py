@@ -24,13 +24,7 @@ class Contents:
         self._known: dict[int, tuple[Any, Any]] = {}
 
     def of(self, value: Any) -> Any:
-        """Return the content of a value as JSON holds it.
-
-        Parameters
-        ----------
-        value
-            An option, or a field of a task's input. What cannot be read equals nothing else.
-        """
+        """Return the content of a value as JSON holds it; what cannot be read equals nothing else."""
         if isinstance(value, (str, int, float, bool, type(None))):
             return value
         known = self._known.get(id(value))
@@ -67,13 +61,7 @@ class Contents:
 
 
 def hashes_among(contents: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hashes among contents; of several values, as of several data sets, one of them all.
-
-    Parameters
-    ----------
-    contents
-        What ``Contents.of`` gave, by name.
-    """
+    """Return the hashes among contents, by name; of several values, as of several data sets, one of them all."""
     found = {}
     for name, content in contents.items():
         parts = content if isinstance(content, list) else [content]

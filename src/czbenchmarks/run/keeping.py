@@ -22,15 +22,7 @@ class SharedArrays:
         self._names: list[NDArray[Any]] = []
 
     def name_cells(self, results: Iterable[MetricResult], names: NDArray[Any]) -> None:
-        """Call units that are cells by the names of the cells, where a metric knew no more than their positions.
-
-        Parameters
-        ----------
-        results
-            Results of one task on one data set.
-        names
-            The names of its cells.
-        """
+        """Call units that are cells by the cells' names, where a metric knew no more than their positions."""
         if names.dtype.kind in "iu":  # positions and such names cannot be told apart
             return
         for result in results:
@@ -40,13 +32,7 @@ class SharedArrays:
                 result._units = replace(units, ids=names[units.ids])
 
     def share(self, results: Iterable[MetricResult]) -> None:
-        """Let results share the arrays that are equal to those of results before them.
-
-        Parameters
-        ----------
-        results
-            Results of one task.
-        """
+        """Let results share the arrays that are equal to those of results before them."""
         for result in results:
             if (units := result.units) is not None:
                 result._units = replace(
@@ -77,13 +63,6 @@ def asking_for(representations: Sequence[Representation], most: int) -> Iterator
 
     A representation of the caller's is as before afterwards: what it kept before the run it keeps, and the neighbours
     that were found stay with it.
-
-    Parameters
-    ----------
-    representations
-        The embeddings of the run.
-    most
-        The largest number of neighbours that any task asks for.
     """
     before = [(one, one.max_neighbors, one.kept) for one in representations]
     own = {id(one): kept for one, _, kept in before}

@@ -23,15 +23,7 @@ if TYPE_CHECKING:
 
 
 def notes_of_run(load: Workload, scores: list[Score]) -> list[str]:
-    """Say what defaults chose, what was left out, and what is strange of the values.
-
-    Parameters
-    ----------
-    load
-        What was scored.
-    scores
-        All its scores.
-    """
+    """Say what defaults chose, what was left out, and what is strange of the values."""
     said = [f"{plan.key}: {choice}" for plan in load.plans for choice in plan.choices]
     said += _doubtful_labels(load.plans)
     for view in load.views:

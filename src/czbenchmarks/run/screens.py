@@ -31,13 +31,7 @@ def drawn_by(plans: Iterable[Plan], seeds: list[int]) -> dict[str, Any]:
 
 
 def notes_of_screens(plans: Iterable[Plan], scores: Iterable[Score]) -> list[str]:
-    """Say what the scores of perturbation screens leave out, and where no seed reaches the target genes.
-
-    Parameters
-    ----------
-    plans, scores
-        The tasks of a run, and all their scores.
-    """
+    """Say what the scores of perturbation screens leave out, and where no seed reaches the target genes."""
     said = []
     for plan in plans:
         if plan.screen is None:

@@ -270,15 +270,7 @@ class AnnDataLike:
 
 
 def role_of(name: str, field: FieldInfo) -> Value:
-    """Return what a field holds: as it says, else as its annotation and its name tell.
-
-    Parameters
-    ----------
-    name
-        The field's name.
-    field
-        As pydantic knows it.
-    """
+    """Return what a field holds: as it says, else as its annotation and its name tell."""
     for marker in field.metadata:
         if isinstance(marker, Value):
             return marker

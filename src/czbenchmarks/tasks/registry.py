@@ -30,18 +30,9 @@ class Summary(NamedTuple):
 
 _SINGLE_CELL = "czbenchmarks.tasks.single_cell"
 _FOLDERS = ("czbenchmarks.tasks", _SINGLE_CELL)
-_NO_TASKS = {
-    "classification",
-    "constants",
-    "fields",
-    "models",
-    "registry",
-    "scoring",
-    "single_cell",
-    "task",
-    "types",
-    "utils",
-}
+_NO_TASKS = set(
+    ["classification", "constants", "fields", "models", "registry", "scoring", "single_cell", "task", "types", "utils"]
+)
 # key: (class, display name, one line, several data sets?). What the classes say, so that a listing need not wait for
 # their import. Of a file without a row here this is read; a test holds all rows equal to the classes.
 _BUILT_IN: dict[str, tuple[str, str, str, bool]] = {

@@ -72,15 +72,7 @@ MetricsField = Annotated[
 
 
 def check_compared(task_input: Any, n: int) -> None:
-    """Refuse what an embedding is compared with if it is of another number of cells.
-
-    Parameters
-    ----------
-    task_input
-        The task's input.
-    n
-        Number of cells of the embedding.
-    """
+    """Refuse what an embedding of n cells is compared with if it is of another number of cells."""
     for name in ("unintegrated", "expression", "corrected", "pseudotime"):
         value = getattr(task_input, name, None)
         if value is not None:
@@ -88,13 +80,7 @@ def check_compared(task_input: Any, n: int) -> None:
 
 
 def draws(names: Iterable[str]) -> bool:
-    """Tell whether scores depend on a seed, beyond the published ones.
-
-    Parameters
-    ----------
-    names
-        The task input's `metrics`.
-    """
+    """Tell whether the scores of a task input's `metrics` depend on a seed, beyond the published ones."""
     names = list(names)
     return any(find(name) is PRESETS[ALL] for name in names) or any(
         metrics_registry.declaration(metric).draws for metric in listed(names)
@@ -102,17 +88,7 @@ def draws(names: Iterable[str]) -> bool:
 
 
 def most_neighbors(names: Iterable[str], published: int, possible: Iterable[str]) -> int:
-    """Return how many neighbours (the cell itself included) metrics will ask for.
-
-    Parameters
-    ----------
-    names
-        The task input's `metrics`.
-    published
-        How many the published ones ask for.
-    possible
-        Arguments that the task has.
-    """
+    """Return how many neighbours (the cell itself included) the metrics of a task with these arguments will ask for."""
     most, has = 0, set(possible)
     for name in names:
         one = find(name)
@@ -128,12 +104,7 @@ def most_neighbors(names: Iterable[str], published: int, possible: Iterable[str]
 def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[set[str], set[str]]:
     """Return the arguments that metrics cannot do without, and those that would add metrics.
 
-    Parameters
-    ----------
-    names
-        The task input's `metrics`.
-    lacks
-        Arguments that the task never has; what a metric with one of them asks for beside it is of no use.
+    What a metric asks for beside an argument that the task always `lacks` is of no use.
     """
     names = list(names)
 
@@ -147,17 +118,7 @@ def arguments_asked(names: Iterable[str], lacks: Collection[str] = ()) -> tuple[
 
 
 def result_of(metric: MetricType, found: Measurement, params: dict[str, Any] | None = None) -> MetricResult:
-    """Make a score of what a metric gave.
-
-    Parameters
-    ----------
-    metric
-        The metric.
-    found
-        What it gave.
-    params
-        What tells this score from others of the same metric.
-    """
+    """Make a score of what a metric gave; `params` tell it from others of the same metric."""
     result = MetricResult(
         metric_type=metric,
         value=found.value,

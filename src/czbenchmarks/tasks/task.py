@@ -261,13 +261,7 @@ class Task(ABC):
         return results
 
     def undefined(self, results: Sequence[MetricResult]) -> InputError | None:
-        """Return why none of the results has a value; None if one has.
-
-        Parameters
-        ----------
-        results
-            Of ``results``.
-        """
+        """Return why none of the results has a value; None if one has."""
         reasons = [result.reason for result in results]
         if not results or not all(reasons):
             return None
@@ -276,13 +270,7 @@ class Task(ABC):
         )
 
     def results(self, cell_representation: Any, task_input: TaskInput) -> List[MetricResult]:
-        """Return what ``run`` returns, also where no score is defined.
-
-        Parameters
-        ----------
-        cell_representation, task_input
-            As ``run`` takes them.
-        """
+        """Return what ``run`` returns, also where no score is defined."""
         several = cell_representation if isinstance(cell_representation, (list, tuple)) else None
         if self.requires_multiple_datasets and (several is None or len(several) < 2):
             raise InputError(

@@ -132,13 +132,6 @@ def is_not_count_data(
 def holds_fractions(matrix: CellRepresentation) -> bool:
     """Tell whether more than one in a hundred of the values other than 0 are no whole numbers, by 1,000 cells.
 
-    Parameters
-    ----------
-    matrix
-        Cells x genes.
-
-    Examples
-    --------
     >>> holds_fractions(np.array([[0.0, 3.0], [1.0, 2.0]])), holds_fractions(np.array([[0.5, 0.5]]))
     (False, True)
     """
@@ -182,17 +175,7 @@ def run_standard_scrna_workflow(
 
 
 def default_baseline(counts: CellRepresentation, asked: PCABaselineInput, seed: int) -> Any:
-    """Return the PCA baseline; a number of components that nobody asked for is lowered to what the data allow.
-
-    Parameters
-    ----------
-    counts
-        Cells x genes; it is not changed.
-    asked
-        Numbers of genes and components.
-    seed
-        Seed of the decomposition.
-    """
+    """Return the PCA baseline; a number of components that nobody asked for is lowered to what the data allow."""
     found = pca_baseline(counts, asked.n_top_genes, asked.n_pcs, seed, fewer="n_pcs" not in asked.model_fields_set)
     if found.shape[1] < asked.n_pcs:
         note(
@@ -206,18 +189,7 @@ def default_baseline(counts: CellRepresentation, asked: PCABaselineInput, seed: 
 def pca_baseline(counts: CellRepresentation, n_top_genes: int, n_pcs: int, seed: int, *, fewer: bool = False) -> Any:
     """Normalise, log-transform, choose variable genes and decompose, as scanpy does, without a copy of the counts.
 
-    Parameters
-    ----------
-    counts
-        Cells x genes; it is not changed.
-    n_top_genes
-        Number of variable genes.
-    n_pcs
-        Number of components, less than cells and genes.
-    seed
-        Seed of the decomposition.
-    fewer
-        Take fewer components where the data do not have so many.
+    With `fewer`, fewer components are taken where the data do not have so many.
     """
     embedding = represent(single_precision(counts), "expression_data", keep_sparse=True)
     checked = embedding.values

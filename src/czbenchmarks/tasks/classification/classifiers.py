@@ -79,22 +79,9 @@ class Classifiers:
         prepare(grows_the_same_trees if self.engine == "exact" else _forest_of_two_cells)
 
     def chances(self, name: str, X: Any, codes: NDArray[np.int64], X_test: Any) -> tuple[NDArray[np.floating], bool]:
-        """Train and predict.
+        """Train and predict; return test cells x labels, and whether the training converged.
 
-        Parameters
-        ----------
-        name
-            "lr", "knn" or "rf".
-        X
-            Training cells x dimensions, dense or sparse.
-        codes
-            Their labels, 0 to the number of labels less one, each of which occurs.
-        X_test
-            Test cells x dimensions.
-
-        Returns
-        -------
-        Test cells x labels, and whether the training converged.
+        Every label of `codes` occurs in training; `name` is "lr", "knn" or "rf".
         """
         if name == "rf":
             return self._forest(X, codes, X_test), True

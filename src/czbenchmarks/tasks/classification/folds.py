@@ -70,26 +70,10 @@ def check_sizes(n_folds: int, min_class_size: int) -> None:
 def make_folds(
     labels: Labels, n_folds: int, min_class_size: int, random_seed: int, groups: Labels | None = None
 ) -> Folds:
-    """Return the folds of the label prediction task.
+    """Return the folds of the label prediction task; labels of fewer than `min_class_size` cells are left out.
 
-    Parameters
-    ----------
-    labels
-        Labels of all cells.
-    n_folds
-        Number of folds.
-    min_class_size
-        Labels with fewer cells are left out.
-    random_seed
-        Seed of the folds.
-    groups
-        One group per cell (a donor): no group is both in training and test. Labels that are in one group only are
-        left out: whenever they are tested, nothing has been trained on them.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two labels remain, or fewer groups than folds.
+    No group (a donor) is both in training and test. Labels that are in one group only are left out: whenever they are
+    tested, nothing has been trained on them. Fewer than two labels, or fewer groups than folds, are refused.
     """
     check_sizes(n_folds, min_class_size)
     enough = labels.counts >= min_class_size
@@ -121,19 +105,7 @@ def make_folds(
 
 
 def split(codes: NDArray[np.int64], n_folds: int, random_seed: int, groups: NDArray[np.int64] | None = None) -> Parts:
-    """Return training and test cells of stratified, shuffled folds; with `groups` no group is on both sides.
-
-    Parameters
-    ----------
-    codes
-        n labels.
-    n_folds
-        Number of folds.
-    random_seed
-        Seed of the shuffling.
-    groups
-        n groups.
-    """
+    """Return training and test cells of stratified, shuffled folds; with `groups` no group is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if groups is None:

@@ -103,15 +103,7 @@ def run_splits(
 ) -> list[list[Scored]]:
     """Train every classifier on every split; the results of each group by classifier, then split.
 
-    Parameters
-    ----------
-    groups
-        Training and test sets, those that are summarised together in one group.
-    n_labels
-        Labels in all of each group: two are scored as a binary problem (the later one is the positive), more by macro
-        means.
-    classifiers
-        Settings of the classifiers.
+    Of two labels in all of a group the later one is the positive; more are scored by macro means.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -228,21 +220,9 @@ def _auroc(true: NDArray[np.int64], chances: NDArray[np.floating], known: NDArra
 
 
 def chosen(names: Sequence[str], task: str, *families: Mapping[str, MetricType]) -> tuple[dict[str, MetricType], ...]:
-    """Return the scores that a task input's `metrics` ask for, of each family of metrics.
+    """Return the scores that a task input's `metrics` ask for, of each family: those of folds, those of one test.
 
-    Parameters
-    ----------
-    names
-        Names of metrics and presets.
-    task
-        The task's name, for a refusal.
-    *families
-        Metrics by score: those of folds, those of one test.
-
-    Raises
-    ------
-    ValueError
-        If a name stands for no score of the task.
+    A name that stands for no score of the task is refused.
     """
     known = [metric for family in families for metric in family.values()]
     published = [family[score] for family in families for score in PUBLISHED_SCORES]
@@ -274,25 +254,8 @@ def summarise(
     """Return the scores of one set of splits: the mean over classifiers first, then each classifier.
 
     With each classifier's accuracy comes its confusion matrix as breakdowns, with its F1 the table of its labels.
-
-    Parameters
-    ----------
-    scored
-        Results of ``run_splits``.
-    metrics
-        Metric of each score.
-    mean_name
-        Name of the mean over classifiers.
-    params
-        Parameters of all these scores.
-    counts
-        Counts of all these scores.
-    labels
-        Names of the labels.
-    details
-        What else all these scores say.
-    where
-        Begins what is said of these splits, if scores of several sets of splits stand together.
+    `params`, `counts` and `details` are those of all these scores; `where` begins what is said of these splits, if
+    scores of several sets of splits stand together.
     """
     names = list(dict.fromkeys(s.row["classifier"] for s in scored))
     references = _references([s for s in scored if s.row["classifier"] == names[0]], labels, where)
@@ -317,15 +280,6 @@ def _references(splits: Sequence[Scored], labels: NDArray[Any], where: str) -> d
     """Say what predicting one label for every cell scores, where that is much: of two labels, or of a larger half.
 
     Of two labels F1, precision and recall are those of one, and high for any predictions if that is the larger.
-
-    Parameters
-    ----------
-    splits
-        Those that were trained, each once.
-    labels
-        Names of the labels.
-    where
-        Begins the sentences, if scores of several sets of splits stand together.
     """
     splits = [split for split in splits if split.most_frequent >= 0]
     if not splits:

@@ -12,23 +12,10 @@ Codes = NDArray[np.int64]
 
 
 def per_class(true: Codes, predicted: Codes, names: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return one row per label that is true or predicted somewhere: cells, precision, recall, F1.
+    """Return one row per label that is true or predicted somewhere: cells, precision, recall, F1 (NaN of nothing).
 
-    Parameters
-    ----------
-    true
-        n labels, as positions in `names`.
-    predicted
-        n predictions; negative where nothing was predicted, and such cells are left out.
-    names
-        Names of the labels.
+    Labels are positions in `names`; cells of which nothing was predicted are negative, and left out.
 
-    Returns
-    -------
-    Rows with the label's name, its cells, and three shares; NaN where a share has nothing to count.
-
-    Examples
-    --------
     >>> per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array(["B", "T"]))[0]
     {'label': 'B', 'cells': 2, 'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666}
     """
@@ -50,15 +37,8 @@ def per_class(true: Codes, predicted: Codes, names: NDArray[Any]) -> list[dict[s
 
 
 def confusion(true: Codes, predicted: Codes, names: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return one row per pair of true and predicted label that occurs.
+    """Return one row per pair of true and predicted label that occurs; arguments as of ``per_class``.
 
-    Parameters
-    ----------
-    true, predicted, names
-        As of ``per_class``.
-
-    Examples
-    --------
     >>> confusion(np.array([0, 0, 0]), np.array([1, 0, 1]), np.array(["B", "T"]))
     [{'true': 'B', 'predicted': 'B', 'cells': 1}, {'true': 'B', 'predicted': 'T', 'cells': 2}]
     """

@@ -108,15 +108,7 @@ class Perturbed:
         self._weights = csc_matrix((weights, (groups, rows)), shape=(2 * len(found), n))
 
     def changes(self, predictions: Any, operation: str) -> Iterator[tuple[str, Dict[str, Any], Optional[Change]]]:
-        """Yield each condition, what is known of it, and its predicted and true change unless it cannot be scored.
-
-        Parameters
-        ----------
-        predictions
-            Cells x genes: array, csr or csc matrix or ``StoredMatrix``.
-        operation
-            ``"difference"`` or ``"ratio"``.
-        """
+        """Yield each condition, what is known of it, and its predicted and true change unless it cannot be scored."""
         n = len(self.targets)
         targets = np.bincount(self._condition, minlength=n)
         usable = np.bincount(self._condition[self._usable], minlength=n)

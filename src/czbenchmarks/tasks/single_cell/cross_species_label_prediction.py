@@ -256,13 +256,6 @@ def _note_what_is_shared(results: List[MetricResult], pair: _Pair) -> None:
 
     The F1 on the test cells whose label occurs in training is the mean over their labels, then over classifiers; the
     details of each F1 hold its own.
-
-    Parameters
-    ----------
-    results
-        Scores of the pair.
-    pair
-        Training and test set, of which some test cells have labels never trained on.
     """
     shared = pair.shared
     assert shared is not None

@@ -30,8 +30,8 @@ class Summary(NamedTuple):
 
 _SINGLE_CELL = "czbenchmarks.tasks.single_cell"
 _FOLDERS = ("czbenchmarks.tasks", _SINGLE_CELL)
-_NO_TASKS = set(
-    ["classification", "constants", "fields", "models", "registry", "scoring", "single_cell", "task", "types", "utils"]
+_NO_TASKS = frozenset(
+    "classification constants fields models registry scoring single_cell task types utils".split()  # noqa: SIM905
 )
 # key: (class, display name, one line, several data sets?). What the classes say, so that a listing need not wait for
 # their import. Of a file without a row here this is read; a test holds all rows equal to the classes.

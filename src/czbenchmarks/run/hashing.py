@@ -6,13 +6,16 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from czbenchmarks._check import Labels
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.results.provenance import sha256_of_array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FEW = 10
 
@@ -46,13 +49,14 @@ class Contents:
         if isinstance(value, Representation):
             return self.of(value.values)
         if hasattr(value, "tocsr"):
-            return _hashed(sha256_of_array(value.tocsr()))
+            return _hashed(sha256_of_array(value if hasattr(value, "indptr") else value.tocsr()))
         if isinstance(value, pd.DataFrame):
-            return _hashed(self.of(value.index), *((name, self.of(column)) for name, column in value.items()))
+            return _hashed(self.of(value.index), *((name, _entries(column)) for name, column in value.items()))
         if isinstance(value, pd.Series):
-            return _hashed(self.of(value.index), self.of(np.asarray(value)))
+            return _hashed(self.of(value.index), _entries(value))
         if isinstance(value, (list, tuple, np.ndarray, pd.Index)):
-            return _hashed(*_values(np.asarray(value)))
+            array = np.asarray(value)
+            return _hashed(sha256_of_array(array) if array.dtype.kind in "biuf" else _entries(pd.Series(array.ravel())))
         if hasattr(value, "obsm") and hasattr(value, "uns"):
             return _hashed(self.of(value.X), self.of(value.obs), self.of(value.var), self.of(dict(value.uns)))
         if type(value).__name__ == "Organism":
@@ -70,10 +74,14 @@ def hashes_among(contents: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _values(array: np.ndarray[Any, Any]) -> list[str]:
-    if array.dtype.kind in "OUSMmV":
-        return [f"{type(one).__name__}:{one}" for one in array.ravel().tolist()]
-    return [sha256_of_array(array)]
+def _entries(column: pd.Series[Any]) -> str:
+    """Return a hash of the entries of a column; pandas hashes many names in little time."""
+    from pandas.util import hash_pandas_object
+
+    try:
+        return sha256_of_array(hash_pandas_object(column, index=False).to_numpy())
+    except TypeError:  # entries that are lists, say
+        return sha256_of_array(hash_pandas_object(column.astype(str), index=False).to_numpy())
 
 
 def _hashed(*parts: Any) -> dict[str, str]:

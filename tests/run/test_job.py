@@ -179,6 +179,15 @@ def test_a_bug_surfaces_when_all_else_is_scored(broken):
     assert "could not be broadcast" in record.failures[0].reason
 
 
+def test_a_bug_of_a_check_costs_no_score(monkeypatch):
+    from czbenchmarks import checks
+
+    monkeypatch.setattr(checks, "clusters_as_labels", planted)
+    with pytest.raises(ValueError, match="could not be broadcast") as raised:
+        evaluate(X, OBS, "embedding", checks=True)
+    assert len(raised.value.czbenchmarks_record.result_metrics) == 1
+
+
 def test_what_a_function_of_others_refuses_is_a_reason(monkeypatch):
     def refusing(labels_true, labels_pred):
         raise ValueError("I want other labels.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from czbenchmarks._progress import work
@@ -119,8 +118,7 @@ def evaluate(
                     load.add(execute(job, load.inputs(job)))
                     advance(1)
             scores = load.scores()
-            with load.clock.phase("checks") if request.checking.wanted else nullcontext():
-                found = request.checking.run(load.plans, load.embeddings, load.views, request.seeds[0], scores)
+            found = load.checks(scores)
         record = _record(load, scores, found)
         if load.bug is not None:
             load.bug.czbenchmarks_record = record  # type: ignore[attr-defined]

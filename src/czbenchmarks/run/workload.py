@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.loading import Embeddings, prepare, read_all, shared_cells
 from czbenchmarks.io.neighbors import given_neighbors
 from czbenchmarks.io.prediction import prediction
-from czbenchmarks.results.parts import Failure, JobFacts, Score
+from czbenchmarks.results.parts import CheckResult, Failure, JobFacts, Score
 
 from .baselines import Baselines
 from .facts import data_facts, embedding_facts, identity_of_data, identity_of_embedding, identity_of_options
@@ -85,7 +85,11 @@ class Workload:
     jobs
         What is to be computed, in this order.
     results
-        What came of the jobs so far, by task, name of the embedding and seed.
+        What came of the jobs so far, by task, name of the embedding and seed; `finished` in their order.
+    notes
+        What is to be said of the embeddings.
+    late
+        A fault of the program that was met after the jobs.
     """
 
     request: Request
@@ -103,6 +107,7 @@ class Workload:
     results: dict[tuple[str, str], dict[int, JobResult]] = field(default_factory=dict)
     finished: list[JobResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    late: Exception | None = None
     _arrays: SharedArrays = field(default_factory=SharedArrays)
     _forget: Callable[[Representation], None] = lambda one: None
 
@@ -236,10 +241,22 @@ class Workload:
             found += [score for name in [*self.embeddings, BASELINE] for score in of.get(name, ())]
         return found
 
+    def checks(self, scores: list[Score]) -> list[CheckResult]:
+        """Return what the trust checks say; a fault of the program is kept, and the scores with it."""
+        checking, seed = self.request.checking, self.request.seeds[0]
+        with self.clock.phase("checks") if checking.wanted else nullcontext():
+            try:
+                return checking.run(self.plans, self.embeddings, self.views, seed, scores)
+            except BAD_INPUT:
+                raise
+            except Exception as error:  # noqa: BLE001 (raised when the record is made)
+                self.late = error
+                return []
+
     @property
     def bug(self) -> Exception | None:
-        """The first fault of the program that a job met; it is raised in the end."""
-        return next((result.error for result in self.finished if result.is_bug), None)
+        """The first fault of the program that a job or a check met; it is raised in the end."""
+        return next((result.error for result in self.finished if result.is_bug), self.late)
 
     def job_facts(self) -> list[JobFacts]:
         """Return what the record says of the jobs."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from czbenchmarks.constants import BASELINE
-from czbenchmarks.exceptions import InputError
+from czbenchmarks.exceptions import BAD_INPUT, InputError
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.loading import Embeddings, prepare, read_all, shared_cells
 from czbenchmarks.io.neighbors import given_neighbors

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import confusion_matrix as confusion_of_scikit_learn
 from sklearn.metrics import precision_recall_fscore_support
 
+from czbenchmarks import evaluate
 from czbenchmarks.datasets.types import Organism
 from czbenchmarks.metrics.types import MetricResult, MetricType
 from czbenchmarks.results import RunRecord, Score, confusion_matrix, per_class_table
@@ -143,3 +144,12 @@ def test_refused(results, scores, options, kind, message):
 def test_what_says_nothing_of_labels_is_passed_over(results):
     other = MetricResult(metric_type=MetricType.SILHOUETTE_SCORE, value=0.5)
     pd.testing.assert_frame_equal(confusion_matrix([other, *results]), confusion_matrix(results))
+
+
+def test_over_several_seeds_it_is_the_table_of_the_first():
+    X, labels = cells()
+    obs = pd.DataFrame({"cell_type": labels})
+    both, first = (evaluate(X, obs, "label_prediction", random_seed=seed, n_folds=3) for seed in ([4, 5], 4))
+    assert set(both.breakdown("mean_fold_accuracy")["seed"]) == {4, 5}
+    pd.testing.assert_frame_equal(confusion_matrix(both), confusion_matrix(first))
+    pd.testing.assert_frame_equal(per_class_table(both), per_class_table(first))

@@ -131,7 +131,12 @@ def _rows(scores: Scores, metrics: tuple[str, ...], classifier: str, params: dic
             f"One table must be meant, got {len(meant)} for {_listed_values(wanted)}; "
             + (f"tell them apart by {listing(map(_listed_values, rest))}." if rest else "name others together.")
         )
-    return list(meant[0][1] or [])
+    rows = list(meant[0][1] or [])
+    return [  # of the first seed, where they differ between seeds
+        {name: value for name, value in row.items() if name != "seed"}
+        for row in rows
+        if row.get("seed") == rows[0].get("seed")
+    ]
 
 
 def _listed(scores: Any) -> list[Any]:

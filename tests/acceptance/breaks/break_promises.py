@@ -64,6 +64,12 @@ BREAKS = [
           "stack.push(lambda kind, *_: None if kind else print_record(record, output_format))"),
     Break("exit-status", "what a metric does not define is a failure", "src/czbenchmarks/cli/run.py",
           "return int(record.failed)", "return int(not record.complete)"),
+    Break("jobs", "the seed is not in the id", "src/czbenchmarks/run/job.py",
+          '"parameters", "defaults", "seed")', '"parameters", "defaults")'),
+    Break("units", "units are kept without their values", "src/czbenchmarks/results/units.py",
+          'None if units.values is None else kept(units.values)', "None"),
+    Break("one-place", "files of tasks are not looked for", "src/czbenchmarks/tasks/registry.py",
+          "                rows |= _read(module.name)\n", "                continue\n"),
 ]  # fmt: skip
 
 

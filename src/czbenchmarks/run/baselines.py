@@ -34,11 +34,8 @@ class Baselines:
     def of(self, plan: Plan, seed: int) -> list[Representation]:
         """Return the baseline of a task under a seed, one embedding per data set."""
         from czbenchmarks.tasks import represent
-        from czbenchmarks.tasks.single_cell._orthologs import OrthologBaselineInput
 
-        task, asked = plan.task(seed), plan.baseline_input
-        if isinstance(asked, OrthologBaselineInput) and asked.organisms is None:
-            asked = asked.model_copy(update={"organisms": getattr(plan.task_input, "organisms", None)})
+        task, asked = plan.task(seed), plan.baseline_input.filled(plan.task_input)
         key = (type(task).compute_baseline, asked.model_dump_json(), seed)
         if key not in self._made:
             with gathered() as notes:
@@ -64,12 +61,11 @@ class Baselines:
 
     def _make(self, task: Task, asked: Any) -> list[Any]:
         """Return the baseline of every data set: made one by one, or of all together where genes must be matched."""
-        from czbenchmarks.tasks.single_cell._orthologs import Expression, OrthologBaselineInput
-        from czbenchmarks.tasks.task import NoBaselineInput
+        if not asked.exists:
+            return [task.compute_baseline(None, asked)]  # says so; expression is not read for it
+        if asked.of_all:
+            from czbenchmarks.tasks.single_cell._orthologs import Expression
 
-        if isinstance(asked, NoBaselineInput) or (isinstance(asked, OrthologBaselineInput) and asked.orthologs is None):
-            return [task.compute_baseline(None, asked)]  # type: ignore[arg-type] # says so; expression is not read for it
-        if isinstance(asked, OrthologBaselineInput):
             given = [Expression(look_up(one, self._expression), look_up(one, "@var")) for one in self._cells]
             return list(task.compute_baseline(given, asked))
         return [task.compute_baseline(look_up(one, self._expression), asked) for one in self._cells]

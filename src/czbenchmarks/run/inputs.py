@@ -67,12 +67,17 @@ class Plan:
         """Return the task's input under a seed."""
         if self.data_under is None:
             return self.task_input
-        return self.task_input.model_copy(update={"adata": self.data_under(seed)})
+        return self.task_input.model_copy(update={self.data_field: self.data_under(seed)})
+
+    @property
+    def data_field(self) -> str:
+        """The field that holds the data set itself; empty if none does."""
+        return next((name for name, role in self.roles.items() if isinstance(role, Data)), "")
 
     @property
     def screen(self) -> Any:
         """The perturbation data that it scores, with their target genes; None if it does not."""
-        adata = getattr(self.task_input, "adata", None)
+        adata = getattr(self.task_input, self.data_field, None)
         return adata if "target_conditions_dict" in getattr(adata, "uns", ()) else None
 
     @property
@@ -244,6 +249,7 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
         values = _with_names(info, values, cells, many)
     task_input = cls.input_model(**values)
     task_input._unusable = {name: default.unusable for name, default in compared.items() if default.unusable}
+    data = next((value for name, value in values.items() if isinstance(info.task_params[name].role, Data)), None)
     return Plan(
         info.name,
         cls,
@@ -253,8 +259,8 @@ def _plan(wanted: Wanted, cells: list[Cells], seeds_given: bool) -> Plan:
         {name: described(value) for name, value in defaults.items()},
         [_choice(name, value) for name, value in defaults.items() if isinstance(info.task_params[name].role, PerCell)]
         + [default.choice for default in compared.values() if default.choice],
-        data_under_seeds(cells[0].source, values["adata"])
-        if seeds_given and "adata" in values and values["adata"] is cells[0].adata
+        data_under_seeds(cells[0].source, data)
+        if seeds_given and data is not None and data is cells[0].adata
         else None,
     )
 

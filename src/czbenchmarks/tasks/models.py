@@ -16,6 +16,7 @@ from .fields import Value, roles_of
 from .scoring import Unusable
 
 Input = TypeVar("Input", bound="TaskInput")
+Baseline = TypeVar("Baseline", bound="BaselineInput")
 
 
 class _Input(BaseModel):
@@ -107,10 +108,22 @@ class BaselineInput(_Input):
         What the baseline is, in a few words; None if there is none.
     needs
         The field without which there is none; empty if it needs none.
+    of_all
+        Whether it is made of all data sets together, each the counts and the table of their genes.
     """
 
     about: ClassVar[str | None] = ""
     needs: ClassVar[str] = ""
+    of_all: ClassVar[bool] = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a baseline of this input."""
+        return self.about is not None and (not self.needs or getattr(self, self.needs) is not None)
+
+    def filled(self: Baseline, task_input: Any) -> Baseline:
+        """Return the same with what the task's own input says and nobody gave."""
+        return self
 
 
 class NoBaselineInput(BaselineInput):

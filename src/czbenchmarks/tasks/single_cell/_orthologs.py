@@ -28,6 +28,7 @@ class OrthologBaselineInput(PCABaselineInput):
 
     about = "the principal components of the counts of the genes that all species share (variable genes, logged)"
     needs = "orthologs"
+    of_all = True
 
     orthologs: Annotated[
         Any,
@@ -47,6 +48,11 @@ class OrthologBaselineInput(PCABaselineInput):
         Value(hidden=True),
         Field(description="Names of the columns of each matrix of counts, where they are not AnnData."),
     ] = None
+
+    def filled(self, task_input: Any) -> OrthologBaselineInput:
+        """Return the same with the organisms of the task."""
+        organisms = self.organisms or getattr(task_input, "organisms", None)
+        return self.model_copy(update={"organisms": organisms})
 
     @field_validator("organisms", "gene_names", mode="before")
     @classmethod

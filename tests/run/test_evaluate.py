@@ -666,7 +666,7 @@ def test_equal_arrays_behind_scores_are_held_once(adata):
 def test_records_hold_no_secrets_and_the_name_in_the_catalogue():
     from czbenchmarks.datasets.utils import open_dataset
     from czbenchmarks.io.dataset import Cells
-    from czbenchmarks.run.facts import data_facts
+    from czbenchmarks.run.identity import data_facts
 
     facts = data_facts(Cells(open_dataset("baron_pancreas_human")))
     assert (facts["name"], facts["address"]) == ("baron_pancreas_human", "package://baron_pancreas_human.h5ad")

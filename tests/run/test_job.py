@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -77,6 +78,16 @@ def test_a_version_is_in_the_id(monkeypatch):
     monkeypatch.setattr(EmbeddingTask, "version", 2)
     assert ids() != [before]
     assert evaluate(X, OBS, "embedding").result_metrics[0].task_version == 2
+
+
+def test_a_version_of_a_metric_that_the_task_may_compute_is_in_the_id(monkeypatch):
+    [embedding], [clustering] = ids(), ids(tasks="clustering")
+    row = MetricType.SILHOUETTE_SCORE.declaration
+    monkeypatch.setitem(metrics_registry._rows, MetricType.SILHOUETTE_SCORE, dataclasses.replace(row, version=2))
+    assert ids() != [embedding]
+    row = MetricType.ADJUSTED_RAND_INDEX.declaration
+    monkeypatch.setitem(metrics_registry._rows, MetricType.ADJUSTED_RAND_INDEX, dataclasses.replace(row, version=2))
+    assert ids(tasks="clustering") != [clustering]
 
 
 def test_ids_of_a_file_are_those_of_its_content(tmp_path):

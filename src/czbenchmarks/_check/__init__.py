@@ -1,7 +1,7 @@
-"""The border: input is checked here, once, and every error sentence is built here.
+"""Input validation: what users give is checked here, and made into what kernels take.
 
-A sentence says what must hold, what was given and what to do. Bad values raise ``ValueError``, wrong kinds
-``TypeError``. What comes out is what kernels take: dense floating arrays and integer codes.
+A sentence says what must hold, what was given and what to do. Bad values raise ``InputError``, wrong kinds
+``InputTypeError``. What comes out are dense floating arrays and integer codes.
 """
 
 from typing import TYPE_CHECKING

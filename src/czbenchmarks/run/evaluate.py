@@ -15,8 +15,8 @@ from .checking import Checking
 from .hashing import hashes_among
 from .job import execute
 from .notes import notes_of_run
+from .perturbation import drawn_by
 from .request import Request
-from .screens import drawn_by
 from .workload import Workload
 
 

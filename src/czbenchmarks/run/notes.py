@@ -14,7 +14,7 @@ from czbenchmarks.kernels.stored import StoredMatrix
 from czbenchmarks.results.record import Score
 
 from .inputs import Plan
-from .screens import notes_of_screens
+from .perturbation import notes_of_screens
 
 if TYPE_CHECKING:
     from czbenchmarks.kernels.representation import Representation

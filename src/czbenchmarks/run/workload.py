@@ -17,13 +17,20 @@ from czbenchmarks.io.prediction import prediction
 from czbenchmarks.results.parts import CheckResult, Failure, JobFacts, Score
 
 from .baselines import Baselines
-from .facts import data_facts, embedding_facts, identity_of_data, identity_of_embedding, identity_of_options
-from .fold import scores_of
 from .hashing import Contents
+from .identity import (
+    data_facts,
+    embedding_facts,
+    identity_of_data,
+    identity_of_embedding,
+    identity_of_options,
+    versions_of_metrics,
+)
 from .inputs import Plan, plan_all
 from .job import Job, JobInputs, JobResult
-from .keeping import SharedArrays, asking_for
 from .request import Request
+from .seeds import scores_of
+from .sharing import SharedArrays, asking_for
 
 if TYPE_CHECKING:
     from czbenchmarks.kernels.neighbors import Neighbors
@@ -162,6 +169,7 @@ class Workload:
         for plan in self.plans:
             parameters, defaults = identity_of_options(plan, self.views, contents)
             self.options[plan.key] = {**defaults, **parameters}
+            defaults |= versions_of_metrics(plan.task_class)
             for name in self.names:
                 identity = of.get(name) or self._identity_of_baseline(plan, contents)
                 once = plan.draws_nothing and name != BASELINE  # but a baseline may draw

@@ -220,7 +220,7 @@ def test_a_raw_file_is_told_how_it_is_loaded(path, predicted, screen):
 
 def test_what_a_task_of_ones_own_says_of_other_data_is_left_alone(screen, predicted):
     """Notes on screens are for scores by condition."""
-    from czbenchmarks.run.screens import notes_of_screens
+    from czbenchmarks.run.perturbation import notes_of_screens
 
     class Plan:
         key, screen, targets_fixed = "own", ad.AnnData(np.ones((1, 1))), True

@@ -12,6 +12,7 @@ from czbenchmarks.datasets.dataset import Dataset
 from czbenchmarks.datasets.download.cache import cache_folder
 from czbenchmarks.io.dataset import Cells
 from czbenchmarks.io.embedding import LoadedEmbedding
+from czbenchmarks.metrics.types import MetricType, metrics_registry
 from czbenchmarks.results.parts import plain
 from czbenchmarks.results.provenance import sha256_of_array, sha256_of_file, sha256_of_names
 from czbenchmarks.tasks.fields import Table
@@ -20,6 +21,8 @@ from .hashing import Contents
 from .inputs import described
 
 if TYPE_CHECKING:
+    from czbenchmarks.tasks.task import Task
+
     from .inputs import Plan
 
 _HASHES = "sha256.json"  # in the cache folder
@@ -88,6 +91,17 @@ def identity_of_embedding(facts: Mapping[str, Any], neighbors: Any) -> dict[str,
     """Return what identifies an embedding and the way its neighbours are found, wherever it is kept."""
     kept = {name: facts[name] for name in ("sha256", "sha256_of", "key", "aligned") if name in facts}
     return {**kept, "neighbors": neighbors}
+
+
+def versions_of_metrics(task: type[Task]) -> dict[str, Any]:
+    """Return the versions of metrics that a task may compute, where they are no longer the first."""
+    rows = {metric: metrics_registry.declaration(metric) for metric in MetricType}
+    versions = {
+        metric.value: row.version
+        for metric, row in rows.items()
+        if row.version > 1 and (metric in (*task.published, *task.more) or set(row.asks) <= set(task.offers))
+    }
+    return {"metric_versions": versions} if versions else {}
 
 
 def identity_of_options(plan: Plan, data: list[Cells], contents: Contents) -> tuple[dict[str, Any], dict[str, Any]]:

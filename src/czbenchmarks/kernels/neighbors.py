@@ -68,10 +68,7 @@ class Neighbors:
     def tied(self, counted: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return how many neighbours of each cell are as near as a cell that is left out: the order of rows chose them.
 
-        Parameters
-        ----------
-        counted
-            For each cell, how many entries of its list count, itself included, at least 2; by default all.
+        `counted` says for each cell how many entries of its list count, itself included, at least 2; by default all.
         """
         found = np.zeros(len(self.indices), dtype=np.int64)
         if self.k < 2:
@@ -101,15 +98,7 @@ class Neighbors:
 
 
 def exact_neighbors(X: Floats, k: int) -> Neighbors:
-    """Find the `k` nearest cells of every cell, the cell itself included.
-
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    k
-        1 to n.
-    """
+    """Find the `k` (1 to n) nearest cells of every cell of `X` (n x d, finite), the cell itself included."""
     points, unit = in_working_precision(X)
     n, d = points.shape
     # A few columns tell what is near what; the order decides about time, never about a neighbour.
@@ -168,20 +157,13 @@ def nearest_of_all(
     what: str = "nearest neighbours",
     names: NDArray[np.int32] | None = None,
 ) -> Neighbors:
-    """Find the `k` nearest points of rows, exactly.
+    """Find the `k` nearest points (1 to n) of rows, exactly.
 
-    Parameters
-    ----------
-    rows, points
-        r x d and n x d, of one type; see ``in_working_precision``.
-    k
-        1 to n.
-    owns
-        Which point each row is: it comes first. By default the rows are none of the points.
-    what
-        What is done, for who shows progress.
-    names
-        Number of every point, which settles ties and is returned; by default their places.
+    Rows are r x d and points n x d, of one type; see ``in_working_precision``.
+
+    `owns` says which point each row is, and it comes first; by default the rows are none of the points. `names` number
+    the points, which settles ties, and are returned; by default they are places. `what` is done, for who shows
+    progress.
     """
     owns = np.full(len(rows), -1, dtype=np.int32) if owns is None else owns
     names = np.arange(len(points), dtype=np.int32) if names is None else names

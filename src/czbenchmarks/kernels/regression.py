@@ -21,18 +21,10 @@ _ROWS, _COLUMNS = 1 << 10, 1 << 8  # of a block, 2 MB in double precision
 
 
 def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """Return the share of the total variance that each group contributes by where its mean lies.
+    """Return the share of the total variance of `X` (n x d, finite) that each group contributes by where its mean lies.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    codes
-        Group of every cell, 0 to the number of groups - 1; every group occurs.
-
-    Returns
-    -------
-    One share per group, which sum to that explained by all of them, 0 to 1 but for rounding; None where nothing varies.
+    The group of every cell is in `codes`, from 0; every group occurs. The shares sum to that explained by all groups, 0
+    to 1 but for rounding; None where nothing varies.
     """
     import scipy.sparse as sp
 
@@ -52,18 +44,9 @@ def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float
 
 
 def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None:
-    """Return the share of the total variance that a linear regression on a number explains.
+    """Return the share of the total variance of `X` (n x d, finite) that a linear regression on n numbers explains.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    numbers
-        n numbers, not all the same.
-
-    Returns
-    -------
-    0 to 1; None where nothing varies.
+    The numbers are not all the same. 0 to 1; None where nothing varies.
     """
     offset = numbers - numbers.mean()
     offset /= np.abs(offset).max()  # its square must not overflow

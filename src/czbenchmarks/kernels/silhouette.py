@@ -156,12 +156,7 @@ class _Block:
 class _Layout:
     """Cells ordered by section (which is compared within itself) and group, and cut into blocks.
 
-    Parameters
-    ----------
-    outer, codes
-        Section and group of every cell, in that order.
-    size, whole
-        Cells of a block, about: of one that is part of a group, and of one of whole groups.
+    `size` and `whole` are the cells of a block, about: of one that is part of a group, and of one of whole groups.
     """
 
     def __init__(self, outer: Codes, codes: Codes, size: int, whole: int) -> None:

@@ -262,14 +262,8 @@ def resolution_curve(
 def communities(embedding: Representation, resolutions: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
     """Return the Leiden communities at each resolution, each made once per embedding.
 
-    Parameters
-    ----------
-    embedding
-        Cells that ``no_communities`` does not object to.
-    resolutions
-        Positive numbers.
-    seed
-        Seed of Python's generator, begun anew at every resolution: the stream of scib-metrics.
+    ``no_communities`` does not object to the embedding. `seed` is that of Python's generator, begun anew at every
+    resolution: the stream of scib-metrics.
     """
     # igraph makes its own when the first of them is missing.
     graph = CommunityGraph(neighbor_graph(embedding, N_NEIGHBORS))

@@ -105,16 +105,15 @@ def exact_neighbors(X: Floats, k: int) -> Neighbors:
     order = _near_together(points if d < WIDE else points[:, :: d // _TOLD_BY])
     points, names = points[order], order.astype(np.int32)
     searched = min(k + 1, n)
+    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
     if d >= WIDE:
         found = nearest_of_all(points, points, searched, np.arange(n, dtype=np.int32), names=names)
-        indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
         indices[names], distances[names] = found.indices[:, :k], found.distances[:, :k] * unit
         if searched > k:
             beyond[names] = found.distances[:, k] * unit
         return Neighbors(indices, distances, beyond=beyond)
     tiles = np.array(ranges(n, TILE))
     middles = np.stack([points[low:high].mean(axis=0, dtype=np.float64) for low, high in tiles])
-    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block

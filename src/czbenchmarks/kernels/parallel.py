@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -234,6 +234,27 @@ def map_blocks(
         finally:
             # After an error or Ctrl-C nothing waits for blocks that have not begun.
             pool.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+
+
+def in_order(function: Callable[[T], R], blocks: Sequence[T], use: Callable[[T, R], None]) -> Callable[[int], None]:
+    """Return what `map_blocks` is to call with the numbers of the blocks, so that results are used in their order.
+
+    `function` is applied to a block, and `use` to block and result as soon as that was done with all earlier blocks,
+    by one thread at a time: few results wait for others.
+    """
+    waiting: dict[int, R] = {}
+    position, lock = 0, threading.Lock()
+
+    def visit(i: int) -> None:
+        nonlocal position
+        found = function(blocks[i])
+        with lock:
+            waiting[i] = found
+            while position in waiting:
+                use(blocks[position], waiting.pop(position))
+                position += 1
+
+    return visit
 
 
 def interruptible(function: Callable[[], R]) -> R:

@@ -7,7 +7,6 @@ between the means of the groups.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision
-from .parallel import map_blocks, ranges
+from .parallel import in_order, map_blocks, ranges
 
 _ROWS, _COLUMNS = 1 << 10, 1 << 8  # of a block, 2 MB in double precision
 
@@ -88,19 +87,12 @@ def _centred_sums(
 
 
 def _added(blocks: list[slice], visit: Callable[[slice], Any], what: str) -> Any:
-    """Return what `visit` gives for the blocks, added up in their order; what waits for others is a few blocks'."""
-    waiting: dict[int, Any] = {}
-    total, position, lock = None, 0, threading.Lock()
+    """Return what `visit` gives for the blocks, added up in their order."""
+    total = None
 
-    def one(i: int) -> None:
-        nonlocal total, position
-        found = visit(blocks[i])
-        with lock:
-            waiting[i] = found
-            while position in waiting:
-                part = waiting.pop(position)
-                total = part if total is None else total + part
-                position += 1
+    def add(block: slice, part: Any) -> None:
+        nonlocal total
+        total = part if total is None else total + part
 
-    map_blocks(one, range(len(blocks)), what)
+    map_blocks(in_order(visit, blocks, add), range(len(blocks)), what)
     return total

@@ -323,8 +323,7 @@ def _of_leiden(
     groups = _labels(labels, "labels", embedding.n)
     seed = checked_seed(random_seed)
     wanted = checked_resolutions(resolutions)
-    reason = not_grouped(groups) or no_communities(embedding)
-    if reason:
+    if reason := not_grouped(groups) or no_communities(embedding):
         return _undefined(reason, groups)
     found = communities(embedding, wanted, seed)
     curve = _curve(embedding, groups, wanted, found)
@@ -339,8 +338,7 @@ def _of_kmeans(score: Literal["nmi", "ari"], X: Any, labels: Any, n_starts: int,
     groups = _labels(labels, "labels", embedding.n)
     starts = whole(n_starts, "n_starts", 1)
     seed = checked_seed(random_seed)
-    reason = not_grouped(groups)
-    if reason:
+    if reason := not_grouped(groups):
         return _undefined(reason, groups)
     k = len(groups.names)
     found = embedding.once(("kmeans", k, seed, starts), lambda: kmeans(embedding.array, k, seed, starts))

@@ -55,12 +55,6 @@ def represent(value: Any, name: str = "cell_representation", *, keep_sparse: boo
     return Representation(matrix(value, name, keep_sparse=keep_sparse))
 
 
-def embedding_with(X: Any, **per_cell: Any) -> tuple[Any, ...]:
-    """Return the embedding, checked, and labels of its cells, checked in the order and by the names they are given."""
-    embedding = represent(X, "X")
-    return embedding, *(labels(values, name, embedding.n) for name, values in per_cell.items())
-
-
 def in_batches(X: Any, label: Any, batch: Any) -> tuple[Representation, Labels, Labels]:
     """Return an embedding, and the labels and batches of its cells, all checked."""
     embedding = represent(X, "X")

@@ -35,12 +35,8 @@ def shown(text: object) -> str:
     """Return an address as it may be printed and stored; any other text as it is.
 
     Scheme, host and path remain, and those parameters that are known to be harmless; the values of the others become
-    ``...``. What is shown is shown the same again.
-
-    Parameters
-    ----------
-    text
-        An address or a path, by itself or behind something else (``NAME=ADDRESS``): all that follows belongs to it.
+    ``...``. What is shown is shown the same again. An address may stand behind something else (``NAME=ADDRESS``): all
+    that follows belongs to it.
 
     Examples
     --------
@@ -70,11 +66,6 @@ def readable(text: str) -> str:
     Where the locale is not UTF-8, Python hands over letters beyond ASCII as single bytes. Files must be opened by that
     very text; names are shown and stored by this one. Bytes that are no UTF-8 remain as they are.
 
-    Parameters
-    ----------
-    text
-        What Python made of it.
-
     Examples
     --------
     >>> readable("Gr\udcc3\udcb6\udcc3\udc9fe")
@@ -89,18 +80,7 @@ def readable(text: str) -> str:
 
 
 def usable(path: str | Path) -> None:
-    """Refuse a path that is too long for the system; others are looked for by whoever opens them.
-
-    Parameters
-    ----------
-    path
-        As the user gave it.
-
-    Raises
-    ------
-    ValueError
-        One sentence, with the beginning and the end of the path.
-    """
+    """Refuse a path that is too long for the system; others are looked for by whoever opens them."""
     try:
         os.stat(path)
     except OSError as error:
@@ -136,10 +116,7 @@ def _shown_pair(pair: str) -> str:
 def shown_in(sentence: str) -> str:
     """Return a sentence with every address in it as `shown`: for what other libraries say.
 
-    Parameters
-    ----------
-    sentence
-        Text in which an address ends at a space or a quotation mark.
+    An address ends at a space or a quotation mark.
 
     Examples
     --------

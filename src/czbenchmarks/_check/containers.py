@@ -19,18 +19,8 @@ from czbenchmarks.exceptions import InputError, InputTypeError
 def plain(value: Any, name: str) -> Any:
     """Return values in a container of NumPy, SciPy or pandas; what is in one already is returned as it is.
 
-    Parameters
-    ----------
-    value
-        Anything.
-    name
-        How a sentence calls it.
-
-    Raises
-    ------
-    TypeError
-        If the container holds values and does not give them: on another device, of an unknown precision, not
-        computed yet. The sentence names the container and the conversion.
+    Raises ``TypeError`` if the container holds values and does not give them: on another device, of an unknown
+    precision, not computed yet. The sentence names the container and the conversion.
     """
     library = next((word for word in map(_library, type(value).__mro__) if word in _CONVERTERS), None)
     if library is None:

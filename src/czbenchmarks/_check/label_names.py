@@ -16,11 +16,6 @@ _OF_MISSING_VALUES = frozenset(["", "nan", "none", "na", "n/a", "#n/a", "<na>", 
 def without_spelling(name: Any) -> Hashable:
     """Return what a label has in common with others that differ by case, blanks or number format.
 
-    Parameters
-    ----------
-    name
-        The label.
-
     Examples
     --------
     >>> without_spelling(" T_cell") == without_spelling("t cell"), without_spelling("0.0") == without_spelling("0")
@@ -37,10 +32,7 @@ def without_spelling(name: Any) -> Hashable:
 def spelt_otherwise(names: Iterable[Any], others: Iterable[Any]) -> list[tuple[str, str]]:
     """Return pairs of labels, one of `names` and one of `others`, that differ by nothing but spelling.
 
-    Parameters
-    ----------
-    names, others
-        Distinct labels; of several others that one label could be, the first is paired.
+    All are distinct; of several others that one label could be, the first is paired.
     """
     known: dict[Hashable, str] = {}
     for other in others:
@@ -50,13 +42,7 @@ def spelt_otherwise(names: Iterable[Any], others: Iterable[Any]) -> list[tuple[s
 
 
 def said_of_spelling(pairs: Iterable[tuple[str, str]]) -> str:
-    """Say which labels differ by nothing but spelling, and what to do; empty if none do.
-
-    Parameters
-    ----------
-    pairs
-        See ``spelt_otherwise``.
-    """
+    """Say which labels of these pairs differ by nothing but spelling, and what to do; empty if none do."""
     shown = listing([f"{one!r} and {other!r}" for one, other in pairs])
     if not shown:
         return ""
@@ -64,13 +50,7 @@ def said_of_spelling(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def doubts(labels: Labels) -> list[str]:
-    """Say what to know of labels that are scored as they are: cells that nobody named, one name in two spellings.
-
-    Parameters
-    ----------
-    labels
-        Labels of all cells.
-    """
+    """Say what to know of labels that are scored as they are: cells that nobody named, one name in two spellings."""
     said = []
     unnamed = [i for i, name in enumerate(labels.names) if str(name).strip().casefold() in _OF_MISSING_VALUES]
     if unnamed:

@@ -42,20 +42,8 @@ def counts_rows(names: Any) -> bool:
 def places(theirs: Any, ours: Any, name: str, of: str, what: str = "Cell") -> NDArray[np.int64] | None:
     """Return where each of the data's names is among the names that were given; -1 where it is not.
 
-    Parameters
-    ----------
-    theirs
-        Names that came with an embedding, a prediction or labels.
-    ours
-        The data's own.
-    name, of
-        How a sentence calls the two.
-    what
-        What is named: ``"Cell"`` or ``"Gene"``.
-
-    Returns
-    -------
-    None if the given names only count, so that they are to be taken by position.
+    None if the given names, of an embedding, a prediction or labels, only count, so that they are to be taken by
+    position. A sentence calls the two `name` and `of`, and what is named ``"Cell"`` or ``"Gene"``.
     """
     if _equal(theirs, ours):  # then names that occur twice do no harm
         return np.arange(len(ours))

@@ -64,14 +64,8 @@ class Labels:
 def labels(value: Any, name: str, n: int | None = None) -> Labels:
     """Check labels of any accepted container and code them.
 
-    Parameters
-    ----------
-    value
-        List, array, Series, Index or Categorical of text, numbers or booleans; `Labels` pass through.
-    name
-        How the sentence calls them.
-    n
-        Number of cells they must have.
+    Taken are a list, array, Series, Index or Categorical of text, numbers or booleans; `Labels` pass through. `n` is
+    the number of cells they must have.
     """
     import pandas as pd
 

@@ -21,15 +21,8 @@ _TOO_SMALL = 1e-140  # or underflow
 def matrix(value: Any, name: str = "cell_representation", *, keep_sparse: bool = False) -> Any:
     """Return `value` as a finite n x d floating array; float32 and float64 keep their precision.
 
-    Parameters
-    ----------
-    value
-        NumPy array, SciPy sparse matrix or array, DataFrame, or a container of another library (`plain`). It is never
-        changed; a dense floating array is not copied.
-    name
-        How the sentence calls it.
-    keep_sparse
-        Return sparse input as csr instead of dense.
+    Taken are NumPy arrays, SciPy sparse matrices or arrays, DataFrames, and containers of other libraries (`plain`).
+    They are never changed; a dense floating array is not copied. With `keep_sparse`, sparse input comes back as csr.
     """
     import scipy.sparse as sp
 
@@ -102,21 +95,11 @@ def _not_empty(array: Any, name: str) -> None:
 
 @dataclass
 class Magnitudes:
-    """What the values of a matrix are checked for, block by block: `see` each, then `refuse`.
+    """What the values of a matrix are checked for, block by block: `see` each, then `refuse`."""
 
-    Attributes
-    ----------
-    largest
-        The largest magnitude seen.
-    bad
-        Values that are not finite.
-    rows
-        Rows that hold such; None if a block did not hold whole rows.
-    """
-
-    largest: float = 0.0
-    bad: int = 0
-    rows: int | None = 0
+    largest: float = 0.0  # magnitude seen
+    bad: int = 0  # values that are not finite
+    rows: int | None = 0  # that hold such; None if a block did not hold whole rows
 
     def see(self, values: NDArray[Any]) -> None:
         """Look at a block of whole rows, or at any values as a vector."""

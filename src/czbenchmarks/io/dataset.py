@@ -33,18 +33,9 @@ _PER_CELL = ("X", "obsm", "layers", "obsp")
 class Cells:
     """One data set: pieces are read when asked for, kept, and never changed.
 
-    Parameters
-    ----------
-    source
-        AnnData, path to an ``.h5ad`` file or ``.zarr`` folder, address of such a file (fetched when first
-        needed), DataFrame (taken as `obs`), or a data set object, loaded or not.
-    name
-        How a sentence calls it.
-
-    Attributes
-    ----------
-    notes
-        What was taken by position, to be said beside the scores.
+    `source` is an AnnData, path to an ``.h5ad`` file or ``.zarr`` folder, address of such a file (fetched when first
+    needed), DataFrame (taken as `obs`), or a data set object, loaded or not; `name` is what a sentence calls it. In
+    `notes` is what was taken by position, to be said beside the scores.
     """
 
     def __init__(self, source: Any, name: str = "data") -> None:
@@ -174,30 +165,17 @@ class Cells:
         return found is not None and not (group == "X" and 0 in getattr(found, "shape", ())[1:])
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """Return what `make` gives of these cells; the second caller with the same key gets it without the work.
-
-        Parameters
-        ----------
-        key
-            Names what is made.
-        make
-            Makes it.
-        """
+        """Return what `make` gives of these cells; the second caller with the same key gets it without the work."""
         if key not in self._made:
             self._made[key] = make()
         found: T = self._made[key]
         return found
 
     def taken(self, values: Any, name: str) -> Any:
-        """Return the entries of these cells from values that a user gave for all cells of the data.
+        """Return the entries of these cells from values that a user gave for all cells of the data, one entry each.
 
-        Parameters
-        ----------
-        values
-            One entry per cell of the data, all of them. A Series or DataFrame is put into the order of the data by the
-            names of its index; one whose index only counts, and anything else, is in that order.
-        name
-            How a sentence calls them.
+        A Series or DataFrame is put into the order of the data by the names of its index; one whose index only counts,
+        and anything else, is in that order.
         """
         values = plain(values, name)
         if shape := getattr(values, "shape", ()):  # a sparse matrix has no length

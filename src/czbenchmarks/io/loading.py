@@ -30,16 +30,9 @@ Embeddings = dict[str, list[LoadedEmbedding]]
 
 
 def read_all(embedding: Any, data: Sequence[Cells], **asked: bool) -> Embeddings:
-    """Read every embedding: one per data set, under its name.
+    """Read every embedding that ``evaluate`` takes: one per data set, under its name.
 
-    Parameters
-    ----------
-    embedding
-        What ``evaluate`` takes.
-    data
-        The data sets.
-    **asked
-        How they are read; see ``read_embedding``.
+    For `asked` see ``read_embedding``.
     """
     if embedding is None:
         return {}
@@ -99,16 +92,8 @@ def prepare(
 ) -> Embeddings:
     """Return the embeddings checked and prepared once for all tasks: the scored cells of each.
 
-    Parameters
-    ----------
-    embeddings
-        As they were read.
-    views
-        The cells that are scored, per data set.
-    search
-        How neighbours are to be found; a representation of the caller's keeps its own way under ``"auto"``.
-    given
-        Neighbours that need not be.
+    These are `views` of the data sets. `search` says how neighbours are to be found (a representation of the caller's
+    keeps its own way under ``"auto"``), unless they are `given`.
     """
     found: Embeddings = {}
     for name, several in embeddings.items():

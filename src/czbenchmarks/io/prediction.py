@@ -15,14 +15,8 @@ from .embedding import LoadedEmbedding
 def prediction(found: LoadedEmbedding, cells: Cells, *, named: bool) -> tuple[Any, tuple[str, ...]]:
     """Return predicted expression as its task takes it, named columns in the order of the genes, and notes on that.
 
-    Parameters
-    ----------
-    found
-        The prediction.
-    cells
-        The data it predicts.
-    named
-        Whether options name rows or columns, which the task compares with the names there are.
+    `cells` are the data it predicts. It is `named` if options name rows or columns, which the task compares with the
+    names there are.
     """
     import pandas as pd
 

@@ -20,15 +20,7 @@ _KEYED = ("obs", "var", "obsm", "layers")
 
 
 def look_up(cells: Cells, reference: str) -> Any:
-    """Return what a reference names; text without ``@`` is a column of `obs`.
-
-    Parameters
-    ----------
-    cells
-        The data set.
-    reference
-        As the user wrote it, without the number of a data set.
-    """
+    """Return what a reference, without the number of a data set, names; text without ``@`` is a column of `obs`."""
     if not reference.startswith("@"):
         return cells.piece("obs", reference)
     if reference == "@":
@@ -49,17 +41,7 @@ def look_up(cells: Cells, reference: str) -> Any:
 
 
 def reference_for(reference: str, cells: Sequence[Cells], position: int) -> tuple[Cells, str]:
-    """Return the data set that a reference names, and the reference without its number.
-
-    Parameters
-    ----------
-    reference
-        As the user wrote it.
-    cells
-        The data sets.
-    position
-        Which one is meant if the reference does not say.
-    """
+    """Return the data set that a reference names, else that at `position`, and the reference without its number."""
     match = re.fullmatch(r"@(\d+)(?::(.*))?", reference)
     if match is None:
         return cells[position], reference

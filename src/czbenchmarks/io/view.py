@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 
 class View(Cells):
-    """Some cells of a data set: the same pieces, cut.
-
-    Parameters
-    ----------
-    whole
-        The data set, or a view of it.
-    rows
-        Positions of the cells in it, sorted.
-    """
+    """Some cells of a data set (or of a view of it): the same pieces, cut to sorted positions."""
 
     def __init__(self, whole: Cells, rows: NDArray[np.int64]) -> None:
         super().__init__(whole.source, whole.name)

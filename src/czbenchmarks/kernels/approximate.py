@@ -28,20 +28,10 @@ _ROUNDED = 1 + 1e-12  # of many dimensions, both searches add the coordinates in
 
 
 def approximate_neighbors(X: Floats, k: int, recall: float = RECALL) -> Neighbors:
-    """Find about the `k` nearest cells of every cell, the cell itself first.
+    """Find about the `k` (1 to n) nearest cells of every cell of `X` (n x d, finite), the cell itself first.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    k
-        1 to n.
-    recall
-        Share of the true neighbours to be found, on average over cells; the cell itself does not count.
-
-    Returns
-    -------
-    Neighbours, with the recall measured on a sample.
+    `recall` is the share of the true neighbours to be found, on average over cells; the cell itself does not count. The
+    result holds the recall measured on a sample.
     """
     points, unit = in_working_precision(X)
     n = len(points)
@@ -96,9 +86,7 @@ def _search(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
     """Compare every cell with the cells of the clusters nearest to it; lists in the order of the names.
 
-    Returns
-    -------
-    Indices, distances, and the distance to the nearest cell that is left out.
+    Returns indices, distances, and the distance to the nearest cell that is left out.
     """
     from .compiled import nearest
 

@@ -10,16 +10,9 @@ import numpy as np
 
 
 def restarts(solver: Callable[..., Any], seed: int) -> dict[str, Any]:
-    """Return the argument that fixes the vectors from which a solver begins anew.
+    """Return the argument that fixes the vectors from which ``scipy.sparse.linalg.eigsh`` or ``svds`` begins anew.
 
     Where many cells are at one place, the iterations come to an end early and begin anew from a drawn vector. Before
     SciPy 1.17 ARPACK drew it from a stream of its own, which nothing fixes.
-
-    Parameters
-    ----------
-    solver
-        ``scipy.sparse.linalg.eigsh`` or ``svds``.
-    seed
-        Seed of the vectors.
     """
     return {"rng": np.random.default_rng(seed)} if "rng" in inspect.signature(solver).parameters else {}

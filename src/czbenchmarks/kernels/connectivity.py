@@ -13,18 +13,9 @@ def largest_components(
 ) -> NDArray[np.int64]:
     """Return for every group the cells of the largest connected part of the graph among its cells.
 
-    A cell has an edge to each cell of its group in its list, whatever the distance.
-
-    Parameters
-    ----------
-    indices
-        n x k neighbour lists, the cell itself first.
-    codes
-        Group of every cell, 0 to `n_groups` - 1; each occurs.
-    n_groups
-        Number of groups.
-    strong
-        Follow edges from a cell to those in its list only; else both ways.
+    A cell has an edge to each cell of its group in its list (`indices`: n x k, the cell itself first), whatever the
+    distance; `strong` follows edges in this direction only, else both ways. Each of the groups 0 to `n_groups` - 1
+    occurs in `codes`.
     """
     import scipy.sparse as sp
     from scipy.sparse.csgraph import connected_components

@@ -24,16 +24,9 @@ _SEED = 0
 def diffusion_coordinates(graph: Any, pieces: NDArray[np.integer], n_components: int) -> NDArray[np.float64]:
     """Return the coordinates of the cells, n x c: eigenvectors of the walk, each times e / (1 - e).
 
-    The eigenvector of e = 1, of which every piece of the graph has one, counts once.
-
-    Parameters
-    ----------
-    graph
-        Symmetric n x n csr matrix of weights, at least 0, with a positive weight in every row.
-    pieces
-        The connected component of every cell, 0 to the number of components - 1.
-    n_components
-        Eigenvectors wanted, those of largest magnitude of e; at most n - 1 are given.
+    The eigenvector of e = 1, of which every piece of the graph has one, counts once. `graph` is a symmetric n x n csr
+    matrix of weights, at least 0, with a positive weight in every row, and `pieces` the connected component of every
+    cell, from 0. Of the eigenvectors those with the largest magnitude of e are given, at most n - 1.
     """
     n = graph.shape[0]
     wanted = min(n_components, n - 1)

@@ -23,19 +23,10 @@ _MUCH, _PARTS = 1 << 26, 16  # bytes that are looked at on all threads, and in h
 def in_working_precision(X: Floats) -> tuple[Floats, float]:
     """Return coordinates as rows of float32 if distances can be found from those, else of float64, and their unit.
 
-    They can if all coordinates fit exactly, and no two different cells are so near that squares are too small. Where
-    the unit is changed, columns in which all cells have the same value are 0: they are part of no distance, but may be
-    larger than all that is.
-
-    Parameters
-    ----------
-    X
-        n x d, finite.
-
-    Returns
-    -------
-    Contiguous n x d points (`X` itself where nothing had to change), and a power of two: distances between rows of `X`
-    are those of points times the unit.
+    They can if all coordinates fit exactly, and no two different cells are so near that squares are too small. The
+    points are contiguous, n x d (`X` itself, finite, where nothing had to change); the unit is a power of two:
+    distances between rows of `X` are those of points times the unit. Where it is changed, columns in which all cells
+    have the same value are 0: they are part of no distance, but may be larger than all that is.
     """
     least, most = _column_range(X)
     same = least == most
@@ -117,13 +108,7 @@ def _too_near(points: Floats, parts: list[slice]) -> bool:
 
 
 def unit_vectors(X: Floats) -> Floats:
-    """Return the rows divided by their length, n x d, as ``float64``.
-
-    Parameters
-    ----------
-    X
-        n x d, finite, no row of zeros.
-    """
+    """Return the rows of `X` (n x d, finite, no row of zeros) divided by their length, as ``float64``."""
     X = np.ascontiguousarray(X)  # the squares of a row are added in the order of memory
     largest = np.maximum(X.max(axis=1), -X.min(axis=1)).astype(np.float64)
     scaled = np.divide(X, largest[:, None])  # no overflow, whatever the unit

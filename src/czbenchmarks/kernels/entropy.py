@@ -13,18 +13,8 @@ _VALUES = 1 << 19  # neighbours at a time in each thread, 4 MB in the largest ar
 def neighbor_entropy(indices: NDArray[np.integer], codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
     """Return the entropy of the group shares among each cell's neighbours, divided by log(number of groups).
 
-    Parameters
-    ----------
-    indices
-        n x k neighbour lists.
-    codes
-        Group of every cell, 0 to `n_groups` - 1.
-    n_groups
-        At least 2.
-
-    Returns
-    -------
-    n values in [0, 1]: 0 where all neighbours share one group, 1 where the groups are equally frequent.
+    Of n x k neighbour lists and the group of every cell, 0 to `n_groups` - 1 (at least two groups). The n values are in
+    [0, 1]: 0 where all neighbours share one group, 1 where the groups are equally frequent.
     """
     n, k = indices.shape
     values = np.empty(n)

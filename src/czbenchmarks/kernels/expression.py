@@ -32,12 +32,8 @@ _PERCENTILES = np.arange(10, 105, 5)
 class Expression:
     """Expression of n cells and g genes, logged when it is read.
 
-    Attributes
-    ----------
-    values
-        n x g floating array or canonical csr matrix: counts, or what is logged already.
-    totals
-        Counts of every cell; None for values that are taken as they are.
+    `values` is an n x g floating array or canonical csr matrix: counts, of which `totals` has the sum of every cell, or
+    what is logged already (`totals` is None).
     """
 
     values: Any
@@ -70,17 +66,9 @@ class Expression:
 
 
 def logarithms(values: Any) -> Expression:
-    """Tell counts from logarithms: values that are all whole and at least 0 are counts.
+    """Tell counts from logarithms: values (n x g, array or canonical csr) that are all whole and at least 0 are counts.
 
-    Parameters
-    ----------
-    values
-        n x g finite floating array or canonical csr matrix.
-
-    Raises
-    ------
-    LookupError
-        If values that are not counts are too large for logarithms; it holds the largest.
+    Raises ``LookupError``, which holds the largest value, if others are too large for logarithms.
     """
     n, g = values.shape
     every = np.arange(n)
@@ -115,17 +103,7 @@ class Moments:
 
 
 def moments(expression: Expression, rows: NDArray[np.int64], *, unlogged: bool = False) -> Moments:
-    """Return the moments of every gene.
-
-    Parameters
-    ----------
-    expression
-        n cells.
-    rows
-        Cells counted.
-    unlogged
-        Take the logarithm back first.
-    """
+    """Return the moments of every gene over the cells `rows`; with `unlogged` the logarithm is taken back first."""
     blocks = expression.blocks(rows)
 
     def of_group(group: tuple[int, int]) -> _Sums:
@@ -193,17 +171,7 @@ def _sums(part: Any) -> _Sums:
 
 
 def taken(expression: Expression, rows: NDArray[np.int64], genes: NDArray[Any]) -> Any:
-    """Return the logged values of some cells and genes, as csr or dense as the expression is.
-
-    Parameters
-    ----------
-    expression
-        n cells.
-    rows
-        Cells.
-    genes
-        Positions of genes, or a mask.
-    """
+    """Return the logged values of some cells and genes (positions, or a mask), as csr or dense as the expression is."""
     import scipy.sparse as sp
 
     parts = map_blocks(
@@ -218,12 +186,8 @@ def dispersed_genes(found: Moments, n_genes: int) -> NDArray[np.bool_]:
     Similar are those between two of the percentiles 10, 15, … 100 of the means; the deviation is the median absolute
     one (Zheng et al. 2017, doi:10.1038/ncomms14049, as scanpy's flavour "cell_ranger" has it). A gene that does not
     vary is never chosen; it counts among those of similar mean, unless so many of them do not vary that the deviation
-    is 0: then those that vary are counted alone. Equal scores go by dispersion, then by position.
-
-    Raises
-    ------
-    LookupError
-        If no gene has a score.
+    is 0: then those that vary are counted alone. Equal scores go by dispersion, then by position. Raises
+    ``LookupError`` if no gene has a score.
     """
     varying = found.variance > 0
     if not varying.any():

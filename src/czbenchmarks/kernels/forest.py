@@ -284,26 +284,11 @@ def forest_chances(
     n_trees: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Train a random forest and return each test cell's chance of each label.
+    """Train a random forest and return each test cell's chance of each label, test cells x `n_labels`.
 
-    Parameters
-    ----------
-    X
-        Training cells x dimensions, finite, compared in single precision.
-    codes
-        Labels of the training cells, 0 to `n_labels` - 1, each of which occurs; `n_labels` < ``MOST_LABELS``.
-    X_test
-        Test cells x dimensions.
-    n_labels
-        Labels in all.
-    n_trees
-        Trees.
-    seed
-        Seed of the draws, each tree's own being drawn from it.
-
-    Returns
-    -------
-    Test cells x labels, the mean over trees of the shares of labels in the leaf.
+    It is the mean over trees of the shares of labels in the leaf. Cells x dimensions are finite and compared in single
+    precision. Every label, 0 to `n_labels` - 1 (less than ``MOST_LABELS``), occurs among those of the training cells.
+    The seed of each tree is drawn from `seed`.
     """
     T = np.ascontiguousarray(np.asarray(X, dtype=np.float32).T)
     tests = np.ascontiguousarray(X_test, dtype=np.float32)

@@ -18,23 +18,10 @@ _RANK = 1e-10  # of the largest singular value: below it scores are the same to 
 def control_genes(mean: NDArray[np.float64], genes: NDArray[np.int64], n_controls: int, seed: int) -> NDArray[np.int64]:
     """Draw genes that are expressed like those of a set, `n_controls` for each of 25 bins that the set touches.
 
-    Bins hold equally many genes, by rank of their mean (Tirosh et al. 2016, doi:10.1126/science.aad0501, with the
-    draws of scanpy's ``score_genes``). Genes of the set are no controls.
-
-    Parameters
-    ----------
-    mean
-        Of every gene.
-    genes
-        Positions of the set.
-    n_controls
-        Drawn from each bin; all of a bin that has no more.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    Positions, sorted; none if all genes of the bins are in the set.
+    Bins hold equally many genes, by rank of their mean (Tirosh et al. 2016, doi:10.1126/science.aad0501, with the draws
+    of scanpy's ``score_genes``); of a bin that has no more, all are taken. Genes of the set are no controls. Given the
+    mean of every gene and the positions of the set, positions are returned, sorted; none if all genes of the bins are
+    in the set.
     """
     mean = np.round(mean, 10)  # genes that differ by rounding tie, in whatever order their cells were added
     ranks = np.searchsorted(np.sort(mean), mean) + 1  # ties have the least of theirs
@@ -52,16 +39,9 @@ def control_genes(mean: NDArray[np.float64], genes: NDArray[np.int64], n_control
 def set_scores(
     expression: Expression, rows: NDArray[np.int64], sets: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> NDArray[np.float64]:
-    """Return, for each cell and set, the mean of the set's genes less that of its controls.
+    """Return, for each of the cells `rows` and each set, the mean of the set's genes less that of its controls.
 
-    Parameters
-    ----------
-    expression
-        n cells.
-    rows
-        Cells scored.
-    sets
-        Positions of the genes and of the controls of every set.
+    `sets` holds the positions of the genes and of the controls of every set.
     """
     weights = np.zeros((expression.genes, len(sets)))
     for column, (genes, controls) in enumerate(sets):
@@ -77,19 +57,8 @@ def set_scores(
 def explained_jointly(coordinates: NDArray[Any], scores: NDArray[np.float64]) -> float:
     """Return the share of the variance of rows that a regression on several scores at once explains.
 
-    It is the mean over columns of their R2, weighted by variance; so principal components and any rotation of them
-    give the same.
-
-    Parameters
-    ----------
-    coordinates
-        n x d.
-    scores
-        n x m; no intercept is needed.
-
-    Returns
-    -------
-    0 to 1; NaN where nothing varies.
+    It is the mean over columns of their R2, weighted by variance; so principal components and any rotation of them give
+    the same. Of n x d coordinates and n x m scores (no intercept is needed): 0 to 1, NaN where nothing varies.
     """
     with one_blas_thread():
         # Counted from the first row, a constant column is exactly 0.

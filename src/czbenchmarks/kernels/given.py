@@ -17,22 +17,14 @@ _BLOCK = 1 << 14  # rows at a time
 
 
 def neighbors_from_distances(matrix: Any, name: str = "neighbors") -> Neighbors:
-    """Return the neighbour lists that a matrix of distances holds, the cell itself first.
+    """Return the neighbour lists that a matrix of distances holds, the cell itself first, then by (distance, index).
 
-    Which cells are near, and in what order, is taken as given. A matrix of anything else that grows with distance
-    would do; one of similarities would not, and is refused where it gives itself away.
+    Which cells are near, and in what order, is taken as given. A matrix of anything else that grows with distance would
+    do; one of similarities would not, and is refused where it gives itself away.
 
-    Parameters
-    ----------
-    matrix
-        Sparse n x n: the distances from each cell (row) to the cells near it, as many for every cell. The cell itself
-        may be among them, at distance 0; it does not count. It is not changed.
-    name
-        How a sentence calls it.
-
-    Returns
-    -------
-    Lists by (distance, index), of one entry more than each row holds.
+    `matrix` is sparse, n x n: the distances from each cell (row) to the cells near it, as many for every cell. The cell
+    itself may be among them, at distance 0; it does not count, and comes as one entry more. `name` is what a sentence
+    calls it.
     """
     rows, each = _checked(matrix, name)
     n = rows.shape[0]
@@ -53,20 +45,10 @@ def neighbors_from_distances(matrix: Any, name: str = "neighbors") -> Neighbors:
 
 
 def strange_pairs(found: Neighbors, values: Any, most: int = 1000) -> tuple[int, int]:
-    """Count the neighbours whose given distance is not the Euclidean one, among some spread over all cells.
+    """Count the neighbours whose given distance is not the Euclidean one: pairs that differ, and pairs looked at.
 
-    Parameters
-    ----------
-    found
-        Given neighbours.
-    values
-        The n x d embedding, dense or csr, that they are said to be of.
-    most
-        How many pairs to look at, at most.
-
-    Returns
-    -------
-    Pairs that differ, pairs looked at.
+    At most `most` pairs are looked at, spread over all cells; `values` is the n x d embedding, dense or csr, that the
+    neighbours are said to be of.
     """
     n, k = found.indices.shape
     rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -140,12 +140,8 @@ def _pairs(matrix: Any) -> Iterator[tuple[int, int]]:
 class CommunityGraph:
     """A matrix of weights as a graph that igraph has made once, for communities at several resolutions.
 
-    Parameters
-    ----------
-    matrix
-        Symmetric n x n csr matrix of weights; every entry is an edge, so each pair counts twice.
-    flavor
-        ``"igraph"``: modularity in igraph. ``"leidenalg"``: the leidenalg package, on the directed graph.
+    `matrix` is a symmetric n x n csr matrix of weights; every entry is an edge, so each pair counts twice. `flavor` is
+    ``"igraph"``: modularity in igraph, or ``"leidenalg"``: the leidenalg package, on the directed graph.
     """
 
     def __init__(self, matrix: Any, flavor: str = "igraph") -> None:

@@ -79,12 +79,7 @@ class _Entries:
 def _pieces(matrix: Any, wanted: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[Any]]]:
     """Yield dense pieces that hold the wanted columns: the first row, each column's place (-1: not in it), the piece.
 
-    Parameters
-    ----------
-    matrix
-        As `group_sums` takes it.
-    wanted
-        Columns, sorted.
+    `wanted` is sorted.
     """
     if isinstance(matrix, StoredMatrix):
         for start, left, right, block in matrix.blocks():

@@ -29,12 +29,7 @@ _PAIRS = 2**31 - 2  # neighbours times cells: what the scIB definition allows
 def neighbor_p_values(indices: NDArray[np.integer], codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return for every cell the p-value of the batches among its neighbours, against those of all cells.
 
-    Parameters
-    ----------
-    indices
-        n x k neighbour lists.
-    codes
-        Batch of every cell, 0 to B - 1; at least two, and each occurs.
+    Of n x k neighbour lists and the batch of every cell, 0 to B - 1: at least two, and each occurs.
     """
     from scipy.special import chdtrc
 
@@ -88,16 +83,9 @@ def kbet_by_label(
 ) -> list[LabelTest]:
     """Return the test of every label.
 
-    Parameters
-    ----------
-    graph
-        Symmetric n x n csr matrix of weights between neighbours, at least 0.
-    labels, batches
-        Label and batch of every cell, from 0; every label occurs.
-    alpha
-        A cell is accepted where its p-value is at least this.
-    n_components
-        Dimensions of the diffusion map.
+    `graph` is a symmetric n x n csr matrix of weights between neighbours, at least 0; labels and batches are coded from
+    0, and every label occurs. A cell is accepted where its p-value is at least `alpha`; the diffusion map has
+    `n_components`.
     """
     order = np.argsort(labels, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(labels))[:-1])

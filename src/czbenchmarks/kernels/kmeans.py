@@ -40,17 +40,9 @@ class KMeansStart:
 def kmeans(X: Floats, k: int, seed: int, starts: int) -> list[KMeansStart]:
     """Return what every start gives, in the order of the starts (Lloyd 1982, doi:10.1109/TIT.1982.1056489).
 
-    Parameters
-    ----------
-    X
-        n x d, finite. The result depends on neither its unit nor its origin, but for rounding: where single precision
-        holds the coordinates, it is what is worked in.
-    k
-        Number of clusters, 1 to n.
-    seed
-        Seed of all starts; each gets a random source of its own. The first starts are the same however many there are.
-    starts
-        Number of k-means++ starts (Arthur and Vassilvitskii 2007).
+    Starts are by k-means++ (Arthur and Vassilvitskii 2007); each gets a random source of its own from `seed`, and the
+    first ones are the same however many there are. The result depends on neither the unit nor the origin of `X` (n x d,
+    finite), but for rounding: where single precision holds the coordinates, it is what is worked in.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

@@ -28,22 +28,10 @@ _ROUNDS = 1000  # some six are needed
 def largest_eigenpairs(matrix: Any, wanted: int, seed: int) -> tuple[Floats, Floats]:
     """Return the eigenvalues of largest magnitude, and their vectors as columns.
 
-    Vectors of eigenvalues below 1e-5 of the largest are mixed, and of one that occurs dozens of times some may be
-    missed. The caller holds BLAS to one thread, or the last digits follow the number of threads.
-
-    Parameters
-    ----------
-    matrix
-        n x n, sparse, symmetric, double precision, not all zero.
-    wanted
-        Number of eigenvalues, 1 to n - `SPARE`.
-    seed
-        Seed of the vectors to begin with.
-
-    Raises
-    ------
-    RuntimeError
-        If they do not settle.
+    `matrix` is n x n, sparse, symmetric, in double precision, not all zero; `wanted` is 1 to n - `SPARE`. Vectors of
+    eigenvalues below 1e-5 of the largest are mixed, and of one that occurs dozens of times some may be missed. The
+    caller holds BLAS to one thread, or the last digits follow the number of threads. Raises ``RuntimeError`` if they do
+    not settle.
     """
     rng = np.random.default_rng(seed)
     n, room = matrix.shape[0], wanted + SPARE

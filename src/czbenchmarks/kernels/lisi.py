@@ -30,17 +30,10 @@ _FIRST = 2.0  # guess of beta times the mean excess
 def sharpness(distances: Floats, perplexity: float) -> Floats:
     """Return what the spread of a row's distances is multiplied with: beta times (largest - smallest distance).
 
-    Parameters
-    ----------
-    distances
-        n x k, k at least 2; the first column, the cell itself, does not count. The others rise from left to right.
-    perplexity
-        exp of the entropy that the weights shall have, at least 1 and less than k - 1.
-
-    Returns
-    -------
-    n numbers. Where as many cells as `perplexity` are nearest and equally near, no beta gives that entropy; the
-    number is then so large that only these have weight.
+    `distances` is n x k, k at least 2; the first column, the cell itself, does not count, and the others rise from left
+    to right. `perplexity` is exp of the entropy that the weights shall have, at least 1 and less than k - 1. Where as
+    many cells as that are nearest and equally near, no beta gives that entropy; the number is then so large that only
+    these have weight.
     """
     n = len(distances)
     found = np.empty(n)
@@ -112,20 +105,8 @@ def inverse_simpson(
 ) -> Floats:
     """Return for every cell 1 over the chance that two neighbours, drawn by weight, are of one group.
 
-    Parameters
-    ----------
-    indices, distances
-        n x k neighbour lists, the cell itself first (it does not count).
-    sharp
-        What `sharpness` gives.
-    codes
-        Group of every cell, 0 to `n_groups` - 1.
-    n_groups
-        At least 1.
-
-    Returns
-    -------
-    n values, 1 to `n_groups`; NaN where one neighbour has all the weight.
+    Of n x k neighbour lists, the cell itself first (it does not count), what `sharpness` gives for them, and the group
+    of every cell, 0 to `n_groups` - 1. Values are 1 to `n_groups`; NaN where one neighbour has all the weight.
     """
     n, k = indices.shape
     values = np.empty(n)

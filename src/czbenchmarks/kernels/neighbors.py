@@ -68,10 +68,7 @@ class Neighbors:
     def tied(self, counted: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return how many neighbours of each cell are as near as a cell that is left out: the order of rows chose them.
 
-        Parameters
-        ----------
-        counted
-            For each cell, how many entries of its list count, itself included, at least 2; by default all.
+        `counted` says for each cell how many entries of its list count, itself included, at least 2; by default all.
         """
         found = np.zeros(len(self.indices), dtype=np.int64)
         if self.k < 2:
@@ -101,31 +98,22 @@ class Neighbors:
 
 
 def exact_neighbors(X: Floats, k: int) -> Neighbors:
-    """Find the `k` nearest cells of every cell, the cell itself included.
-
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    k
-        1 to n.
-    """
+    """Find the `k` (1 to n) nearest cells of every cell of `X` (n x d, finite), the cell itself included."""
     points, unit = in_working_precision(X)
     n, d = points.shape
     # A few columns tell what is near what; the order decides about time, never about a neighbour.
     order = _near_together(points if d < WIDE else points[:, :: d // _TOLD_BY])
     points, names = points[order], order.astype(np.int32)
     searched = min(k + 1, n)
+    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
     if d >= WIDE:
         found = nearest_of_all(points, points, searched, np.arange(n, dtype=np.int32), names=names)
-        indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
         indices[names], distances[names] = found.indices[:, :k], found.distances[:, :k] * unit
         if searched > k:
             beyond[names] = found.distances[:, k] * unit
         return Neighbors(indices, distances, beyond=beyond)
     tiles = np.array(ranges(n, TILE))
     middles = np.stack([points[low:high].mean(axis=0, dtype=np.float64) for low, high in tiles])
-    indices, distances, beyond = np.empty((n, k), dtype=np.int32), np.empty((n, k)), np.full(n, np.inf)
 
     def visit(block: tuple[int, int]) -> None:
         start, stop = block
@@ -168,20 +156,13 @@ def nearest_of_all(
     what: str = "nearest neighbours",
     names: NDArray[np.int32] | None = None,
 ) -> Neighbors:
-    """Find the `k` nearest points of rows, exactly.
+    """Find the `k` nearest points (1 to n) of rows, exactly.
 
-    Parameters
-    ----------
-    rows, points
-        r x d and n x d, of one type; see ``in_working_precision``.
-    k
-        1 to n.
-    owns
-        Which point each row is: it comes first. By default the rows are none of the points.
-    what
-        What is done, for who shows progress.
-    names
-        Number of every point, which settles ties and is returned; by default their places.
+    Rows are r x d and points n x d, of one type; see ``in_working_precision``.
+
+    `owns` says which point each row is, and it comes first; by default the rows are none of the points. `names` number
+    the points, which settles ties, and are returned; by default they are places. `what` is done, for who shows
+    progress.
     """
     owns = np.full(len(rows), -1, dtype=np.int32) if owns is None else owns
     names = np.arange(len(points), dtype=np.int32) if names is None else names

@@ -19,13 +19,9 @@ class Overlap(NamedTuple):
 def shared_neighbors(lists: NDArray[np.integer], others: NDArray[np.integer]) -> Overlap:
     """Count the neighbours that every cell has in both lists, and what shuffling the cells of one of them would give.
 
-    Mean and variance over all n! orders of the cells have a closed form (Mantel 1967; Hubert and Schultz 1976): the
-    expectation of a product of two entries depends only on which of their four cells are the same one.
-
-    Parameters
-    ----------
-    lists, others
-        n x (k + 1) neighbours, the cell itself first; at least four cells.
+    Lists are n x (k + 1), the cell itself first, of at least four cells. Mean and variance over all n! orders of the
+    cells have a closed form (Mantel 1967; Hubert and Schultz 1976): the expectation of a product of two entries depends
+    only on which of their four cells are the same one.
     """
     one, other = _neighbors(lists), _neighbors(others)
     n = one.shape[0]

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -56,12 +56,7 @@ if hasattr(os, "register_at_fork"):
 def resources(threads: int | None = None, memory: int | str | None = None) -> Iterator[None]:
     """Set the number of threads and the memory budget of the work inside; both stay what they are at the beginning.
 
-    Parameters
-    ----------
-    threads
-        Number of threads; None for what `num_threads` says now.
-    memory
-        Bytes, or text such as ``"500MB"``; None for what `memory_budget` says now.
+    `memory` is in bytes, or text such as ``"500MB"``. What is None is as `num_threads` and `memory_budget` say now.
     """
     used = (
         num_threads() if threads is None else _threads(threads, "`threads`", "leave it out"),
@@ -217,18 +212,9 @@ def map_blocks(
     what: str = "computing",
     cost: Callable[[T], float] = lambda block: 1.0,
 ) -> list[R]:
-    """Apply `function` to every block, on our threads; results in the order of the blocks.
+    """Apply `function` once to every block, on our threads; results in the order of the blocks.
 
-    Parameters
-    ----------
-    function
-        Called once per block.
-    blocks
-        Pieces of the work.
-    what
-        What is done, for who shows progress.
-    cost
-        How long a block takes, roughly and in any unit, for who tells the time left.
+    For who shows progress, `what` is done, and `cost` says how long a block takes, roughly and in any unit.
     """
     blocks = list(blocks)
     threads = min(num_threads(), len(blocks))
@@ -248,6 +234,27 @@ def map_blocks(
         finally:
             # After an error or Ctrl-C nothing waits for blocks that have not begun.
             pool.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+
+
+def in_order(function: Callable[[T], R], blocks: Sequence[T], use: Callable[[T, R], None]) -> Callable[[int], None]:
+    """Return what `map_blocks` is to call with the numbers of the blocks, so that results are used in their order.
+
+    `function` is applied to a block, and `use` to block and result as soon as that was done with all earlier blocks,
+    by one thread at a time: few results wait for others.
+    """
+    waiting: dict[int, R] = {}
+    position, lock = 0, threading.Lock()
+
+    def visit(i: int) -> None:
+        nonlocal position
+        found = function(blocks[i])
+        with lock:
+            waiting[i] = found
+            while position in waiting:
+                use(blocks[position], waiting.pop(position))
+                position += 1
+
+    return visit
 
 
 def interruptible(function: Callable[[], R]) -> R:

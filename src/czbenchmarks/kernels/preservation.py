@@ -22,21 +22,9 @@ def excess_ranks(
 ) -> NDArray[np.float64]:
     """Return by how much the cells of each list rank behind the k nearest, summed over the list.
 
-    Parameters
-    ----------
-    X
-        n x d, finite: the space in which cells are ranked.
-    lists
-        n x (k + 1): neighbours in another space, the cell itself first.
-    own
-        n x (k + 1): the nearest cells in `X`, the cell itself first; its cells are not behind.
-    rows
-        The cells wanted.
-
-    Returns
-    -------
-    For every row the sum of rank - k, over the cells of its list whose rank in `X` (1: the nearest; by distance, then
-    index) is more than k.
+    `X` is n x d, finite. `lists` (n x (k + 1), the cell itself first) holds the neighbours in another space, `own` the
+    nearest cells in `X`, which are not behind. For each of the cells `rows`: the sum of rank - k over the cells of its
+    list whose rank in `X` (1: the nearest; by distance, then index) is more than k.
     """
     points, _ = in_working_precision(X)
     n, d = points.shape

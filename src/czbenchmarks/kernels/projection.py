@@ -25,18 +25,8 @@ _SEED = 0  # of the start of the iterations
 def project(values: Any, n_components: int) -> NDArray[np.floating]:
     """Return the coordinates of rows along their principal components, the one of largest variance first.
 
-    The sign of a component is that of its largest loading.
-
-    Parameters
-    ----------
-    values
-        n x g, finite; dense, or csr in canonical format. It is not changed.
-    n_components
-        At most g; no more than n - 1 come back, one at least.
-
-    Returns
-    -------
-    n x `n_components` coordinates, each column of mean 0.
+    `values` is n x g, finite; dense, or csr in canonical format. The coordinates are n x `n_components`, no more than n
+    - 1 (one at least) or g, each column of mean 0. The sign of a component is that of its largest loading.
     """
     n, g = values.shape
     k = max(1, min(n_components, n - 1, g))

@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 def mean_ranks(values: NDArray[np.float64], bounds: NDArray[np.int64]) -> NDArray[np.float64]:
     """Rank the values of each series from 1; equal values share the mean of their ranks.
 
-    Parameters
-    ----------
-    values
-        All series, one after the other; no NaN.
-    bounds
-        Where each series begins, and the end: series s is ``values[bounds[s]:bounds[s + 1]]``.
+    `values` holds all series, one after the other, without NaN; series s is ``values[bounds[s]:bounds[s + 1]]``.
     """
     n = len(values)
     lengths = np.diff(bounds)
@@ -33,19 +28,10 @@ def mean_ranks(values: NDArray[np.float64], bounds: NDArray[np.int64]) -> NDArra
 def rank_correlations(
     a: NDArray[np.float64], b: NDArray[np.float64], bounds: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Spearman's correlation of each series of `a` with that of `b`.
+    """Spearman's correlation of each series of `a` with that of `b`, laid out as in `mean_ranks`.
 
-    Parameters
-    ----------
-    a, b
-        All series, one after the other; no NaN.
-    bounds
-        Where each series begins, and the end.
-
-    Returns
-    -------
-    The correlations, NaN where a side is constant, and the spread (sum of squares about the mean) of the ranks of
-    either side, 0 where it is constant.
+    Returns the correlations, NaN where a side is constant, and the spread (sum of squares about the mean) of the ranks
+    of either side, 0 where it is constant.
     """
     lengths = np.diff(bounds)
     middle = np.repeat((lengths + 1) / 2, lengths)

@@ -7,7 +7,6 @@ between the means of the groups.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,24 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision
-from .parallel import map_blocks, ranges
+from .parallel import in_order, map_blocks, ranges
 
 _ROWS, _COLUMNS = 1 << 10, 1 << 8  # of a block, 2 MB in double precision
 
 
 def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """Return the share of the total variance that each group contributes by where its mean lies.
+    """Return the share of the total variance of `X` (n x d, finite) that each group contributes by where its mean lies.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    codes
-        Group of every cell, 0 to the number of groups - 1; every group occurs.
-
-    Returns
-    -------
-    One share per group, which sum to that explained by all of them, 0 to 1 but for rounding; None where nothing varies.
+    The group of every cell is in `codes`, from 0; every group occurs. The shares sum to that explained by all groups, 0
+    to 1 but for rounding; None where nothing varies.
     """
     import scipy.sparse as sp
 
@@ -52,18 +43,9 @@ def explained_by_groups(X: Floats, codes: NDArray[np.int64]) -> NDArray[np.float
 
 
 def explained_by_number(X: Floats, numbers: NDArray[np.float64]) -> float | None:
-    """Return the share of the total variance that a linear regression on a number explains.
+    """Return the share of the total variance of `X` (n x d, finite) that a linear regression on n numbers explains.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    numbers
-        n numbers, not all the same.
-
-    Returns
-    -------
-    0 to 1; None where nothing varies.
+    The numbers are not all the same. 0 to 1; None where nothing varies.
     """
     offset = numbers - numbers.mean()
     offset /= np.abs(offset).max()  # its square must not overflow
@@ -105,19 +87,12 @@ def _centred_sums(
 
 
 def _added(blocks: list[slice], visit: Callable[[slice], Any], what: str) -> Any:
-    """Return what `visit` gives for the blocks, added up in their order; what waits for others is a few blocks'."""
-    waiting: dict[int, Any] = {}
-    total, position, lock = None, 0, threading.Lock()
+    """Return what `visit` gives for the blocks, added up in their order."""
+    total = None
 
-    def one(i: int) -> None:
-        nonlocal total, position
-        found = visit(blocks[i])
-        with lock:
-            waiting[i] = found
-            while position in waiting:
-                part = waiting.pop(position)
-                total = part if total is None else total + part
-                position += 1
+    def add(block: slice, part: Any) -> None:
+        nonlocal total
+        total = part if total is None else total + part
 
-    map_blocks(one, range(len(blocks)), what)
+    map_blocks(in_order(visit, blocks, add), range(len(blocks)), what)
     return total

@@ -21,13 +21,7 @@ T = TypeVar("T")
 
 
 def digest(*arrays: NDArray[Any]) -> str:
-    """Return a short name of the contents of arrays, for ``Representation.once``.
-
-    Parameters
-    ----------
-    *arrays
-        Arrays of numbers.
-    """
+    """Return a short name of the contents of arrays of numbers, for ``Representation.once``."""
     found = hashlib.blake2b(digest_size=16)
     for array in arrays:
         found.update(f"{array.dtype}{array.shape}".encode())
@@ -105,15 +99,7 @@ class Representation:
     def neighbors(self, k: int) -> Neighbors:
         """Return the `k` nearest cells of every cell, itself first; at most all `n`.
 
-        Parameters
-        ----------
-        k
-            Entries per cell, itself included.
-
-        Raises
-        ------
-        ValueError
-            If neighbours were given and hold fewer.
+        Raises ``ValueError`` if neighbours were given and hold fewer.
         """
         k = min(k, self.n)
         with self._lock:
@@ -131,14 +117,8 @@ class Representation:
         """Return what `make` gives; the second caller with the same key gets it without the work.
 
         What several metrics share (a clustering, a graph, silhouettes) is kept so, until ``forget``. A second thread
-        waits for the first one's.
-
-        Parameters
-        ----------
-        key
-            Names what is made and everything it depends on beside the embedding; see ``digest`` for arrays.
-        make
-            Makes it.
+        waits for the first one's. `key` names what is made and everything it depends on beside the embedding; see
+        ``digest`` for arrays.
         """
         with self._lock:
             if key not in self._kept:
@@ -153,13 +133,7 @@ class Representation:
             return frozenset(self._kept)
 
     def forget(self, but: Collection[Hashable] = ()) -> None:
-        """Drop what ``once`` has kept; the neighbours stay.
-
-        Parameters
-        ----------
-        but
-            Keys of what stays.
-        """
+        """Drop what ``once`` has kept, except under the keys in `but`; the neighbours stay."""
         with self._lock:
             self._kept = {key: found for key, found in self._kept.items() if key in but}
 

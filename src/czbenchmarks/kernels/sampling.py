@@ -9,21 +9,9 @@ from numpy.typing import NDArray
 class StratifiedSample:
     """Cells drawn without replacement from every stratum, at least two of each, more from the weightier ones.
 
-    Parameters
-    ----------
-    strata
-        Stratum of every cell, 0 to the number of strata - 1; -1 for cells that do not count.
-    weights
-        Weight of every cell in the mean; those of the cells that count sum to 1.
-    size
-        Cells to draw, about: shares are rounded, and a stratum gives two cells (or its only one) at least.
-    seed
-        Seed of the drawing.
-
-    Attributes
-    ----------
-    rows
-        The cells drawn, in order.
+    `strata` holds the stratum of every cell, from 0; -1 for cells that do not count. The `weights` in the mean of those
+    that count sum to 1. About `size` cells are drawn: shares are rounded, and a stratum gives two cells (or its only
+    one) at least. `rows` are the cells drawn, in order.
     """
 
     def __init__(self, strata: NDArray[np.int64], weights: NDArray[np.float64], size: int, seed: int) -> None:
@@ -40,12 +28,9 @@ class StratifiedSample:
         self._strata = strata[self.rows]
 
     def mean(self, values: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the weighted mean over all cells that count, and its standard error.
+        """Return the weighted mean over all cells that count, and its standard error, from the values of `rows`.
 
-        Parameters
-        ----------
-        values
-            Of the cells in `rows`. Within a stratum all cells weigh the same.
+        Within a stratum all cells weigh the same.
         """
         drawn = np.bincount(self._strata, minlength=len(self.sizes))
         means = np.bincount(self._strata, weights=values, minlength=len(self.sizes)) / np.maximum(drawn, 1)

@@ -20,18 +20,9 @@ _LEAST_COUNT = 1e-10  # in place of 0
 def neighbor_mixing(indices: NDArray[np.integer], labels: Codes, batches: Codes) -> NDArray[np.float64]:
     """Return 1 - the Jensen-Shannon distance of the batches around each cell to those of its label.
 
-    Counted are the neighbours with the cell's own label, among the first so many as the label has cells.
-
-    Parameters
-    ----------
-    indices
-        n x k neighbour lists, itself first.
-    labels, batches
-        Label and batch of every cell, from 0.
-
-    Returns
-    -------
-    n values in [0, 1]: 1 where the batches have the shares they have in the label.
+    Counted are the neighbours (n x k lists, itself first) with the cell's own label, among the first so many as the
+    label has cells. Labels and batches are coded from 0. Values are in [0, 1]: 1 where the batches have the shares they
+    have in the label.
     """
     n, k = indices.shape
     groups = int(batches.max()) + 1
@@ -67,21 +58,9 @@ def _jensen_shannon(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[n
 def distance_ratios(X: Floats, labels: Codes, batches: Codes, most: int, seed: int) -> tuple[NDArray[np.float64], int]:
     """Return how far the cells of a cell's own batch are, over how far those of other batches are: within its label.
 
-    Parameters
-    ----------
-    X
-        n x d, finite.
-    labels, batches
-        Label and batch of every cell, from 0.
-    most
-        Cells that a cell is compared with on each side, at most; where there are more, so many are drawn.
-    seed
-        Of the drawing.
-
-    Returns
-    -------
-    n ratios of median distances, NaN where one of the two is 0, and 1 where there are no cells for one of them; and
-    for how many cells reference cells were drawn.
+    `X` is n x d, finite; labels and batches are coded from 0. On each side a cell is compared with at most `most`
+    cells; where there are more, so many are drawn. Returned are n ratios of median distances, NaN where one of the two
+    is 0, and 1 where there are no cells for one of them; and for how many cells reference cells were drawn.
     """
     points, _ = in_working_precision(X)  # a ratio has no unit
     ratios = np.ones(len(labels))

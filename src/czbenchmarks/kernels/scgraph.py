@@ -20,16 +20,8 @@ from .ranks import mean_ranks
 def centroids(X: NDArray[Any], codes: NDArray[np.int64], k: int, trim: float) -> NDArray[np.float64]:
     """Return the trimmed mean of each group, dimension by dimension; NaN for a group without cells.
 
-    Parameters
-    ----------
-    X
-        n x d.
-    codes
-        n groups, 0 to k - 1; -1 for cells that count for nothing.
-    k
-        Number of groups.
-    trim
-        Share of a group's cells left out at each end, rounded down to whole cells.
+    The group of every row of `X` (n x d) is 0 to k - 1, or -1 for cells that count for nothing. `trim` is the share of
+    a group's cells left out at each end, rounded down to whole cells.
     """
     found = np.full((k, X.shape[1]), np.nan)
 
@@ -65,29 +57,10 @@ def batch_distances(
     n_components: int,
     trim: float,
 ) -> NDArray[np.float64]:
-    """Return the relative distances between groups in the components of one batch.
+    """Return the relative distances between groups in the components of one batch, the cells `rows`.
 
-    Parameters
-    ----------
-    expression
-        n cells.
-    rows
-        Those of the batch.
-    codes
-        n groups, -1 for cells that are not placed; they do count in the components.
-    k
-        Number of groups.
-    n_genes
-        Most variable genes used.
-    n_components
-        Principal components used.
-    trim
-        See ``centroids``.
-
-    Raises
-    ------
-    LookupError
-        If no gene varies.
+    The group of every cell is 0 to k - 1, or -1 for cells that are not placed; they do count in the components. At most
+    `n_genes` variable genes are used; for `trim` see ``centroids``. Raises ``LookupError`` if no gene varies.
     """
     found = moments(expression, rows, unlogged=True)
     chosen = variable_genes(found.mean, found.variance, n_genes)
@@ -106,17 +79,10 @@ def consensus(distances: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def agreement(reference: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlate the columns of two matrices of distances, the diagonal aside.
+    """Correlate the columns of two k x k matrices of distances, the diagonal and pairs with NaN on either side aside.
 
-    Parameters
-    ----------
-    reference, distances
-        k x k; pairs with NaN on either side are left out.
-
-    Returns
-    -------
-    k x 3: Spearman's, Pearson's, and Pearson's correlation weighted by 1 / reference; NaN for fewer than two pairs
-    and where a side is constant.
+    Returns k x 3: Spearman's, Pearson's, and Pearson's correlation weighted by 1 / reference; NaN for fewer than two
+    pairs and where a side is constant.
     """
     k = len(reference)
     found = np.full((k, 3), np.nan)

@@ -15,16 +15,9 @@ _ROWS = 4096  # looked at at a time
 def neighbor_differences(
     neighbors: Neighbors, values: NDArray[np.float64], k: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return for each cell the mean absolute difference between its value and those of its nearest cells.
+    """Return for each cell the mean absolute difference between its value and those of its `k[i]` nearest other cells.
 
-    Parameters
-    ----------
-    neighbors
-        Lists with the cell itself first, at least ``max(k) + 1`` entries.
-    values
-        n sequence values.
-    k
-        For each cell, how many of its nearest other cells count, at least 1.
+    `k` is at least 1, and the lists hold at least ``max(k) + 1`` entries, the cell itself first.
     """
     widest = int(k.max())
     place = np.arange(1, widest + 1)

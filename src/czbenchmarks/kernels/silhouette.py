@@ -8,7 +8,6 @@ also where there are as many groups as cells.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Floats, in_working_precision, unit_vectors
-from .parallel import map_blocks
+from .parallel import in_order, map_blocks
 from .wide import WIDE, squared_distances
 
 Codes = NDArray[np.int64]
@@ -156,12 +155,7 @@ class _Block:
 class _Layout:
     """Cells ordered by section (which is compared within itself) and group, and cut into blocks.
 
-    Parameters
-    ----------
-    outer, codes
-        Section and group of every cell, in that order.
-    size, whole
-        Cells of a block, about: of one that is part of a group, and of one of whole groups.
+    `size` and `whole` are the cells of a block, about: of one that is part of a group, and of one of whole groups.
     """
 
     def __init__(self, outer: Codes, codes: Codes, size: int, whole: int) -> None:
@@ -255,26 +249,20 @@ class _Pairs:
         """Return the silhouette of every cell; each pair of blocks is visited once and serves both."""
         found = _Sums(self.layout.group, self.layout, self.other)
         pairs = [(a, b) for blocks in self.layout.sections for i, a in enumerate(blocks) for b in blocks[i:]]
-        results: dict[int, Any] = {}
-        position = 0
-        lock = threading.Lock()
 
-        def visit(i: int) -> None:
-            nonlocal position
-            a, b = pairs[i]
-            sums = self._between(slice(a.start, a.stop), self.layout.group[a.start : a.stop] - a.first, b, a)
-            with lock:  # sums are added in the order of the pairs, whoever is done first
-                results[i] = sums
-                while position in results:
-                    a, b = pairs[position]
-                    forth, back = results.pop(position)
-                    found.add(slice(a.start, a.stop), forth, b)
-                    if a is not b:
-                        found.add(slice(b.start, b.stop), back, a)
-                    position += 1
+        def visit(pair: tuple[_Block, _Block]) -> tuple[Any, Any]:
+            a, b = pair
+            return self._between(slice(a.start, a.stop), self.layout.group[a.start : a.stop] - a.first, b, a)
+
+        def add(pair: tuple[_Block, _Block], sums: tuple[Any, Any]) -> None:
+            (a, b), (forth, back) = pair, sums
+            found.add(slice(a.start, a.stop), forth, b)
+            if a is not b:
+                found.add(slice(b.start, b.stop), back, a)
 
         self._prepare()
-        map_blocks(visit, range(len(pairs)), "silhouette", cost=lambda i: pairs[i][0].size * float(pairs[i][1].size))
+        visits = in_order(visit, pairs, add)
+        map_blocks(visits, range(len(pairs)), "silhouette", cost=lambda i: pairs[i][0].size * float(pairs[i][1].size))
         return found.values()
 
     def of_some(self, rows: Codes) -> NDArray[np.float64]:

@@ -16,16 +16,9 @@ _ENTRIES = 1 << 20  # looked at together
 def stack_columns(matrices: Sequence[Any], columns: Sequence[NDArray[np.int64]]) -> Any:
     """Return the chosen columns of all matrices in one, filled block by block: no other copy of them is made.
 
-    Parameters
-    ----------
-    matrices
-        n_i x g_i, dense or csr in canonical format, of floating point.
-    columns
-        Per matrix m distinct positions, in the order of the result.
-
-    Returns
-    -------
-    The rows of all matrices x m, in the largest precision of them: dense if all are, else csr with sorted indices.
+    Matrices are n_i x g_i, dense or csr in canonical format, of floating point; of each, m distinct columns are named,
+    in the order of the result. It has the rows of all matrices x m, in the largest precision of them: dense if all are,
+    else csr with sorted indices.
     """
     import scipy.sparse as sp
 

@@ -33,14 +33,9 @@ def is_stored(value: object) -> bool:
 class StoredMatrix:
     """Cells x genes in a file: shape and kind are looked at once, values when they are read.
 
-    Parameters
-    ----------
-    source
-        What `is_stored` knows, or a function that opens it: called for every pass, it returns a context manager.
-    name
-        How an error sentence calls it.
-    rows, columns
-        Positions in the file of the rows and columns that are meant, in their order; None for all.
+    `source` is what `is_stored` knows, or a function that opens it: called for every pass, it returns a context
+    manager. `name` is what an error sentence calls it. `rows` and `columns` are the positions in the file of those that
+    are meant, in their order; None for all.
     """
 
     def __init__(

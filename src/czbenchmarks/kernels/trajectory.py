@@ -23,10 +23,7 @@ _START = 0  # seed of the start of the iterations
 def largest_component(graph: Any) -> NDArray[np.int64]:
     """Return the positions of the cells of the largest connected part; of equally large ones the first.
 
-    Parameters
-    ----------
-    graph
-        Symmetric n x n csr matrix.
+    `graph` is a symmetric n x n csr matrix.
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -37,12 +34,8 @@ def largest_component(graph: Any) -> NDArray[np.int64]:
 def transitions(graph: Any) -> tuple[Any, NDArray[np.float64]]:
     """Return the symmetric form of the transitions of a random walk freed of the density of the cells.
 
-    Beside it the eigenvector of its eigenvalue 1, which is that of the walk's stationary state.
-
-    Parameters
-    ----------
-    graph
-        Symmetric n x n csr matrix of weights at least 0, every row with one above 0.
+    Beside it the eigenvector of its eigenvalue 1, which is that of the walk's stationary state. `graph` is a symmetric
+    n x n csr matrix of weights at least 0, every row with one above 0.
     """
     import scipy.sparse as sp
 
@@ -57,12 +50,7 @@ def transitions(graph: Any) -> tuple[Any, NDArray[np.float64]]:
 def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the largest eigenvalues of the transitions, the stationary 1 first, and their eigenvectors as columns.
 
-    Parameters
-    ----------
-    graph
-        As `transitions` takes it, connected.
-    k
-        How many beside the stationary one; at most n - 1.
+    `graph` is as `transitions` takes it, connected; `k` (at most n - 1) are given beside the stationary one.
     """
     import scipy.linalg
     import scipy.sparse.linalg
@@ -81,17 +69,10 @@ def diffusion_components(graph: Any, k: int) -> tuple[NDArray[np.float64], NDArr
 
 
 def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
-    """Return the candidate that is farthest out in most of some diffusion components.
+    """Return the candidate that is farthest out in most of some diffusion components (n x components).
 
-    In each component the candidates lie, on average, on one side of the mean of all cells; the one farthest out on
-    that side gets its vote. Where votes tie, that of the first component past the stationary one decides.
-
-    Parameters
-    ----------
-    vectors
-        n x components, the stationary one first.
-    candidates
-        Positions of cells, at least one.
+    In each component the candidates lie, on average, on one side of the mean of all cells; the one farthest out on that
+    side gets its vote. Where votes tie, that of the first component past the stationary one (which is first) decides.
     """
     votes = []
     for component in vectors.T:
@@ -102,14 +83,9 @@ def root_cell(vectors: NDArray[np.float64], candidates: NDArray[np.int64]) -> in
 
 
 def diffusion_pseudotime(values: NDArray[np.float64], vectors: NDArray[np.float64], root: int) -> NDArray[np.float64]:
-    """Return the diffusion distance of every cell from a root, over the largest.
+    """Return the diffusion distance of every cell from the cell `root`, over the largest.
 
-    Parameters
-    ----------
-    values, vectors
-        As `diffusion_components` gives them; the stationary one does not count.
-    root
-        Position of a cell.
+    Values and vectors are as `diffusion_components` gives them; the stationary one does not count.
     """
     weights = values[1:] / np.maximum(1 - values[1:], np.finfo(np.float64).eps)
     distance = np.sqrt((((vectors[:, 1:] - vectors[root, 1:]) * weights) ** 2).sum(axis=1))

@@ -37,17 +37,8 @@ _CANCELLED_SINGLE = 1e-6  # share of the norms from which double products are as
 def squared_distances(points: Floats, rows: Places, columns: Places) -> NDArray[np.float64]:
     """Return the squared distances between some points and others, as exact as coordinates of their type can be.
 
-    Parameters
-    ----------
-    points
-        n x d; see ``in_working_precision``.
-    rows, columns
-        Which points. The same object for the distances of points to each other: then those of a point to itself are 0
-        and half of the products suffice.
-
-    Returns
-    -------
-    Rows x columns.
+    `points` is n x d, see ``in_working_precision``; the result is rows x columns. The same object for both gives the
+    distances of points to each other: then those of a point to itself are 0 and half of the products suffice.
     """
     from .compiled import CANCELLED, squared_differences
 
@@ -185,13 +176,7 @@ def _part(
 
 
 def rows_at_a_time(rows: int, points: int) -> int:
-    """Return how many rows a thread compares with all points at a time: the same share for all, within the budget.
-
-    Parameters
-    ----------
-    rows, points
-        Their numbers.
-    """
+    """Return how many rows a thread compares with all points at a time: the same share for all, within the budget."""
     # Distances, the bounds on them and the copy that is sorted, in double precision where single does not tell.
     most = int(np.clip(memory_budget() // (num_threads() * 32 * max(1, points)), 16, _ROWS))
     blocks = -(-max(1, rows) // (most * num_threads())) * num_threads()
@@ -201,28 +186,14 @@ def rows_at_a_time(rows: int, points: int) -> int:
 def nearest(
     rows: Floats, owns: NDArray[np.int32], points: Floats, names: NDArray[np.int32], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find the k nearest points of every row, the row itself first, then by (distance, name).
+    """Find the k nearest points (1 to n) of every row, the row itself first, then by (distance, name).
 
     Distances are bounded from above and from below in single precision. Points that may be among the k nearest, by
     these bounds, are compared again, all coordinates in double precision. Where that is many of them (tight clusters
     far apart, more dimensions than bounds allow for), the bounds are first computed again in double precision.
 
-    Parameters
-    ----------
-    rows
-        r x d.
-    owns
-        Which point each row is, -1 if it is none of them.
-    points
-        n x d, of the same type.
-    names
-        Number of every point, which settles ties and is returned.
-    k
-        1 to n.
-
-    Returns
-    -------
-    Numbers and distances, r x k.
+    Rows (r x d) and points (n x d) are of one type. `owns` says which point each row is, -1 if it is none of them;
+    `names` number the points, which settles ties. Returned are numbers and distances, r x k.
     """
     from .compiled import settle
 

@@ -14,21 +14,11 @@ from .inputs import represent
 
 
 def logged(value: Any, name: str, n: int | None = None, *, signed: bool = False) -> tuple[Representation, Expression]:
-    """Return expression with what embeddings share, and as kernels read it.
+    """Return n x g expression with what embeddings share, and as kernels read it.
 
     Values that are all whole and at least 0 are counts: each cell is scaled to a total of 10,000 and log(1 + x) is
-    taken. Anything else is taken as logged.
-
-    Parameters
-    ----------
-    value
-        n x g container, dense or sparse, or ``Representation``.
-    name
-        How an error sentence calls it.
-    n
-        Number of cells it must have.
-    signed
-        Accept values below 0.
+    taken. Anything else is taken as logged; below 0 only where it may be `signed`. `n` is the number of cells it must
+    have, `name` what an error sentence calls it.
     """
     given = represent(value, name, keep_sparse=True)
     if n is not None:

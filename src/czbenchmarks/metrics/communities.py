@@ -262,14 +262,8 @@ def resolution_curve(
 def communities(embedding: Representation, resolutions: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
     """Return the Leiden communities at each resolution, each made once per embedding.
 
-    Parameters
-    ----------
-    embedding
-        Cells that ``no_communities`` does not object to.
-    resolutions
-        Positive numbers.
-    seed
-        Seed of Python's generator, begun anew at every resolution: the stream of scib-metrics.
+    ``no_communities`` does not object to the embedding. `seed` is that of Python's generator, begun anew at every
+    resolution: the stream of scib-metrics.
     """
     # igraph makes its own when the first of them is missing.
     graph = CommunityGraph(neighbor_graph(embedding, N_NEIGHBORS))
@@ -329,8 +323,7 @@ def _of_leiden(
     groups = _labels(labels, "labels", embedding.n)
     seed = checked_seed(random_seed)
     wanted = checked_resolutions(resolutions)
-    reason = not_grouped(groups) or no_communities(embedding)
-    if reason:
+    if reason := not_grouped(groups) or no_communities(embedding):
         return _undefined(reason, groups)
     found = communities(embedding, wanted, seed)
     curve = _curve(embedding, groups, wanted, found)
@@ -345,8 +338,7 @@ def _of_kmeans(score: Literal["nmi", "ari"], X: Any, labels: Any, n_starts: int,
     groups = _labels(labels, "labels", embedding.n)
     starts = whole(n_starts, "n_starts", 1)
     seed = checked_seed(random_seed)
-    reason = not_grouped(groups)
-    if reason:
+    if reason := not_grouped(groups):
         return _undefined(reason, groups)
     k = len(groups.names)
     found = embedding.once(("kmeans", k, seed, starts), lambda: kmeans(embedding.array, k, seed, starts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -355,8 +356,5 @@ def _agreement(
         }
         for name, size, score in zip(batches.names, batches.counts, scores, strict=True)
     ]  # fmt: skip
-    found_all = _mean_over_batches(rows, batches, details)
-    return Measurement(
-        found_all.value, found_all.reason, found_all.units, {**found_all.counts, "outside": counts["outside"]},
-        details, found_all.breakdowns,
-    )  # fmt: skip
+    mean = _mean_over_batches(rows, batches, details)
+    return replace(mean, counts={**mean.counts, "outside": counts["outside"]})

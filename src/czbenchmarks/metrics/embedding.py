@@ -77,12 +77,7 @@ def silhouette_label(
 def label_silhouettes(embedding: Representation, codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the Euclidean silhouette of every cell, made once per embedding and labels; not to be changed.
 
-    Parameters
-    ----------
-    embedding
-        n cells.
-    codes
-        Label of every cell: at least two, 0 to their number - 1.
+    Codes are those of at least two labels, from 0.
     """
 
     def make() -> NDArray[np.float64]:
@@ -96,16 +91,9 @@ def label_silhouettes(embedding: Representation, codes: NDArray[np.int64]) -> ND
 def by_label(
     groups: Labels, codes: NDArray[np.int64], values: NDArray[np.float64], column: str = "mean"
 ) -> list[dict[str, Any]]:
-    """Return the table of mean values by label: ``label``, ``cells`` (all of them) and the mean.
+    """Return the table of mean values by label: ``label``, ``cells`` (all of them) and, as `column`, the mean.
 
-    Parameters
-    ----------
-    groups
-        Labels of all cells.
-    codes, values
-        Label and value of some or all cells; values that are NaN do not count.
-    column
-        Name of the mean.
+    `codes` and `values` are the label and value of some or all cells; values that are NaN do not count.
     """
     known = np.isfinite(values)
     total = np.bincount(codes[known], weights=values[known], minlength=len(groups.names))

@@ -55,18 +55,17 @@ def represent(value: Any, name: str = "cell_representation", *, keep_sparse: boo
     return Representation(matrix(value, name, keep_sparse=keep_sparse))
 
 
+def in_batches(X: Any, label: Any, batch: Any) -> tuple[Representation, Labels, Labels]:
+    """Return an embedding, and the labels and batches of its cells, all checked."""
+    embedding = represent(X, "X")
+    return embedding, labels(label, "labels", embedding.n), labels(batch, "batch", embedding.n)
+
+
 def plain_arguments(row: Declaration, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments as functions of other libraries take them: arrays for ``Representation`` and ``Labels``.
 
     Those of the catalogue's rows are checked first, as our own functions check theirs. Functions registered from
     outside get what was passed.
-
-    Parameters
-    ----------
-    row
-        The row of the metric.
-    arguments
-        What was passed, by name.
     """
     checked, n = dict(arguments), None
     for name, asked in [] if row.outside else zip(row.needs, row.asks, strict=True):
@@ -92,13 +91,8 @@ def _plain(value: Any, outside: bool) -> Any:
 def reference_components(unintegrated: Any) -> Representation:
     """Return the data before integration with at most 50 columns: as they are, or their first 50 components.
 
-    Wider data are centred, not normalised, and decomposed once: embeddings that are compared with the same
-    ``Representation`` share the components and their neighbours.
-
-    Parameters
-    ----------
-    unintegrated
-        n x d container, dense or sparse, or ``Representation``: a PCA, or expression.
+    They are a PCA, or expression, dense or sparse. Wider data are centred, not normalised, and decomposed once:
+    embeddings that are compared with the same ``Representation`` share the components and their neighbours.
 
     Examples
     --------
@@ -119,15 +113,7 @@ def reference_components(unintegrated: Any) -> Representation:
 
 
 def neighbor_graph(embedding: Representation, k: int) -> Any:
-    """Return the fuzzy graph of the `k` nearest cells, made once per embedding.
-
-    Parameters
-    ----------
-    embedding
-        n cells.
-    k
-        Cells per list, the cell itself included; n where there are fewer.
-    """
+    """Return the fuzzy graph of the `k` nearest cells (itself included, at most all), made once per embedding."""
     from czbenchmarks.kernels.graph import connectivities
 
     neighbors = embedding.neighbors(k)
@@ -135,13 +121,7 @@ def neighbor_graph(embedding: Representation, k: int) -> Any:
 
 
 def not_grouped(groups: Labels) -> str | None:
-    """Say why labels put no two cells together and others apart; None if they do.
-
-    Parameters
-    ----------
-    groups
-        Labels of all cells.
-    """
+    """Say why labels put no two cells together and others apart; None if they do."""
     if len(groups.names) < 2:
         return f"all cells have one label, {groups.names[0]!r}"
     if len(groups.names) == len(groups):
@@ -150,25 +130,13 @@ def not_grouped(groups: Labels) -> str | None:
 
 
 def batches_of(groups: Labels, batches: Labels) -> NDArray[np.int64]:
-    """Return in how many batches each label occurs.
-
-    Parameters
-    ----------
-    groups, batches
-        Labels and batches of all cells.
-    """
+    """Return in how many batches each label occurs."""
     pairs = np.unique(groups.codes * len(batches.names) + batches.codes) // len(batches.names)
     return np.bincount(pairs, minlength=len(groups.names))
 
 
 def not_batched(batches: Labels) -> str | None:
-    """Say why batches cannot be mixed, whatever the embedding; None if they can.
-
-    Parameters
-    ----------
-    batches
-        Batches of all cells.
-    """
+    """Say why batches cannot be mixed, whatever the embedding; None if they can."""
     if len(batches.names) < 2:
         return f"all cells belong to one batch, {batches.names[0]!r}"
     if len(batches.names) == len(batches):
@@ -177,29 +145,13 @@ def not_batched(batches: Labels) -> str | None:
 
 
 def noted(details: Mapping[str, Any], *notes: str | None) -> dict[str, Any]:
-    """Return details whose note holds these notes too.
-
-    Parameters
-    ----------
-    details
-        Of a measurement, with or without a note.
-    *notes
-        Notes; empty ones and None do not count.
-    """
+    """Return details whose note holds these notes too; empty ones and None do not count."""
     every = [note for note in (details.get("note"), *notes) if note]
     return {**details, "note": "; ".join(dict.fromkeys(every))} if every else dict(details)
 
 
 def coincide(X: NDArray[np.floating], cells: NDArray[np.int64]) -> bool:
-    """Tell whether cells have the same coordinates; two are looked at first, which suffices nearly always.
-
-    Parameters
-    ----------
-    X
-        n x d.
-    cells
-        Rows looked at, at least one.
-    """
+    """Tell whether cells have the same coordinates; two are looked at first, which suffices nearly always."""
     return all(bool((X[some] == X[cells[0]]).all()) for some in (cells[:2], cells))
 
 
@@ -232,22 +184,13 @@ def nearest(
     """Return the `k` nearest cells of every cell, and whether few cells or the order of the rows decide about them.
 
     Where cells are as near as others that a list has no room for, those first in the data are in it. That is noted. It
-    is a reason against a value where it concerns most of the neighbours of most cells, as in an embedding of which
-    most cells have identical coordinates.
+    is a reason against a value where it concerns most of the neighbours of most cells, as in an embedding of which most
+    cells have identical coordinates.
 
-    Parameters
-    ----------
-    embedding
-        n cells.
-    k
-        Cells per list, the cell itself included; n where there are fewer.
-    part
-        What the metric rewards, for the names of others that look at fewer cells.
-    groups
-        What is counted, one code per cell: cells with identical coordinates and the same code may take each other's
-        place. By default no cell may.
-    counted
-        For each cell, how many entries of its list count; by default all.
+    Lists hold the cell itself, and at most all cells. `part` is what the metric rewards, for the names of others that
+    look at fewer cells. `groups` is what is counted, one code per cell: cells with identical coordinates and the same
+    code may take each other's place; by default no cell may. `counted` says for each cell how many entries of its list
+    count; by default all.
     """
     neighbors = embedding.neighbors(k)
     n, details = embedding.n, neighbors.facts()
@@ -269,27 +212,14 @@ def nearest(
 
 
 def tie_note(cells: int) -> str | None:
-    """Say for how many cells the order of the rows chose neighbours; None for no cell.
-
-    Parameters
-    ----------
-    cells
-        Their number.
-    """
+    """Say for how many cells the order of the rows chose neighbours; None for no cell."""
     return f"the last neighbours of {cells} cells are as near as cells left out; taken in row order" if cells else None
 
 
 def few_cells(k: int, n: int, part: Part = "") -> str | None:
-    """Say that so many neighbours are hardly nearer than other cells, and what to read instead; None if they are.
+    """Say that `k` of `n` cells are hardly nearer than others, and what to read instead; None if they are.
 
-    Parameters
-    ----------
-    k
-        Cells counted.
-    n
-        Cells there are.
-    part
-        What the metric rewards.
+    `part` is what the metric rewards: others that reward it are named.
     """
     if 3 * k <= n:
         return None
@@ -300,17 +230,7 @@ def few_cells(k: int, n: int, part: Part = "") -> str | None:
 
 
 def many_groups(groups: int, k: int, kind: str) -> str | None:
-    """Say that there are more groups than cells counted around a cell, so that none can be missed; None if not.
-
-    Parameters
-    ----------
-    groups
-        Their number.
-    k
-        Cells counted.
-    kind
-        What the groups are: ``"labels"`` or ``"batches"``.
-    """
+    """Say that there are more ``"labels"`` or ``"batches"`` than cells counted around a cell; None if not."""
     return f"there are more {kind} ({groups:,}) than neighbours counted ({k:,})" if groups > k else None
 
 
@@ -344,21 +264,8 @@ def sampled(
 ) -> StratifiedSample | None:
     """Return the sample that a mean over cells is estimated from; None if all of them are asked for, or fit.
 
-    Parameters
-    ----------
-    embedding
-        n cells.
-    strata, weights
-        See ``StratifiedSample``.
-    max_cells
-        Cells asked for; None for all.
-    random_seed
-        Seed of the sample.
-
-    Raises
-    ------
-    ValueError
-        If the cells asked for are fewer than two per stratum.
+    See ``StratifiedSample`` for strata and weights; `max_cells` is None for all. Raises ``ValueError`` if the cells
+    asked for are fewer than two per stratum.
     """
     checked = seed(random_seed)
     if max_cells is None:

@@ -15,7 +15,7 @@ from czbenchmarks.kernels.entropy import neighbor_entropy
 from czbenchmarks.kernels.representation import Representation
 from czbenchmarks.kernels.silhouette import Distance, Other, silhouette_samples
 
-from .inputs import batches_of, coincide, many_groups, nearest, not_batched, noted, represent, sampled
+from .inputs import batches_of, coincide, in_batches, many_groups, nearest, not_batched, noted, represent, sampled
 from .results import Measurement, Units
 
 ENTROPY_NEIGHBORS = 200
@@ -175,9 +175,7 @@ def _within_labels(
     other: Other,
 ) -> Measurement:
     """Score the silhouettes of the batches within each label."""
-    embedding = represent(X, "X")
-    groups = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     n_batches, sizes = batches_of(groups, batches), groups.counts
     scored = (n_batches > 1) & (n_batches < sizes)
     in_one_place = _in_one_place(embedding, groups, scored, distance)

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, whole
-from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 
 from .communities import N_NEIGHBORS, RESOLUTIONS, checked_resolutions, communities, no_communities
 from .embedding import label_silhouettes
-from .inputs import batches_of, nearest, not_grouped, noted, represent
+from .inputs import batches_of, in_batches, nearest, not_grouped, noted
 from .results import Measurement, Units
 
 
@@ -58,12 +57,9 @@ def isolated_labels(
     >>> isolated_labels([[0.0], [1.0], [9.0], [10.0]], ["a", "a", "b", "b"], ["x", "y", "x", "x"]).counts["isolated"]
     1
     """
-    embedding = represent(X, "X")
-    groups = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     chosen = _Isolated(groups, batches, iso_threshold, every_label_if_none)
-    reason = not_grouped(groups)
-    if reason:
+    if reason := not_grouped(groups):
         return chosen.undefined(reason)
     silhouettes = label_silhouettes(embedding, groups.codes)
     silhouettes = (silhouettes + 1) / 2 if rescale else silhouettes
@@ -121,14 +117,11 @@ def isolated_labels_f1(
     >>> isolated_labels_f1(cells, ["a"] * 30 + ["b"] * 30, ["x", "y"] * 15 + ["x"] * 30).value
     1.0
     """
-    embedding = represent(X, "X")
-    groups = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     seed = checked_seed(random_seed)
     wanted = checked_resolutions(resolutions)
     chosen = _Isolated(groups, batches, iso_threshold, every_label_if_none)
-    reason = not_grouped(groups) or chosen.none or no_communities(embedding)
-    if reason:
+    if reason := not_grouped(groups) or chosen.none or no_communities(embedding):
         return chosen.undefined(reason)
     scores = np.stack([_best_f1(groups, codes) for codes in communities(embedding, wanted, seed)])
     best = scores.argmax(axis=0)  # the first of equals

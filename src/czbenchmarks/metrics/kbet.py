@@ -12,7 +12,7 @@ from czbenchmarks._check import Labels, listing, share, whole
 from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.kbet import LabelTest, kbet_by_label, neighbor_p_values
 
-from .inputs import coincide, many_groups, nearest, neighbor_graph, not_batched, noted, represent
+from .inputs import coincide, in_batches, many_groups, nearest, neighbor_graph, not_batched, noted, represent
 from .results import Measurement, Units
 
 GRAPH_NEIGHBORS = 50
@@ -60,9 +60,7 @@ def kbet(
     >>> kbet(cells, ["T"] * 100, ["x", "y"] * 50).value > 0.9
     True
     """
-    embedding = represent(X, "X")
-    groups = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     alpha = share(alpha, "alpha")
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     n_components = whole(n_components, "n_components", 1)

@@ -14,7 +14,7 @@ from czbenchmarks.kernels.neighbors import Neighbors
 from czbenchmarks.kernels.representation import Representation, digest
 
 from .embedding import by_label
-from .inputs import many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
+from .inputs import in_batches, many_groups, nearest, not_batched, not_grouped, noted, represent, tie_note
 from .results import Measurement, Units
 
 NEIGHBORS = 90
@@ -105,17 +105,14 @@ def _median(embedding: Representation, groups: Labels, n_neighbors: int, kind: s
     for code, name in enumerate(groups.names):
         own = np.flatnonzero((groups.codes == code) & used)
         rows.append({
-            kind: str(name), "cells": int((groups.codes == code).sum()), "lisi": _mean(found[own]),
+            kind: str(name), "cells": int((groups.codes == code).sum()),
+            "lisi": float(found[own].mean()) if len(own) else float("nan"),
             "value": float(np.median(values[own])) if len(own) else float("nan"),
         })  # fmt: skip
     details = {"n_neighbors": k, "perplexity": k // 3, "median_lisi": float(np.median(found[used]))}
     value = float(np.median(values[used]))
     details = noted(details | near.details, many_groups(n_groups, k, what))
     return Measurement(value, None, units, counts, details, rows)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def cilisi(X: Any, labels: Any, batch: Any, n_neighbors: int = NEIGHBORS) -> Measurement:
@@ -177,9 +174,7 @@ def cilisi_means(X: Any, labels: Any, batch: Any, n_neighbors: int = NEIGHBORS) 
 
 
 def _inside(X: Any, labels: Any, batch: Any, n_neighbors: int, *, over_types: bool) -> Measurement:
-    embedding = represent(X, "X")
-    types = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, types, batches = in_batches(X, labels, batch)
     most = whole(n_neighbors, "n_neighbors", LEAST_NEIGHBORS)
     key = ("cilisi", most, digest(types.codes, batches.codes))
     values, reasons, facts, tied = embedding.once(key, lambda: _by_type(embedding, types, batches, most))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from czbenchmarks._check import same_length, whole
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.preservation import excess_ranks
-from czbenchmarks.kernels.representation import Representation
 
 from .inputs import nearest, noted, reference_components, represent, sampled
 from .results import Measurement, Units
@@ -58,8 +57,7 @@ def trustworthiness(
     >>> trustworthiness([[2 * x] for [x] in before], before, n_neighbors=2).value
     1.0
     """
-    embedding, before = _both(X, unintegrated)
-    return _preserved(before, embedding, n_neighbors, max_cells, random_seed)
+    return _preserved(X, unintegrated, n_neighbors, max_cells, random_seed, ranked="before")
 
 
 def continuity(
@@ -98,32 +96,28 @@ def continuity(
     >>> continuity([[2 * x] for [x] in before], before, n_neighbors=2).value
     1.0
     """
-    embedding, before = _both(X, unintegrated)
-    return _preserved(embedding, before, n_neighbors, max_cells, random_seed)
-
-
-def _both(X: Any, unintegrated: Any) -> tuple[Representation, Representation]:
-    embedding, given = represent(X, "X"), represent(unintegrated, "unintegrated", keep_sparse=True)
-    same_length(given.n, embedding.n, "unintegrated")
-    return embedding, reference_components(given)
+    return _preserved(X, unintegrated, n_neighbors, max_cells, random_seed, ranked="after")
 
 
 def _preserved(
-    ranked: Representation, listed: Representation, n_neighbors: int, max_cells: int | None, random_seed: int
+    X: Any, unintegrated: Any, n_neighbors: int, max_cells: int | None, seed: int, *, ranked: Literal["before", "after"]
 ) -> Measurement:
-    """Rank in one space the neighbours that cells have in the other."""
-    n = ranked.n
+    """Rank, in the data before or after integration, the neighbours that cells have in the other."""
+    embedding, given = represent(X, "X"), represent(unintegrated, "unintegrated", keep_sparse=True)
+    same_length(given.n, embedding.n, "unintegrated")
+    before, n = reference_components(given), embedding.n
+    space, other = (before, embedding) if ranked == "before" else (embedding, before)
     k = min(whole(n_neighbors, "n_neighbors", 1), (n - 1) // 2)
     if k < 1:
         return Measurement.undefined(f"{n} cells are too few: 3 are needed")
-    near = nearest(ranked, k + 1), nearest(listed, k + 1)
+    near = nearest(space, k + 1), nearest(other, k + 1)
     if reason := near[0].reason or near[1].reason:
         return Measurement.undefined(f"{reason}, in the embedding or before")
     own, lists = (one.neighbors for one in near)
     most = SAMPLE if max_cells is None and n > ALL_UP_TO else max_cells
-    sample = sampled(ranked, np.zeros(n, dtype=np.int64), np.full(n, 1 / n), most, random_seed)
+    sample = sampled(space, np.zeros(n, dtype=np.int64), np.full(n, 1 / n), most, seed)
     rows = np.arange(n) if sample is None else sample.rows
-    behind = excess_ranks(ranked.array, lists.indices, own.indices, rows)
+    behind = excess_ranks(space.array, lists.indices, own.indices, rows)
     values = 1.0 - 2.0 / (k * (2 * n - 3 * k - 1)) * behind
     details: dict[str, Any] = {"n_neighbors": k, **near[1].details, **near[0].details}
     details = noted(details, near[1].details.get("note"))

@@ -65,11 +65,6 @@ _FUNCTIONS = {"ilisi_knn": "ilisi", "clisi_knn": "clisi", "kbet_per_label": "kbe
 def find(name: str) -> Preset | MetricType:
     """Return the preset or metric of a name: its key, or what scib-metrics calls it or its function, in any case.
 
-    Parameters
-    ----------
-    name
-        As the user wrote it.
-
     Examples
     --------
     >>> find("cLISI")
@@ -89,24 +84,12 @@ def find(name: str) -> Preset | MetricType:
 
 
 def presets_of(metric: MetricType) -> list[str]:
-    """Return the names of the presets that list a metric.
-
-    Parameters
-    ----------
-    metric
-        The metric.
-    """
+    """Return the names of the presets that list a metric."""
     return [name for name, preset in PRESETS.items() if metric.value in preset.keys]
 
 
 def listed(names: Iterable[str]) -> set[MetricType]:
-    """Return the metrics that names and presets list; what depends on the task is not among them.
-
-    Parameters
-    ----------
-    names
-        Names of metrics and presets.
-    """
+    """Return the metrics that names and presets list; what depends on the task is not among them."""
     found: set[MetricType] = set()
     for name in names:
         one = find(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Dict, Optional, Set
 
@@ -107,23 +108,14 @@ class MetricRegistry:
         0.5
         """
         row, function, arguments = self._prepared(metric_type, kwargs)
-        try:
-            found = function(**arguments)
-        except (ValueError, TypeError) as error:
-            if row.foreign:
-                raise _refusal(metric_type, row, error) from None
-            raise
-        return _plain(found)
+        with _one_sentence(metric_type, row):
+            return _plain(function(**arguments))
 
     def measure(self, metric_type: MetricType, **kwargs: Any) -> Measurement:
         """Return the value of a metric with its units, counts and, where it has no value, the reason."""
         row, function, arguments = self._prepared(metric_type, kwargs)
-        try:
+        with _one_sentence(metric_type, row):
             found = function(**arguments)
-        except (ValueError, TypeError) as error:
-            if row.foreign:
-                raise _refusal(metric_type, row, error) from None
-            raise
         return found if isinstance(found, Measurement) else _measured(metric_type, found)
 
     def _prepared(
@@ -182,12 +174,18 @@ def _measured(metric_type: MetricType, found: Any) -> Measurement:
     return Measurement(value, f"the function of {name} gave {value} for this input, {why}", failed=True)
 
 
-def _refusal(metric_type: MetricType, row: Declaration, error: Exception) -> Exception:
-    """Return the sentence for arguments that a function of another library refused."""
-    needed = " and ".join(f"`{name}`" for name in row.needs)
-    why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    kind = InputTypeError if isinstance(error, TypeError) else InputError
-    return kind(f"{needed} must suit {metric_type}, which refused them: {why}.")
+@contextmanager
+def _one_sentence(metric_type: MetricType, row: Declaration) -> Iterator[None]:
+    """Say in one sentence that a function of another library refused its arguments."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if not row.foreign:
+            raise
+        needed = " and ".join(f"`{name}`" for name in row.needs)
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        kind = InputTypeError if isinstance(error, TypeError) else InputError
+        raise kind(f"{needed} must suit {metric_type}, which refused them: {why}.") from None
 
 
 metrics_registry = MetricRegistry()

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, whole
-from czbenchmarks._check import labels as _labels
 from czbenchmarks._check import seed as checked_seed
 from czbenchmarks.constants import RANDOM_SEED
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.sbee import distance_ratios, neighbor_mixing
 
-from .inputs import nearest, not_batched, noted, represent
+from .inputs import in_batches, nearest, not_batched, noted
 from .results import Measurement, Units
 
 SBEE_NEIGHBORS = 90
@@ -68,9 +67,7 @@ def sbee(
     >>> sbee(cells, ["T"] * 100, ["x", "y"] * 50).value > 0.7
     True
     """
-    embedding = represent(X, "X")
-    groups = _labels(labels, "labels", embedding.n)
-    batches = _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     k = min(whole(n_neighbors, "n_neighbors", 2), embedding.n)
     most = whole(max_reference, "max_reference", 1)
     seed = checked_seed(random_seed)

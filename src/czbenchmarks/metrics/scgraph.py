@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from czbenchmarks._check import Labels, listing, whole
-from czbenchmarks._check import labels as _labels
 from czbenchmarks.kernels.representation import Representation, digest
 from czbenchmarks.kernels.scgraph import agreement, batch_distances, centroids, consensus, relative_distances
 
 from ._expression import logged, state
-from .inputs import represent
+from .inputs import in_batches
 from .results import Measurement, Units
 
 N_TOP_GENES = 1000
@@ -82,8 +81,7 @@ def scgraph_rank_pca(
     >>> round(found.value, 6), len(found.breakdowns)
     (1.0, 4)
     """
-    least = (n_top_genes, n_components, min_batch_cells, min_label_cells)
-    return _scgraph(0, X, labels, batch, expression, least)
+    return _scgraph(0, X, labels, batch, expression, (n_top_genes, n_components, min_batch_cells, min_label_cells))
 
 
 def scgraph_corr_pca(
@@ -124,8 +122,7 @@ def scgraph_corr_pca(
     >>> round(scgraph_corr_pca(cells, types, types * 0, cells).value, 6)
     1.0
     """
-    least = (n_top_genes, n_components, min_batch_cells, min_label_cells)
-    return _scgraph(1, X, labels, batch, expression, least)
+    return _scgraph(1, X, labels, batch, expression, (n_top_genes, n_components, min_batch_cells, min_label_cells))
 
 
 def scgraph_corr_weighted(
@@ -167,8 +164,7 @@ def scgraph_corr_weighted(
     >>> round(scgraph_corr_weighted(cells, types, types * 0, cells).value, 6)
     1.0
     """
-    least = (n_top_genes, n_components, min_batch_cells, min_label_cells)
-    return _scgraph(2, X, labels, batch, expression, least)
+    return _scgraph(2, X, labels, batch, expression, (n_top_genes, n_components, min_batch_cells, min_label_cells))
 
 
 def _scgraph(
@@ -176,8 +172,7 @@ def _scgraph(
 ) -> Measurement:
     names = ("n_top_genes", "n_components", "min_batch_cells", "min_label_cells")
     settings = dict(zip(names, (whole(value, name, 1) for name, value in zip(names, least, strict=True)), strict=True))
-    embedding = represent(X, "X")
-    groups, batches = _labels(labels, "labels", embedding.n), _labels(batch, "batch", embedding.n)
+    embedding, groups, batches = in_batches(X, labels, batch)
     kept = groups.counts >= settings["min_label_cells"]
     codes = np.where(kept[groups.codes], np.cumsum(kept)[groups.codes] - 1, -1)
     large = batches.counts >= settings["min_batch_cells"]

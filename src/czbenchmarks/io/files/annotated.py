@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 
 
 class Stored:
-    """An ``.h5ad`` file or ``.zarr`` folder; every element is looked at before it is read.
-
-    Parameters
-    ----------
-    path
-        The file or folder, checked by `check_store`.
-    name
-        How a sentence calls it.
-    """
+    """An ``.h5ad`` file or ``.zarr`` folder, checked by `check_store`; every element is looked at before it is read."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path

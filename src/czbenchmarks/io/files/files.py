@@ -117,20 +117,9 @@ LEAST_DENSITY = 1 / 1100
 
 
 def affordable(claimed: int, stored: int, path: Path, name: str, what: str, density: float = LEAST_DENSITY) -> None:
-    """Refuse a claim of a size before memory is taken for it.
+    """Refuse a claim of a size before memory is taken for it: bytes that the header declares, of the piece `what`.
 
-    Parameters
-    ----------
-    claimed
-        Bytes that the header declares.
-    stored
-        Bytes that are in the file for it.
-    path, name
-        The file, and how a sentence calls it.
-    what
-        The piece.
-    density
-        The least part of `claimed` that must be stored.
+    `stored` bytes are in the file for it, which must be at least the share `density` of those claimed.
     """
     if claimed > PLAIN and stored < claimed * density:
         raise Refused(

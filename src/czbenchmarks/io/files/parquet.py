@@ -39,12 +39,7 @@ _PATIENCE, _RATE = 30.0, 1e6
 def read_parquet(path: Path, name: str, known: Any) -> Table:
     """Read a parquet file.
 
-    Parameters
-    ----------
-    path, name
-        The file, and how a sentence calls it.
-    known
-        The names of the data's cells: a column of such names is one of names, even if they are numbers.
+    `known` are the names of the data's cells: a column of such names is one of names, even if they are numbers.
     """
     regular(path, name, ".parquet file")
     with path.open("rb") as file:

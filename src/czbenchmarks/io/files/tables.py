@@ -40,10 +40,7 @@ _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A
 class Table:
     """Numbers of a file; `names` of its rows and `columns`, where it has them.
 
-    Attributes
-    ----------
-    names_from
-        Heading of the column that was taken for the names, if it could be a dimension.
+    `names_from` is the heading of the column that was taken for the names, if it could be a dimension.
     """
 
     values: Any
@@ -60,12 +57,7 @@ def table_suffix(path: Path) -> str:
 def read_text_table(path: Path, name: str, known: Any) -> Table:
     """Read a text table.
 
-    Parameters
-    ----------
-    path, name
-        The file, and how a sentence calls it.
-    known
-        The names of the data's cells: a first column of such names is one of names, even if they are numbers.
+    `known` are the names of the data's cells: a first column of such names is one of names, even if they are numbers.
     """
     suffix = table_suffix(path)
     regular(path, name, f"{suffix} file")
@@ -154,20 +146,9 @@ def names_column(
     It is the one that is headed as names are; else the first if it is text, or the only one of text; else the first or
     last one if most of its whole numbers are names of the data. One that only counts the rows is refused.
 
-    Parameters
-    ----------
-    frame
-        The table.
-    headings
-        Of all its columns; none if it has none.
-    known
-        Names of the data's cells.
-    name, said
-        How a sentence calls the embedding, and the table it is read from.
-    written
-        The numbers of the first column as they were written.
-    indexed
-        Whether its index names the rows, so that no column may.
+    `headings` are those of all columns, or none; `written` holds the numbers of the first column as they were written;
+    where the table is `indexed`, its index names the rows, so that no column may. A sentence calls the embedding
+    `name`, and the table it is read from `said`.
     """
     headed = [i for i, heading in enumerate(headings) if _heads_names(heading) and (i == 0 or heading.strip())]
     if len(headed) + indexed > 1:

@@ -116,10 +116,7 @@ def missing_chunks(array: Any) -> int:
 def left_out(element: Any) -> str:
     """Say which chunks of an array, or of the arrays of a group, are not stored and were read as zeros; else nothing.
 
-    Parameters
-    ----------
-    element
-        An array or group; of HDF5 nothing is said, which stores zeros.
+    Nothing is said of HDF5, which stores zeros.
     """
     if hasattr(element, "file") or is_named_type(element):
         return ""
@@ -135,16 +132,10 @@ def left_out(element: Any) -> str:
 def missing_chunks_matter(column: Any, values: Any) -> bool:
     """Tell whether missing chunks of a column of `obs` are damage, not chunks of zeros that zarr left out.
 
-    A column of one chunk is then constant, which every task refuses by itself, unless it has categories that no cell
-    has: anndata writes none of those. In a column of several chunks, a whole chunk of zeros is believable where
-    values come in runs (cells sorted by batch), and not where they change from cell to cell.
-
-    Parameters
-    ----------
-    column
-        The zarr array, or the group of a categorical column.
-    values
-        What was read.
+    A column (an array, or the group of a categorical one) of one chunk is then constant, which every task refuses by
+    itself, unless it has categories that no cell has: anndata writes none of those. In a column of several chunks, a
+    whole chunk of zeros is believable where the values read come in runs (cells sorted by batch), and not where they
+    change from cell to cell.
     """
     arrays = [column] if is_array(column) else [column[key] for key in column if is_array(column[key])]
     missing = sum(missing_chunks(array) for array in arrays)

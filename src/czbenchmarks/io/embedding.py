@@ -46,29 +46,19 @@ class LoadedEmbedding:
 
     Attributes
     ----------
-    value
-        Array, sparse matrix, DataFrame or Representation; one row per kept cell, in the order of `obs`.
-    rows
-        Positions in `obs` of the cells that have a row, sorted; None if all have one.
-    missing_from_embedding
-        Number of cells of the data without a row.
-    missing_from_data
-        Number of rows of cells that the data do not have; they are left out.
     origin
-        Where it came from, as JSON: `path` and `key`, or `reference`, or `kind`; and `aligned`, by
-        ``"name"``, ``"position"`` or ``"caller"``.
-    columns
-        Names of the dimensions, where it has them: the genes of a prediction.
+        Where it came from, as JSON: `path` and `key`, or `reference`, or `kind`; and `aligned`, by ``"name"``,
+        ``"position"`` or ``"caller"``.
     notes
         What was taken for the names of its rows, as said after the name of the embedding, unless its index was.
     """
 
-    value: Any
-    rows: NDArray[np.int64] | None
-    missing_from_embedding: int
-    missing_from_data: int
+    value: Any  # array, sparse matrix, DataFrame or Representation; one row per kept cell, in the order of `obs`
+    rows: NDArray[np.int64] | None  # positions in `obs` of the cells that have a row, sorted; None if all have one
+    missing_from_embedding: int  # number of cells of the data without a row
+    missing_from_data: int  # number of rows of cells that the data do not have; they are left out
     origin: dict[str, Any]
-    columns: list[str] | None = None
+    columns: list[str] | None = None  # names of the dimensions, where it has them: the genes of a prediction
     notes: tuple[str, ...] = ()
     _prepared: Representation | None = None
 

@@ -157,21 +157,11 @@ def coincide(X: NDArray[np.floating], cells: NDArray[np.int64]) -> bool:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Neighbour lists, and what is to be doubted of what is counted in them.
+    """Neighbour lists, and what is to be doubted of what is counted in them."""
 
-    Attributes
-    ----------
-    neighbors
-        The lists.
-    details
-        How they were found, and a note where they say little of what is near.
-    reason
-        Why nothing can be counted in them; None if it can.
-    """
-
-    neighbors: Neighbors
-    details: dict[str, Any]
-    reason: str | None
+    neighbors: Neighbors  # the lists
+    details: dict[str, Any]  # how they were found, and a note where they say little of what is near
+    reason: str | None  # why nothing can be counted in them; None if it can
 
 
 def nearest(

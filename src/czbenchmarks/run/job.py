@@ -76,21 +76,11 @@ _IDENTITY = ("task", "task_version", "data", "embedding", "parameters", "default
 
 @dataclass(frozen=True)
 class JobInputs:
-    """What a job is computed from.
+    """What a job is computed from."""
 
-    Attributes
-    ----------
-    task_input
-        The task's input.
-    embedding
-        What the task's ``run`` takes: an embedding, or a list of them.
-    refusal
-        Why there are no inputs: a baseline that could not be made, say.
-    """
-
-    task_input: TaskInput | None = None
-    embedding: Any = None
-    refusal: Exception | None = None
+    task_input: TaskInput | None = None  # the task's input
+    embedding: Any = None  # what the task's ``run`` takes: an embedding, or a list of them
+    refusal: Exception | None = None  # why there are no inputs: a baseline that could not be made, say
 
 
 @dataclass(frozen=True)

@@ -24,30 +24,22 @@ class Request:
     ----------
     embedding, sources
         What is scored, as it was given, and the data sets.
-    tasks
-        The tasks, with the options meant for each.
     seeds, seeds_given
         The seeds, and whether the user named them.
     baseline, expression
         Whether the baselines are scored, and where the counts are that they are made of.
-    allow_missing
-        Whether the cells that data and embeddings share suffice.
-    neighbors
-        How nearest cells are found.
-    checking
-        Which trust checks are made.
     """
 
     embedding: Any
     sources: list[Any]
-    tasks: Mapping[str, Wanted]
+    tasks: Mapping[str, Wanted]  # the tasks, with the options meant for each
     seeds: list[int]
     seeds_given: bool
     baseline: bool
     expression: str
-    allow_missing: bool
-    neighbors: str
-    checking: Checking
+    allow_missing: bool  # whether the cells that data and embeddings share suffice
+    neighbors: str  # how nearest cells are found
+    checking: Checking  # which trust checks are made
 
     @property
     def any_length(self) -> bool:

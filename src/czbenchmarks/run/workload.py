@@ -69,52 +69,28 @@ class Workload:
 
     Attributes
     ----------
-    request
-        What was asked.
-    clock
-        What it took.
-    views
-        The cells that are scored, per data set.
-    embeddings
-        The embeddings, by name, one per data set.
-    given
-        Neighbours that the data hold; None if they are searched for.
-    plans
-        The tasks, with their inputs.
-    failures
-        What gave no scores.
-    baselines
-        The tasks' baselines; None if none was asked for.
     data_facts, embedding_facts
         What the record says of data and embeddings.
-    options
-        The options of every task by their content.
-    jobs
-        What is to be computed, in this order.
     results
         What came of the jobs so far, by task, name of the embedding and seed; `finished` in their order.
-    notes
-        What is to be said of the embeddings.
-    late
-        A fault of the program that was met after the jobs.
     """
 
-    request: Request
-    clock: Clock
-    views: list[Cells]
-    embeddings: Embeddings
-    given: Neighbors | None
-    plans: list[Plan]
-    failures: list[Failure]
-    baselines: Baselines | None
+    request: Request  # what was asked
+    clock: Clock  # what it took
+    views: list[Cells]  # the cells that are scored, per data set
+    embeddings: Embeddings  # the embeddings, by name, one per data set
+    given: Neighbors | None  # neighbours that the data hold; None if they are searched for
+    plans: list[Plan]  # the tasks, with their inputs
+    failures: list[Failure]  # what gave no scores
+    baselines: Baselines | None  # the tasks' baselines; None if none was asked for
     data_facts: list[dict[str, Any]] = field(default_factory=list)
     embedding_facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    jobs: dict[Job, tuple[Plan, list[int]]] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # the options of every task by their content
+    jobs: dict[Job, tuple[Plan, list[int]]] = field(default_factory=dict)  # what is to be computed, in this order
     results: dict[tuple[str, str], dict[int, JobResult]] = field(default_factory=dict)
     finished: list[JobResult] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    late: Exception | None = None
+    notes: list[str] = field(default_factory=list)  # what is to be said of the embeddings
+    late: Exception | None = None  # a fault of the program that was met after the jobs
     _arrays: SharedArrays = field(default_factory=SharedArrays)
     _forget: Callable[[Representation], None] = lambda one: None
 

@@ -98,13 +98,7 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def metric_row(metric: MetricType) -> dict[str, Any]:
-    """Return what is known about a metric, as JSON holds it.
-
-    Parameters
-    ----------
-    metric
-        The metric.
-    """
+    """Return what is known about a metric, as JSON holds it."""
     from czbenchmarks.metrics.presets import presets_of
 
     row = metric.declaration
@@ -128,13 +122,7 @@ def metric_row(metric: MetricType) -> dict[str, Any]:
 
 
 def print_metric(found: dict[str, Any]) -> None:
-    """Print what is known about a metric.
-
-    Parameters
-    ----------
-    found
-        See ``metric_row``.
-    """
+    """Print what is known about a metric."""
     bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
     best = "unbounded" if found["best"] is None else f"{found['best']:g}"
     defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
@@ -157,13 +145,7 @@ def print_metric(found: dict[str, Any]) -> None:
 
 
 def print_lines(pairs: list[tuple[str, Any]]) -> None:
-    """Print headings and values, folded under each other.
-
-    Parameters
-    ----------
-    pairs
-        Headings and values.
-    """
+    """Print headings and values, folded under each other."""
     import textwrap
 
     from czbenchmarks._check import printable

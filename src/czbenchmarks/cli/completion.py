@@ -69,41 +69,17 @@ def file_items(incomplete: str) -> list[CompletionItem]:
 
 
 def complete_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete files; for ``-u``, ``-c`` and ``-o``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
+    """Complete files; for ``-u``, ``-c`` and ``-o``."""
     return file_items(incomplete)
 
 
 def complete_data_sets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete data sets of the catalogue; for ``-d``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
+    """Complete data sets of the catalogue; for ``-d``."""
     return data_set_items(incomplete)
 
 
 def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete presets and metrics, also the last of several with commas between; for ``--metrics``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
+    """Complete presets and metrics, also the last of several with commas between; for ``--metrics``."""
     from czbenchmarks.metrics.presets import PRESETS
 
     before, comma, last = incomplete.rpartition(",")
@@ -113,14 +89,6 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_anything(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete tasks, metrics, data sets, and files where none of those begins so; for ``info``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
+    """Complete tasks, metrics, data sets, and files where none of those begins so; for ``info``."""
     sources: Iterable[Callable[[str], list[CompletionItem]]] = (task_items, metric_items, data_set_items)
     return [item for source in sources for item in source(incomplete)] or file_items(incomplete)

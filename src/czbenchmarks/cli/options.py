@@ -18,30 +18,14 @@ if TYPE_CHECKING:
 
 
 def parameters(task: str) -> list[click.Parameter]:
-    """Return the options of the command that scores a task.
-
-    Parameters
-    ----------
-    task
-        Its key, in either spelling.
-    """
+    """Return the options of the command that scores a task."""
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     return [*_common_options(TASK_REGISTRY.get_task_class(task)), *task_options(TASK_REGISTRY.get_task_info(task))]
 
 
 def task_options(info: TaskInfo) -> list[click.Parameter]:
-    """Return one option per field of a task's input and of its baseline.
-
-    Parameters
-    ----------
-    info
-        The task.
-
-    Returns
-    -------
-    Options that are None unless given, named as the keywords of ``evaluate``.
-    """
+    """Return one option, None unless given, per field of a task's input and of its baseline."""
     many = info.requires_multiple_datasets
     return [
         *(_option(field, field.name, many) for field in info.task_params.values()),
@@ -50,25 +34,13 @@ def task_options(info: TaskInfo) -> list[click.Parameter]:
 
 
 def baseline_needs(task: type[Task]) -> str | None:
-    """Return the option without which a task has no baseline; None if it needs none.
-
-    Parameters
-    ----------
-    task
-        Its class.
-    """
+    """Return the option without which a task has no baseline; None if it needs none."""
     needed = task.baseline_model.needs
     return f"--baseline-{needed.replace('_', '-')}" if needed else None
 
 
 def uses_neighbors(task: type[Task]) -> bool:
-    """Tell whether a task looks for nearest cells.
-
-    Parameters
-    ----------
-    task
-        Its class.
-    """
+    """Tell whether a task looks for nearest cells."""
     from czbenchmarks.tasks.task import Task
 
     return "X" in task.offers or task.max_neighbors is not Task.max_neighbors

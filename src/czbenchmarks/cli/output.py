@@ -26,15 +26,7 @@ BASELINE = "baseline"
 
 
 def print_record(record: RunRecord, output_format: str) -> None:
-    """Print the scores of a run on stdout; what failed and what to know of it on stderr.
-
-    Parameters
-    ----------
-    record
-        The run.
-    output_format
-        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
-    """
+    """Print the scores of a run on stdout; what failed and what to know of it on stderr."""
     if output_format == "json":
         click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
     elif output_format == "csv":
@@ -77,13 +69,7 @@ def _print_means(record: RunRecord) -> None:
 
 
 def better(metric: str) -> str | None:
-    """Tell which values of a metric are the better ones: ``"higher"`` or ``"lower"``.
-
-    Parameters
-    ----------
-    metric
-        Its key; one of a package that is not loaded here, or of another version, gives None.
-    """
+    """Tell which values of a metric are the better ones: ``"higher"`` or ``"lower"``; None if it is unknown here."""
     from czbenchmarks.metrics.catalogue import MetricType
 
     return next((one.declaration.direction for one in MetricType if one.value == metric), None)
@@ -135,15 +121,7 @@ def _notes_of_scores(record: RunRecord) -> list[str]:
 
 
 def print_frame(frame: pd.DataFrame, output_format: str) -> None:
-    """Print a table of numbers and text.
-
-    Parameters
-    ----------
-    frame
-        The table.
-    output_format
-        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
-    """
+    """Print a table of numbers and text."""
     if output_format in ("table", "markdown"):  # what is the same everywhere takes the room of the rest
         same = [name for name in ("task", "embedding", "of") if name in frame and frame[name].nunique() == 1]
         frame = frame.drop(columns=same)
@@ -172,13 +150,7 @@ def _shown(value: Any) -> str:
 
 
 def print_csv(frame: pd.DataFrame) -> None:
-    """Print a table as CSV; letters that stdout cannot hold are escaped, none is replaced by another.
-
-    Parameters
-    ----------
-    frame
-        The table.
-    """
+    """Print a table as CSV; letters that stdout cannot hold are escaped, none is replaced by another."""
     click.echo(exactly(as_csv(frame)), nl=False)
 
 
@@ -187,11 +159,6 @@ def as_csv(frame: pd.DataFrame) -> str:
 
     Control characters are written as ``\x1b``, and so is a backslash that would look like one: what differs, differs
     in the table too.
-
-    Parameters
-    ----------
-    frame
-        The table.
     """
     if "values_raw" in frame:
         raw = [";".join(map(str, values)) if isinstance(values, list) else "" for values in frame["values_raw"]]

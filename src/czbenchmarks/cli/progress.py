@@ -63,17 +63,7 @@ def one_line(text: object) -> str:
 
 
 class Display:
-    """Shows the work it hears of, drawn by a thread of its own.
-
-    Parameters
-    ----------
-    stream
-        Where to.
-    after
-        Seconds a piece of work may take unmentioned.
-    gaps
-        Seconds between the first two plain lines, and between all others.
-    """
+    """Shows work that takes longer than `after` seconds, drawn by a thread of its own."""
 
     def __init__(self, stream: TextIO, after: float, gaps: tuple[float, float] = _GAPS) -> None:
         self._stream = stream
@@ -135,15 +125,7 @@ class Display:
 
 
 def described(work: Work, now: float) -> str:
-    """Describe a piece of work, and what it is a part of, in one line.
-
-    Parameters
-    ----------
-    work
-        The innermost.
-    now
-        On the clock of ``time.monotonic``.
-    """
+    """Describe a piece of work, and what it is a part of, in one line."""
     parts: list[str] = []
     outer = work.outer
     while outer is not None:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import click
 
+from czbenchmarks._check import printable as printable
 from czbenchmarks._progress import Work, listening
 
 AFTER = 2.0
@@ -50,11 +51,6 @@ def note(text: str) -> None:
     if context is None or not context.find_root().params.get("quiet"):
         with suppress(OSError):  # a full disk behind stderr is no reason to lose the scores
             click.echo(text, err=True)
-
-
-def printable(text: object) -> str:
-    """Escape what is not printable; ``_check.printable`` for commands that must start without NumPy."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def one_line(text: object) -> str:

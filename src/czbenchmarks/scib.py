@@ -173,13 +173,7 @@ def _scores(record: RunRecord, keys: Sequence[str]) -> tuple[Table, Reasons]:
 
 
 def find_key(key: str) -> MetricType:
-    """Return the metric of a key of a record.
-
-    Parameters
-    ----------
-    key
-        Its key.
-    """
+    """Return the metric of a key of a record."""
     found = find(key)
     assert isinstance(found, MetricType)
     return found

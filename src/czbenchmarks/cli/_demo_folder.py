@@ -25,14 +25,9 @@ _KEPT = ".earlier_demo"
 
 @contextmanager
 def claimed(folder: Path, names: Sequence[str]) -> Iterator[None]:
-    """Make a folder, or take that of an earlier demo, which is replaced when the work succeeds and else untouched.
+    """Make a folder for `names`, or take an earlier demo's: replaced when the work succeeds, else untouched.
 
-    Parameters
-    ----------
-    folder
-        The folder; refused if it holds anything but an earlier demo as it was written.
-    names
-        Files that the work writes.
+    Refused is a folder that holds anything but an earlier demo as it was written.
     """
     claim = _Claim(folder, names, not folder.exists())
     ours, complete = _taken(folder)
@@ -57,18 +52,13 @@ def claimed(folder: Path, names: Sequence[str]) -> Iterator[None]:
 
 
 class _Claim:
-    """What to do with a folder when the work in it stops.
-
-    Attributes
-    ----------
-    begun
-        Whether files of the earlier demo are out of the way, so that those in the folder are of this one.
-    """
+    """What to do with a folder when the work in it stops."""
 
     def __init__(self, folder: Path, names: Sequence[str], new: bool) -> None:
         self.folder, self.names, self.new = folder, names, new
         self.kept = folder / _KEPT
-        self.begun = self._undone = False
+        self.begun = False  # True: files of the earlier demo are out of the way, those in the folder are of this one
+        self._undone = False
         self._lock = threading.Lock()
 
     def undo(self) -> None:

@@ -25,13 +25,7 @@ _SAMPLE = 100_000
 
 
 def facts(cells: Cells) -> dict[str, Any]:
-    """Return what is in a file, as JSON.
-
-    Parameters
-    ----------
-    cells
-        The file.
-    """
+    """Return what is in a file, as JSON."""
     path = cells.path
     assert path is not None
     columns = [_column(cells, name) for name in cells.columns]
@@ -171,13 +165,7 @@ def _looks(element: Any, path: Path, name: str) -> str | None:
 
 
 def looks_like(values: Any) -> str | None:
-    """Say what numbers of expression are.
-
-    Parameters
-    ----------
-    values
-        A sample.
-    """
+    """Say what numbers of expression are."""
     values = values[values != 0]
     if values.dtype.kind not in "iufb" or not values.size:
         return None

@@ -18,15 +18,7 @@ _CONTROL_NAMES = ("ctrl", "control", "controls", "non-targeting", "non_targeting
 
 
 def screen_facts(cells: Cells, uns: list[str]) -> dict[str, Any]:
-    """Return the settings that a file's screen needs, and what it lacks to be scored (None: nothing).
-
-    Parameters
-    ----------
-    cells
-        The file.
-    uns
-        The keys of its ``uns``.
-    """
+    """Return the settings that a file's screen needs, and what it lacks to be scored (None: nothing)."""
     if missing := [key for key in (_TABLE, _CONTROLS) if key not in uns]:
         problem = f"uns lacks {listing(missing)}: differential expression and the control cells of a screen"
         return {"settings": {}, "problem": problem}

@@ -38,10 +38,7 @@ def take() -> None:
 def undone(undo: Callable[[], None]) -> Iterator[None]:
     """Undo the work inside when a signal ends it, also where a library does not hear it in time.
 
-    Parameters
-    ----------
-    undo
-        Called from another thread, and perhaps once more by the work itself.
+    `undo` is called from another thread, and perhaps once more by the work itself.
     """
     _undoing.append(undo)
     try:

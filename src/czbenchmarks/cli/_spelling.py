@@ -22,13 +22,7 @@ _VALUE = r"'[^']*'|\"[^\"]*\"|[\w@:.+-]*\w"
 
 
 def options_of(command: click.Command) -> dict[str, str]:
-    """Return argument -> option of a command.
-
-    Parameters
-    ----------
-    command
-        That of a task.
-    """
+    """Return argument -> option of a command."""
     flags: dict[str, str] = {}
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
@@ -42,13 +36,7 @@ def options_of(command: click.Command) -> dict[str, str]:
 
 
 def options_of_record(record: RunRecord) -> dict[str, str]:
-    """Return argument -> option for the sentences in a record: of the commands that score its tasks.
-
-    Parameters
-    ----------
-    record
-        The run.
-    """
+    """Return argument -> option for the sentences in a record: of the commands that score its tasks."""
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     from .options import parameters
@@ -64,14 +52,8 @@ def options_of_record(record: RunRecord) -> dict[str, str]:
 def as_typed(sentence: str, flags: Mapping[str, str], words: Sequence[str] = ()) -> str:
     """Return a sentence with the options of a command in place of arguments.
 
-    Parameters
-    ----------
-    sentence
-        With arguments in backticks, as ``name=value``, or as a name with an underscore.
-    flags
-        Argument -> option.
-    words
-        What was typed: of two spellings of an option, the one that is there is named.
+    Arguments are in backticks, written ``name=value``, or names with an underscore. Of two spellings of an option the
+    one in `words`, which is what was typed, is named.
 
     Examples
     --------

@@ -21,12 +21,7 @@ _PLAIN = str.maketrans({
 def plain(text: str, encoding: str | None) -> str:
     r"""Return text as a stream of an encoding can hold it: ``+-`` for ``±``, letters that it lacks as ``\xe9``.
 
-    Parameters
-    ----------
-    text
-        What is to be written.
-    encoding
-        That of the stream; None for one that takes all text.
+    None is the encoding of a stream that takes all text.
 
     Examples
     --------
@@ -50,24 +45,12 @@ def _one(character: str, encoding: str) -> str:
 
 
 def fitting(text: str) -> str:
-    """Return text as stdout can hold it: before it is laid out, since an escaped letter is wider than the letter.
-
-    Parameters
-    ----------
-    text
-        What is to be printed.
-    """
+    """Return text as stdout can hold it: before it is laid out, since an escaped letter is wider than the letter."""
     return plain(text, getattr(sys.stdout, "encoding", None))
 
 
 def exactly(text: str) -> str:
-    """Return text as stdout can hold it, for programs: what it lacks is escaped, so that no two texts become one.
-
-    Parameters
-    ----------
-    text
-        What is to be printed.
-    """
+    """Return text as stdout can hold it, for programs: what it lacks is escaped, so that no two texts become one."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     with suppress(LookupError):
         return text.encode(encoding, "backslashreplace").decode(encoding)
@@ -83,11 +66,6 @@ class Plain:
     """A text stream that writes with plain characters what its encoding lacks.
 
     It has no ``buffer``: click would write UTF-8 into that where the encoding is ASCII.
-
-    Parameters
-    ----------
-    stream
-        Where to.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -29,27 +29,13 @@ _FEWEST_SHARED = 10
 
 @dataclass(frozen=True)
 class Study:
-    """Cells, and the tasks they are scored on.
-
-    Attributes
-    ----------
-    name
-        Of its record.
-    about
-        What the cells are, in a few words.
-    data
-        Names of its data files, without suffix; an embedding of each is ``<name>_<embedding>.npy``.
-    tasks
-        Task to its options.
-    weight
-        About how long it takes, beside the others.
-    """
+    """Cells, and the tasks they are scored on."""
 
     name: str
     about: str
-    data: tuple[str, ...]
-    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    weight: int = 1
+    data: tuple[str, ...]  # names of its files without suffix; embeddings are ``<name>_<embedding>.npy``
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)  # task to its options
+    weight: int = 1  # about how long it takes, beside the others
 
     @property
     def files(self) -> list[str]:
@@ -107,17 +93,7 @@ STUDIES = (
 
 
 def prepare(folder: Path, *, random_seed: int = RANDOM_SEED, most_cells: int | None = None) -> None:
-    """Write the cells and embeddings of all studies into a folder.
-
-    Parameters
-    ----------
-    folder
-        An existing folder.
-    random_seed
-        Seed of simulations, PCA and controls.
-    most_cells
-        Take at most so many cells of each species, evenly spaced, and simulate no more.
-    """
+    """Write the cells (`most_cells` of each species at most) and embeddings of all studies into a folder."""
     from czbenchmarks.testing import simulate_screen, simulate_time_course
 
     with work("cells and embeddings", len(STUDIES)) as advance:
@@ -140,17 +116,7 @@ def prepare(folder: Path, *, random_seed: int = RANDOM_SEED, most_cells: int | N
 
 
 def score(study: Study, folder: Path, *, random_seed: int = RANDOM_SEED) -> RunRecord:
-    """Score the three embeddings of a study; each must have been written by `prepare`.
-
-    Parameters
-    ----------
-    study
-        One of `STUDIES`.
-    folder
-        Where its files are.
-    random_seed
-        Seed of the tasks.
-    """
+    """Score the three embeddings of a study; each must have been written by `prepare`."""
     from czbenchmarks.datasets import SingleCellPerturbationDataset
     from czbenchmarks.run.evaluate import evaluate
 

@@ -21,15 +21,7 @@ _PICTURES = ("umap", "tsne", "t-sne", "spatial")
 
 
 def suitable(facts: dict[str, Any], source: str) -> list[dict[str, Any]]:
-    """Return one row per task: the command for this file, or the reason why there is none.
-
-    Parameters
-    ----------
-    facts
-        What is in the file.
-    source
-        As the user names it.
-    """
+    """Return one row per task: the command for this file, or the reason why there is none."""
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     chosen = Chosen(facts)

@@ -15,13 +15,6 @@ FOLDS = "mean_fold_"
 def means_over_species(record: RunRecord) -> tuple[list[str], list[list[str | float]]]:
     """Return headings and rows of the means over pairs of species; none if no score is of such a pair.
 
-    Parameters
-    ----------
-    record
-        The run.
-
-    Returns
-    -------
     One row per embedding, classifier, and whether it was tested on the species it was trained on; one column per
     metric. A mean is NaN if one of its scores has no value.
     """

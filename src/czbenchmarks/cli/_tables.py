@@ -20,17 +20,7 @@ _BREAKS = "/\\_-.,;:=|"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Sequence[str] = ()) -> None:
-    """Print a table; text that does not fit is folded, never cut.
-
-    Parameters
-    ----------
-    columns
-        Headings.
-    rows
-        One cell per column; None is left empty.
-    numbers
-        Headings of columns to align right.
-    """
+    """Print a table, columns of `numbers` to the right; text that does not fit is folded, never cut."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -54,15 +44,7 @@ def table_width() -> int:
 
 
 def column_widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Return the width of every column: its longest text, if that fits; else sentences give way first, then words.
-
-    Parameters
-    ----------
-    cells
-        The headings and the rows.
-    room
-        Characters for all columns.
-    """
+    """Return the width of every column: its longest text, if that fits; else sentences give way first, then words."""
     columns = list(zip(*cells, strict=True))
     whole = [max(1, *map(_width, column)) for column in columns]
     words = [max((_width(word) for text in column for word in text.split()), default=1) for column in columns]

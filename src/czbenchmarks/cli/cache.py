@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .output import format_option, print_json, print_table
+
 if TYPE_CHECKING:
     from czbenchmarks.datasets.download.cache import Entry
 
@@ -18,8 +20,6 @@ Examples:
 \b
 Another folder than ~/.cz-benchmarks/datasets:
   export CZBENCHMARKS_CACHE=/data/cells"""
-
-_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 @click.group("cache", epilog=_EXAMPLES, invoke_without_command=True)
@@ -34,15 +34,7 @@ def cache_command(context: click.Context) -> None:
 
 
 @cache_command.command("list", epilog="\b\nExample:\n  czbenchmarks cache list")
-@click.option(
-    "-f",
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print it: a table to read, or JSON for programs.",
-)
+@format_option("table", "json", help="How to print it: a table to read, or JSON for programs.")
 def list_cache(output_format: str) -> None:
     """List the downloaded files: their names, sizes, dates and addresses."""
     from czbenchmarks.datasets.download.cache import cache_folder, entries
@@ -50,15 +42,11 @@ def list_cache(output_format: str) -> None:
     folder = cache_folder()
     found = entries(folder)
     if output_format == "json":
-        import json
-
-        click.echo(json.dumps({"folder": str(folder), "files": [_row(entry) for entry in found]}, indent=2))
+        print_json({"folder": str(folder), "files": [_row(entry) for entry in found]})
         return
     if not found:
         click.echo(f"Nothing was downloaded to {folder}.")
         return
-    from .output import print_table
-
     rows = [
         [
             entry.path.name if entry.complete else f"{entry.path.name} (not complete)",
@@ -153,5 +141,5 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _bytes(size: float) -> str:
     if size < 1000:
         return f"{size:,.0f} bytes"
-    unit = next((unit for unit in ("kB", "MB") if size < 1000 * _UNITS[unit]), "GB")
-    return f"{size / _UNITS[unit]:,.1f} {unit}"
+    unit, factor = ("kB", 1e3) if size < 1e6 else ("MB", 1e6) if size < 1e9 else ("GB", 1e9)
+    return f"{size / factor:,.1f} {unit}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from czbenchmarks._check import printable
+
+from .output import format_option, print_json, print_table
 
 if TYPE_CHECKING:
     from czbenchmarks.metrics.catalogue import MetricType
@@ -30,15 +35,7 @@ _COLUMNS = {
 
 @click.command("list", epilog=_EXAMPLES)
 @click.argument("what", type=click.Choice(["tasks", "metrics", "datasets"]))
-@click.option(
-    "-f",
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print it: a table to read, or JSON for programs.",
-)
+@format_option("table", "json", help="How to print it: a table to read, or JSON for programs.")
 @click.option("--details", is_flag=True, help="For metrics: also chance, pitfalls, cost, arguments and source of each.")
 def list_command(what: str, output_format: str, details: bool) -> None:
     """List what there is.
@@ -48,19 +45,17 @@ def list_command(what: str, output_format: str, details: bool) -> None:
     """
     if details and what != "metrics":
         raise click.UsageError(f"--details is for metrics, got {what}; see czbenchmarks info NAME.")
-    rows = {"tasks": _tasks, "metrics": _metrics, "datasets": data_sets}[what]()
-    if output_format == "json":
-        import json
+    from czbenchmarks.metrics.catalogue import MetricType
 
-        click.echo(json.dumps(rows, indent=2, allow_nan=False))
+    rows = _tasks() if what == "tasks" else data_sets() if what == "datasets" else [*map(metric_row, MetricType)]
+    if output_format == "json":
+        print_json(rows)
         return
     if details:
         for row in rows:
             print_metric(row)
             click.echo()
         return
-    from .output import print_table
-
     columns = _COLUMNS[what]
     for row in rows if what == "metrics" else ():
         row["range_text"] = " to ".join("…" if bound is None else f"{bound:g}" for bound in row["range"])
@@ -91,20 +86,8 @@ def _tasks() -> list[dict[str, Any]]:
     ]
 
 
-def _metrics() -> list[dict[str, Any]]:
-    from czbenchmarks.metrics.catalogue import MetricType
-
-    return [metric_row(metric) for metric in MetricType]
-
-
 def metric_row(metric: MetricType) -> dict[str, Any]:
-    """Return what is known about a metric, as JSON holds it.
-
-    Parameters
-    ----------
-    metric
-        The metric.
-    """
+    """Return what is known about a metric, as JSON holds it."""
     from czbenchmarks.metrics.presets import presets_of
 
     row = metric.declaration
@@ -120,7 +103,7 @@ def metric_row(metric: MetricType) -> dict[str, Any]:
         "pitfalls": row.pitfalls,
         "cost": row.cost or None,
         "arguments": list(row.asks),
-        "default_arguments": {name: _plain(value) for name, value in row.defaults.items()},
+        "default_arguments": {name: plain_value(value) for name, value in row.defaults.items()},
         "name_in_scib_metrics": row.scib_name or None,
         "tags": list(row.tags),
         "reference": row.reference,
@@ -128,17 +111,11 @@ def metric_row(metric: MetricType) -> dict[str, Any]:
 
 
 def print_metric(found: dict[str, Any]) -> None:
-    """Print what is known about a metric.
-
-    Parameters
-    ----------
-    found
-        See ``metric_row``.
-    """
+    """Print what is known about a metric."""
     bounds = " to ".join("unbounded" if bound is None else f"{bound:g}" for bound in found["range"])
     best = "unbounded" if found["best"] is None else f"{found['best']:g}"
     defaults = ", ".join(f"{name}={value}" for name, value in found["default_arguments"].items())
-    rows = [
+    pairs = [
         ("Metric", found["name"]),
         ("A good value", found["description"]),
         ("Range", bounds),
@@ -153,31 +130,21 @@ def print_metric(found: dict[str, Any]) -> None:
         ("Defaults", defaults),
         ("Reference", found["reference"]),
     ]
-    print_lines([(heading, value) for heading, value in rows if value not in ("", None)])
+    print_lines([(heading, value) for heading, value in pairs if value not in ("", None)])
 
 
 def print_lines(pairs: list[tuple[str, Any]]) -> None:
-    """Print headings and values, folded under each other.
-
-    Parameters
-    ----------
-    pairs
-        Headings and values.
-    """
-    import textwrap
-
-    from czbenchmarks._check import printable
-
+    """Print headings and values, folded under each other."""
     width = max(len(heading) for heading, _ in pairs) + 2
     for heading, value in pairs:
         text = printable("" if value is None else value)
         body = textwrap.wrap(text, 100 - width, break_long_words=False, break_on_hyphens=False) or [""]
-        click.echo(f"{heading:<{width}}{body[0]}".rstrip())
-        for line in body[1:]:
-            click.echo(" " * width + line)
+        for start, line in zip([heading, *[""] * len(body)], body, strict=False):
+            click.echo(f"{start:<{width}}{line}".rstrip())
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return a default as JSON holds it."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
@@ -190,10 +157,7 @@ def data_sets() -> list[dict[str, Any]]:
     found = []
     for name, entry in catalogue().items():
         address = entry["path"]
-        if address.startswith("package://"):
-            where = "here"
-        else:
-            where = "downloaded" if complete(folder / name_of(address)) else "to download"
+        where = "downloaded" if complete(folder / name_of(address)) else "to download"
         found.append(
             {
                 "name": name,
@@ -201,7 +165,7 @@ def data_sets() -> list[dict[str, Any]]:
                 "description": entry["about"],
                 "dataset_class": entry["_target_"],
                 "url": address,
-                "where": where,
+                "where": "here" if address.startswith("package://") else where,
             }
         )
     return found

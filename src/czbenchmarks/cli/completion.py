@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -50,9 +50,7 @@ def metric_items(incomplete: str) -> list[CompletionItem]:
     from czbenchmarks.metrics.catalogue import MetricType
 
     return [
-        CompletionItem(metric.value, help=metric.declaration.about)
-        for metric in MetricType
-        if metric.value.startswith(incomplete)
+        CompletionItem(one.value, help=one.declaration.about) for one in MetricType if one.value.startswith(incomplete)
     ]
 
 
@@ -68,59 +66,26 @@ def file_items(incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(incomplete, type="file")]
 
 
-def complete_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete files; for ``-u``, ``-c`` and ``-o``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
-    return file_items(incomplete)
-
-
-def complete_data_sets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete data sets of the catalogue; for ``-d``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
-    return data_set_items(incomplete)
-
-
-def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete presets and metrics, also the last of several with commas between; for ``--metrics``.
-
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
+def _metrics_of_list(incomplete: str) -> list[CompletionItem]:
+    """Return the presets and metrics that begin like the last of several with commas between."""
     from czbenchmarks.metrics.presets import PRESETS
 
     before, comma, last = incomplete.rpartition(",")
     presets = [CompletionItem(key, help=preset.about) for key, preset in PRESETS.items() if key.startswith(last)]
-    found = presets + metric_items(last)
-    return [CompletionItem(before + comma + item.value, help=item.help) for item in found]
+    return [CompletionItem(before + comma + item.value, help=item.help) for item in [*presets, *metric_items(last)]]
 
 
-def complete_anything(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete tasks, metrics, data sets, and files where none of those begins so; for ``info``.
+def _anything(incomplete: str) -> list[CompletionItem]:
+    """Return tasks, metrics and data sets; files where none of those begins so."""
+    named = (item for items in (task_items, metric_items, data_set_items) for item in items(incomplete))
+    return list(named) or file_items(incomplete)
 
-    Parameters
-    ----------
-    context, parameter
-        As click passes them.
-    incomplete
-        What was typed so far.
-    """
-    sources: Iterable[Callable[[str], list[CompletionItem]]] = (task_items, metric_items, data_set_items)
-    return [item for source in sources for item in source(incomplete)] or file_items(incomplete)
+
+def _completer(items: Callable[[str], list[CompletionItem]]) -> Completer:
+    return lambda context, parameter, incomplete: items(incomplete)
+
+
+complete_files = _completer(file_items)  # -u, -c, -o
+complete_data_sets = _completer(data_set_items)  # -d
+complete_metrics = _completer(_metrics_of_list)  # --metrics
+complete_anything = _completer(_anything)  # info

@@ -90,21 +90,7 @@ def demo_command(output: Path, random_seed: int) -> int:
 
 
 def run(output: Path, random_seed: int = RANDOM_SEED, most_cells: int | None = None) -> dict[str, RunRecord]:
-    """Write cells and embeddings into a folder, score them, and write the records beside them.
-
-    Parameters
-    ----------
-    output
-        The folder; refused if it holds anything but an earlier demo, which is replaced when all is done.
-    random_seed
-        Seed of all draws.
-    most_cells
-        Fewer cells, for tests.
-
-    Returns
-    -------
-    Name of each study to its record.
-    """
+    """Write cells and embeddings into a folder, score them, and return and write the record of each study."""
     from czbenchmarks._progress import work
 
     from ._studies import STUDIES, prepare, score, write_whole

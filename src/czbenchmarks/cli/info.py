@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from czbenchmarks import _check
 from czbenchmarks._check import printable
 from czbenchmarks._check.addresses import shown
 
-from .catalogue import data_sets, metric_row, print_lines, print_metric
+from .catalogue import data_sets, metric_row, plain_value, print_lines, print_metric
 from .completion import complete_anything
+from .output import format_option, print_json, print_table
 
 _EXAMPLES = """\b
 Examples:
@@ -27,15 +27,7 @@ What exists under the name is shown first if it is a file, then if it is a task,
 
 @click.command("info", epilog=_EXAMPLES)
 @click.argument("name", shell_complete=complete_anything)
-@click.option(
-    "-f",
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print it: text to read, or JSON for programs.",
-)
+@format_option("table", "json", help="How to print it: text to read, or JSON for programs.")
 def info_command(name: str, output_format: str) -> None:
     """Show what is in a data file and what it can be scored on, or what a task, metric or data set is.
 
@@ -44,7 +36,7 @@ def info_command(name: str, output_format: str) -> None:
     """
     found = _described(name)
     if output_format == "json":
-        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        print_json(found)
         return
     {
         "data": _print_data, "task": _print_task, "metric": print_metric, "preset": _print_preset,
@@ -80,7 +72,7 @@ def _described(name: str) -> dict[str, Any]:
         return {"kind": "preset", "name": presets[plain], "description": preset.about, "metrics": list(preset.keys)}
     entries = catalogue()
     if name in entries:
-        return _dataset(name)
+        return {"kind": "dataset", **next(row for row in data_sets() if row["name"] == name)}
     known = [*loose.values(), *(metric.value for metric in MetricType), *PRESETS, *entries]
     sentence = _check.unknown("Name", name, known, "is no file, task, metric, preset or data set")
     raise click.UsageError(sentence.partition(" Available: ")[0] + " See czbenchmarks list tasks|metrics|datasets.")
@@ -116,25 +108,14 @@ def _task(key: str) -> dict[str, Any]:
 
 
 def _field(field: Any) -> dict[str, Any]:
-    return {
-        "name": field.name,
-        "required": field.required,
-        "default": _plain(field.default),
-        "description": field.help_text,
-    }
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _dataset(name: str) -> dict[str, Any]:
-    row = next(one for one in data_sets() if one["name"] == name)
-    return {"kind": "dataset", **row}
+    default = plain_value(field.default)
+    return {"name": field.name, "required": field.required, "default": default, "description": field.help_text}
 
 
 def _print_task(found: dict[str, Any]) -> None:
-    from .output import print_table
+    from czbenchmarks.tasks.registry import TASK_REGISTRY
+
+    from .options import task_options
 
     print_lines(
         [
@@ -146,7 +127,7 @@ def _print_task(found: dict[str, Any]) -> None:
     )
     rows = [
         [option.opts[0], printable(option.help)]
-        for option in _options(found["name"])
+        for option in task_options(TASK_REGISTRY.get_task_info(found["name"]))
         if isinstance(option, click.Option) and not option.hidden
     ]
     print_table(["Option", "What it is"], rows)
@@ -155,14 +136,6 @@ def _print_task(found: dict[str, Any]) -> None:
     if not found["baseline_fields"]:
         click.echo("It has no baseline." if not found["has_baseline"] else "Its baseline has no options.")
     click.echo(f"How to run it: czbenchmarks run {found['name']} --help")
-
-
-def _options(task: str) -> list[click.Parameter]:
-    from czbenchmarks.tasks.registry import TASK_REGISTRY
-
-    from .options import task_options
-
-    return task_options(TASK_REGISTRY.get_task_info(task))
 
 
 def _print_preset(found: dict[str, Any]) -> None:
@@ -187,8 +160,6 @@ def _print_dataset(found: dict[str, Any]) -> None:
 
 def _print_data(found: dict[str, Any]) -> None:
     from czbenchmarks.io.files.files import size_text
-
-    from .output import print_table
 
     organism = found["organism"]
     x = found["X"]

@@ -70,17 +70,7 @@ class _Program(click.Group):
     """A group whose every refusal is one line on stderr, and whose commands are imported when they are asked for."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **more: Any) -> Any:
-        """Run the command and exit.
-
-        Parameters
-        ----------
-        args
-            Words of the command line; by default those of the process.
-        prog_name
-            Name in the help.
-        *rest, **more
-            As click's own.
-        """
+        """Run the command and exit."""
         more["standalone_mode"] = False
         if args is None:  # we are the process, not a guest in one
             _signals.take()

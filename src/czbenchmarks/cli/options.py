@@ -16,32 +16,18 @@ from .completion import complete_data_sets, complete_files, complete_metrics
 if TYPE_CHECKING:
     from czbenchmarks.tasks.task import Task, TaskInfo, TaskParameter
 
+_MANY, _FLAG, _FILE = {"multiple": True}, {"is_flag": True}, {"shell_complete": complete_files}
+
 
 def parameters(task: str) -> list[click.Parameter]:
-    """Return the options of the command that scores a task.
-
-    Parameters
-    ----------
-    task
-        Its key, in either spelling.
-    """
+    """Return the options of the command that scores a task."""
     from czbenchmarks.tasks.registry import TASK_REGISTRY
 
     return [*_common_options(TASK_REGISTRY.get_task_class(task)), *task_options(TASK_REGISTRY.get_task_info(task))]
 
 
 def task_options(info: TaskInfo) -> list[click.Parameter]:
-    """Return one option per field of a task's input and of its baseline.
-
-    Parameters
-    ----------
-    info
-        The task.
-
-    Returns
-    -------
-    Options that are None unless given, named as the keywords of ``evaluate``.
-    """
+    """Return one option, None unless given, per field of a task's input and of its baseline."""
     many = info.requires_multiple_datasets
     return [
         *(_option(field, field.name, many) for field in info.task_params.values()),
@@ -50,25 +36,13 @@ def task_options(info: TaskInfo) -> list[click.Parameter]:
 
 
 def baseline_needs(task: type[Task]) -> str | None:
-    """Return the option without which a task has no baseline; None if it needs none.
-
-    Parameters
-    ----------
-    task
-        Its class.
-    """
+    """Return the option without which a task has no baseline; None if it needs none."""
     needed = task.baseline_model.needs
     return f"--baseline-{needed.replace('_', '-')}" if needed else None
 
 
 def uses_neighbors(task: type[Task]) -> bool:
-    """Tell whether a task looks for nearest cells.
-
-    Parameters
-    ----------
-    task
-        Its class.
-    """
+    """Tell whether a task looks for nearest cells."""
     from czbenchmarks.tasks.task import Task
 
     return "X" in task.offers or task.max_neighbors is not Task.max_neighbors
@@ -78,14 +52,10 @@ def _option(field: TaskParameter, name: str, many: bool) -> click.Parameter:
     role = field.role
     spellings = [name, *([ALIASES[name]] if name in ALIASES else [])]
     flags = [f"--{spelling.replace('_', '-')}" for spelling in spellings]
-    choice, type_ = _click_type(field.type)
-    if type_ is click.BOOL and not choice:
-        return click.Option(
-            [name, "/".join([flags[0], flags[0].replace("--", "--no-", 1)])],
-            default=None,
-            hidden=role.hidden,
-            help=_help(field, many),
-        )
+    type_ = _click_type(field.type)
+    if type_ is click.BOOL:
+        switch = f"{flags[0]}/{flags[0].replace('--', '--no-', 1)}"
+        return click.Option([name, switch], default=None, hidden=role.hidden, help=_help(field, many))
     plain = isinstance(role, Metrics) or type(role) is Value
     return click.Option(
         [name, *flags],
@@ -123,13 +93,13 @@ def _help(field: TaskParameter, many: bool) -> str:
     return text + shown
 
 
-def _click_type(annotation: Any) -> tuple[bool, click.ParamType[Any]]:
-    """Return whether a field is a choice, and the type of one value."""
+def _click_type(annotation: Any) -> click.ParamType[Any]:
+    """Return the type of one value of a field."""
     inner = _one(annotation)
     if get_origin(inner) is Literal:
-        return True, click.Choice([str(value) for value in get_args(inner)])
+        return click.Choice([str(value) for value in get_args(inner)])
     known: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
-    return False, known.get(inner, click.STRING)
+    return known.get(inner, click.STRING)
 
 
 def _one(annotation: Any) -> Any:
@@ -156,142 +126,53 @@ def _baseline_help(task: type[Task]) -> str:
 
 
 def _common_options(task: type[Task]) -> list[click.Parameter]:
-    return [
-        click.Option(
-            ["-u", "--user-dataset"],
-            multiple=True,
-            metavar="DATA",
-            shell_complete=complete_files,
-            help="Your cells: an .h5ad file, a .zarr folder, an https:// or s3:// address, or a JSON object with "
-            "`dataset_class`, `organism` and `path`. Once per data set for tasks that compare data sets.",
-        ),
-        click.Option(
-            ["-d", "--dataset-key"],
-            multiple=True,
-            metavar="NAME",
-            shell_complete=complete_data_sets,
-            help="Cells of the catalogue (czbenchmarks list datasets), downloaded once; before those of -u.",
-        ),
-        click.Option(
-            ["-c", "--cell-representation"],
-            multiple=True,
-            metavar="[NAME=]EMBEDDING",
-            shell_complete=complete_files,
-            help="What your model made of the cells: .npy, .npz, .csv, .tsv, .parquet, .h5ad or .zarr (cells x "
-            "dimensions; FILE:KEY for one of several arrays), or a reference into the data: @X, @obsm:KEY, "
-            "@layers:KEY. Tables with cell names are aligned by them. Several are scored side by side, NAME= names "
-            "one; with several data sets, one per data set in their order.",
-        ),
-        click.Option(
-            ["--allow-missing-cells"],
-            is_flag=True,
-            help="Score the cells that data and embeddings share; otherwise a missing cell is an error.",
-        ),
-        *_scoring_options(task),
-        *_engine_options(task),
-        *_checking_options(task),
-        *_result_options(),
-    ]
-
-
-def _scoring_options(task: type[Task]) -> list[click.Parameter]:
-    expression = click.Option(
-        ["--baseline-expression"],
-        metavar="REFERENCE",
-        help="Where the data hold the counts that the baseline is made of: @X or @layers:KEY. [default: @X]",
-    )
-    return [
-        *([] if task.baseline_model.about is None else [expression]),
-        click.Option(["-B", "--compute-baseline"], is_flag=True, help=_baseline_help(task)),
-        click.Option(
-            ["-r", "--random-seed"],
-            type=click.INT,
-            multiple=True,
-            help="Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
-            f"[default: {RANDOM_SEED}"
-            + ("; target genes: the random_seed of the data set" if task.predicts_expression else "")
-            + "]",
-        ),
-    ]
-
-
-def _engine_options(task: type[Task]) -> list[click.Parameter]:
+    """Return the options that all tasks have; of the engine, the baseline and the checks those that suit this one."""
     of_one = not task.requires_multiple_datasets
-    neighbors = click.Option(
-        ["--neighbors"],
-        metavar="auto|exact|approximate" + ("|@obsp:KEY" if of_one else ""),
-        help="How nearest cells are found: approximate is for very many cells and says its recall, auto decides by "
-        "their number (exact up to 100,000)"
-        + (", @obsp:KEY takes the distances that the data hold (scanpy.pp.neighbors)" if of_one else "")
-        + ". [default: auto]",
-    )
-    return [
-        *([neighbors] if uses_neighbors(task) else []),
-        click.Option(
-            ["--threads"],
-            type=click.INT,
-            metavar="N",
-            help="Threads to compute with; the scores do not depend on it. [default: CZBENCHMARKS_NUM_THREADS, else "
-            "all processors]",
-        ),
-        click.Option(
-            ["--memory"],
-            metavar="SIZE",
-            help="Memory for temporary blocks, such as 500MB or 2GiB; the scores do not depend on it. "
-            "[default: CZBENCHMARKS_MEMORY, else 1GiB or a quarter of the available]",
-        ),
-    ]
-
-
-def _checking_options(task: type[Task]) -> list[click.Parameter]:
-    if task.requires_multiple_datasets or task.predicts_expression:
-        return []
-    return [
-        click.Option(
-            ["--checks"],
-            is_flag=True,
-            help="Also say what to doubt of the scores: scale, resolution, duplicates or donors across folds.",
-        ),
-        click.Option(
-            ["--supervised"],
-            multiple=True,
-            metavar="NAME",
-            help="An embedding that was made with the labels; what that means for its scores is said.",
-        ),
-        click.Option(
-            ["--donors"],
-            metavar="COLUMN",
-            help="Donor of each cell, for the checks. [default: donor_id or donor, if there is one]",
-        ),
-    ]
-
-
-def _result_options() -> list[click.Parameter]:
-    return [
-        click.Option(
-            ["output_format", "-f", "--format"],
-            type=click.Choice(["table", "json", "csv", "markdown"]),
-            default="table",
-            show_default=True,
-            help="How to print the scores.",
-        ),
-        click.Option(
-            ["-o", "--output"],
-            type=click.Path(),
-            metavar="RECORD.json",
-            shell_complete=complete_files,
-            help="Also write the record: scores, options, hashes of the data, versions, seconds.",
-        ),
-        click.Option(
-            ["--store"],
-            metavar="FILE",
-            envvar="CZBENCHMARKS_STORE",
-            shell_complete=complete_files,
-            help="Also add the record to a store, one file for many runs; czbenchmarks results lists them.",
-        ),
-        click.Option(
-            ["--keep-units"],
-            is_flag=True,
-            help="Keep with the record what the scores are made of: values of cells, held-out predictions, conditions.",
-        ),
-    ]
+    checked = of_one and not task.predicts_expression
+    own_seed = "; target genes: the random_seed of the data set" if task.predicts_expression else ""
+    given_distances = ", @obsp:KEY takes the distances that the data hold (scanpy.pp.neighbors)" if of_one else ""
+    rows: list[tuple[bool, str, dict[str, Any], str]] = [
+        (True, "-u --user-dataset", {**_MANY, **_FILE, "metavar": "DATA"},
+         "Your cells: an .h5ad file, a .zarr folder, an https:// or s3:// address, or a JSON object with "
+         "`dataset_class`, `organism` and `path`. Once per data set for tasks that compare data sets."),
+        (True, "-d --dataset-key", {**_MANY, "metavar": "NAME", "shell_complete": complete_data_sets},
+         "Cells of the catalogue (czbenchmarks list datasets), downloaded once; before those of -u."),
+        (True, "-c --cell-representation", {**_MANY, **_FILE, "metavar": "[NAME=]EMBEDDING"},
+         "What your model made of the cells: .npy, .npz, .csv, .tsv, .parquet, .h5ad or .zarr (cells x dimensions; "
+         "FILE:KEY for one of several arrays), or a reference into the data: @X, @obsm:KEY, @layers:KEY. Tables with "
+         "cell names are aligned by them. Several are scored side by side, NAME= names one; with several data sets, "
+         "one per data set in their order."),
+        (True, "--allow-missing-cells", _FLAG,
+         "Score the cells that data and embeddings share; otherwise a missing cell is an error."),
+        (task.baseline_model.about is not None, "--baseline-expression", {"metavar": "REFERENCE"},
+         "Where the data hold the counts that the baseline is made of: @X or @layers:KEY. [default: @X]"),
+        (True, "-B --compute-baseline", _FLAG, _baseline_help(task)),
+        (True, "-r --random-seed", {**_MANY, "type": click.INT},
+         "Seed of all draws; given several times, scores are mean ± standard deviation over the seeds. "
+         f"[default: {RANDOM_SEED}{own_seed}]"),
+        (uses_neighbors(task), "--neighbors", {"metavar": "auto|exact|approximate" + "|@obsp:KEY" * of_one},
+         "How nearest cells are found: approximate is for very many cells and says its recall, auto decides by "
+         f"their number (exact up to 100,000){given_distances}. [default: auto]"),
+        (True, "--threads", {"type": click.INT, "metavar": "N"},
+         "Threads to compute with; the scores do not depend on it. [default: CZBENCHMARKS_NUM_THREADS, else "
+         "all processors]"),
+        (True, "--memory", {"metavar": "SIZE"},
+         "Memory for temporary blocks, such as 500MB or 2GiB; the scores do not depend on it. "
+         "[default: CZBENCHMARKS_MEMORY, else 1GiB or a quarter of the available]"),
+        (checked, "--checks", _FLAG,
+         "Also say what to doubt of the scores: scale, resolution, duplicates or donors across folds."),
+        (checked, "--supervised", {**_MANY, "metavar": "NAME"},
+         "An embedding that was made with the labels; what that means for its scores is said."),
+        (checked, "--donors", {"metavar": "COLUMN"},
+         "Donor of each cell, for the checks. [default: donor_id or donor, if there is one]"),
+        (True, "output_format -f --format",
+         {"type": click.Choice(["table", "json", "csv", "markdown"]), "default": "table", "show_default": True},
+         "How to print the scores."),
+        (True, "-o --output", {**_FILE, "type": click.Path(), "metavar": "RECORD.json"},
+         "Also write the record: scores, options, hashes of the data, versions, seconds."),
+        (True, "--store", {**_FILE, "metavar": "FILE", "envvar": "CZBENCHMARKS_STORE"},
+         "Also add the record to a store, one file for many runs; czbenchmarks results lists them."),
+        (True, "--keep-units", _FLAG,
+         "Keep with the record what the scores are made of: values of cells, held-out predictions, conditions."),
+    ]  # fmt: skip
+    return [click.Option(names.split(), help=text, **how) for suits, names, how, text in rows if suits]

@@ -7,7 +7,8 @@ import json
 import math
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,28 +24,32 @@ if TYPE_CHECKING:
     from czbenchmarks.results import RunRecord, Score
 
 BASELINE = "baseline"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def format_option(*formats: str, help: str = "How to print it.") -> Callable[[F], F]:
+    """Return the option that says how to print: the first of `formats` unless another is named."""
+    choice = click.Choice(formats)
+    return click.option(
+        "-f", "--format", "output_format", type=choice, default=formats[0], show_default=True, help=help
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print what programs read."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_record(record: RunRecord, output_format: str) -> None:
-    """Print the scores of a run on stdout; what failed and what to know of it on stderr.
-
-    Parameters
-    ----------
-    record
-        The run.
-    output_format
-        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
-    """
+    """Print the scores of a run on stdout; what failed and what to know of it on stderr."""
     if output_format == "json":
-        click.echo(json.dumps(record.to_dict(), indent=2, allow_nan=False))
+        print_json(record.to_dict())
     elif output_format == "csv":
         print_csv(record.to_frame())
     elif output_format == "markdown":
         title, columns, rows, numbers = _grid(record)
         click.echo(f"**{_escaped(title)}**\n" if title else "", nl=bool(title))
-        rule = ["---:" if column in numbers else "---" for column in columns]
-        for cells in (columns, rule, *rows):
-            click.echo(f"| {' | '.join(_escaped(cell) if cells is not rule else cell for cell in cells)} |")
+        _print_markdown(columns, rows, numbers)
     else:
         title, columns, rows, numbers = _grid(record)
         if title:
@@ -77,13 +82,7 @@ def _print_means(record: RunRecord) -> None:
 
 
 def better(metric: str) -> str | None:
-    """Tell which values of a metric are the better ones: ``"higher"`` or ``"lower"``.
-
-    Parameters
-    ----------
-    metric
-        Its key; one of a package that is not loaded here, or of another version, gives None.
-    """
+    """Tell which values of a metric are the better ones: ``"higher"`` or ``"lower"``; None if it is unknown here."""
     from czbenchmarks.metrics.catalogue import MetricType
 
     return next((one.declaration.direction for one in MetricType if one.value == metric), None)
@@ -135,15 +134,7 @@ def _notes_of_scores(record: RunRecord) -> list[str]:
 
 
 def print_frame(frame: pd.DataFrame, output_format: str) -> None:
-    """Print a table of numbers and text.
-
-    Parameters
-    ----------
-    frame
-        The table.
-    output_format
-        ``"table"``, ``"json"``, ``"csv"`` or ``"markdown"``.
-    """
+    """Print a table of numbers and text."""
     if output_format in ("table", "markdown"):  # what is the same everywhere takes the room of the rest
         same = [name for name in ("task", "embedding", "of") if name in frame and frame[name].nunique() == 1]
         frame = frame.drop(columns=same)
@@ -153,16 +144,19 @@ def print_frame(frame: pd.DataFrame, output_format: str) -> None:
     if output_format == "json":
         from czbenchmarks.results.parts import plain
 
-        rows_as_given = plain(frame.to_dict("records"))  # to_json rounds numbers
-        click.echo(json.dumps(rows_as_given, indent=2, allow_nan=False))
+        print_json(plain(frame.to_dict("records")))  # to_json rounds numbers
     elif output_format == "csv":
         print_csv(frame)
     elif output_format == "markdown":
-        rule = ["---:" if name in numbers else "---" for name in columns]
-        for cells in (columns, rule, *rows):
-            click.echo(f"| {' | '.join(cells if cells is rule else map(_escaped, cells))} |")
+        _print_markdown(columns, rows, numbers)
     else:
         print_table(columns, rows, numbers=numbers)
+
+
+def _print_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
+    rule = ["---:" if name in numbers else "---" for name in columns]
+    for cells in (columns, rule, *rows):
+        click.echo(f"| {' | '.join(cells if cells is rule else map(_escaped, cells))} |")
 
 
 def _shown(value: Any) -> str:
@@ -172,13 +166,7 @@ def _shown(value: Any) -> str:
 
 
 def print_csv(frame: pd.DataFrame) -> None:
-    """Print a table as CSV; letters that stdout cannot hold are escaped, none is replaced by another.
-
-    Parameters
-    ----------
-    frame
-        The table.
-    """
+    """Print a table as CSV; letters that stdout cannot hold are escaped, none is replaced by another."""
     click.echo(exactly(as_csv(frame)), nl=False)
 
 
@@ -187,11 +175,6 @@ def as_csv(frame: pd.DataFrame) -> str:
 
     Control characters are written as ``\x1b``, and so is a backslash that would look like one: what differs, differs
     in the table too.
-
-    Parameters
-    ----------
-    frame
-        The table.
     """
     if "values_raw" in frame:
         raw = [";".join(map(str, values)) if isinstance(values, list) else "" for values in frame["values_raw"]]

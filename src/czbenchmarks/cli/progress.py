@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import click
 
+from czbenchmarks._check import printable as printable
 from czbenchmarks._progress import Work, listening
 
 AFTER = 2.0
@@ -52,28 +53,13 @@ def note(text: str) -> None:
             click.echo(text, err=True)
 
 
-def printable(text: object) -> str:
-    """Escape what is not printable; ``_check.printable`` for commands that must start without NumPy."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
 def one_line(text: object) -> str:
     """Return text as one line of printable characters: a file name must not steer the terminal."""
     return printable(" ".join(str(text).split()))
 
 
 class Display:
-    """Shows the work it hears of, drawn by a thread of its own.
-
-    Parameters
-    ----------
-    stream
-        Where to.
-    after
-        Seconds a piece of work may take unmentioned.
-    gaps
-        Seconds between the first two plain lines, and between all others.
-    """
+    """Shows work that takes longer than `after` seconds, drawn by a thread of its own."""
 
     def __init__(self, stream: TextIO, after: float, gaps: tuple[float, float] = _GAPS) -> None:
         self._stream = stream
@@ -135,15 +121,7 @@ class Display:
 
 
 def described(work: Work, now: float) -> str:
-    """Describe a piece of work, and what it is a part of, in one line.
-
-    Parameters
-    ----------
-    work
-        The innermost.
-    now
-        On the clock of ``time.monotonic``.
-    """
+    """Describe a piece of work, and what it is a part of, in one line."""
     parts: list[str] = []
     outer = work.outer
     while outer is not None:

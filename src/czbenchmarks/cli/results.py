@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from czbenchmarks._check.addresses import shown_in
 
 from .completion import complete_files
+from .output import F, better, format_option, print_csv, print_frame, print_json, print_record, print_table
 from .progress import one_line, printable
 
 if TYPE_CHECKING:
     from czbenchmarks.results import RunRecord
     from czbenchmarks.results.store import StoredRun
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _EXAMPLES = """\b
 Examples:
@@ -36,32 +35,14 @@ def results_command(context: click.Context) -> None:
 
 
 def _store_option(needed: bool = False) -> Callable[[F], F]:
-    """Return the option that names a store."""
-    return click.option(
-        "--store",
-        metavar="FILE",
-        envvar="CZBENCHMARKS_STORE",
-        required=needed,
-        shell_complete=complete_files,
-        help="The store: one file for the records of many runs. [default: the variable CZBENCHMARKS_STORE]",
-    )
-
-
-def _format_option(*formats: str) -> Callable[[F], F]:
-    return click.option(
-        "-f",
-        "--format",
-        "output_format",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        help="How to print it.",
-    )
+    about = "The store: one file for the records of many runs. [default: the variable CZBENCHMARKS_STORE]"
+    how: dict[str, Any] = {"metavar": "FILE", "envvar": "CZBENCHMARKS_STORE", "shell_complete": complete_files}
+    return click.option("--store", required=needed, help=about, **how)
 
 
 @results_command.command("list", epilog="Example:\n\n\b\nczbenchmarks results list --store runs.db")
 @_store_option(needed=True)
-@_format_option("table", "json")
+@format_option("table", "json")
 def list_results(store: str, output_format: str) -> int:
     """List the runs of a store, oldest first.
 
@@ -78,12 +59,8 @@ def list_results(store: str, output_format: str) -> int:
         which = f"run {damaged[0]} is" if len(damaged) == 1 else f"runs {', '.join(damaged)} are"
         click.echo(f"Records must be whole, {which} damaged in {one_line(store)}; score that again.", err=True)
     if output_format == "json":
-        import json
-
-        click.echo(json.dumps([asdict(run) for run in runs], indent=2))
+        print_json([asdict(run) for run in runs])
         return int(bool(damaged))
-    from .output import print_table
-
     print_table(
         ["Run", "Ended (UTC)", "Tasks", "Embeddings", "Data", "Scores", ""],
         [
@@ -112,7 +89,7 @@ def _when(timestamp: str) -> str:
 @results_command.command("show", epilog="Example:\n\n\b\nczbenchmarks results show record.json")
 @click.argument("which", metavar="RUN|RECORD.json", shell_complete=complete_files)
 @_store_option()
-@_format_option("table", "json", "csv", "markdown")
+@format_option("table", "json", "csv", "markdown")
 @click.option(
     "--breakdown",
     metavar="METRIC",
@@ -124,8 +101,6 @@ def show_result(which: str, store: str | None, output_format: str, breakdown: st
 
     The exit status is that of the run: 0 nothing failed, 1 a score failed or is missing.
     """
-    from .output import print_frame, print_record
-
     record = _record(which, store)
     if breakdown is not None and check is not None:
         raise click.UsageError("--breakdown and --check show one table each; pass one of them.")
@@ -140,7 +115,7 @@ def show_result(which: str, store: str | None, output_format: str, breakdown: st
 @results_command.command("export", epilog="Example:\n\n\b\nczbenchmarks results export 1 2 --store runs.db")
 @click.argument("which", nargs=-1, metavar="[RUN|RECORD.json]...", shell_complete=complete_files)
 @_store_option()
-@_format_option("csv", "json")
+@format_option("csv", "json")
 def export_results(which: tuple[str, ...], store: str | None, output_format: str) -> int:
     """Print the scores of many runs as one table; without RUN, of all runs of a store.
 
@@ -157,13 +132,9 @@ def export_results(which: tuple[str, ...], store: str | None, output_format: str
     for error in errors:
         click.echo(f"Left out: {one_line(shown_in(str(error)))}", err=True)
     if output_format == "json":
-        import json
-
-        click.echo(json.dumps([record.to_dict() for record in records.values()], indent=2, allow_nan=False))
+        print_json([record.to_dict() for record in records.values()])
         return int(bool(errors))
     import pandas as pd
-
-    from .output import better, print_csv
 
     frames = [
         record.to_frame().assign(

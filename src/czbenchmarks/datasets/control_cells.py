@@ -42,14 +42,7 @@ def mapping(raw: Any) -> dict[str, Any]:
 def cells_of(condition: object, cells: Any, treated: Callable[[str], list[str]]) -> Cells:
     """Return the controls of each treated cell of one condition.
 
-    Parameters
-    ----------
-    condition
-        Its name.
-    cells
-        Treated cell to one control cell or several, or control cells that all treated cells share.
-    treated
-        Lists the cells of a condition.
+    `cells` are treated cell to controls, or controls shared by all cells that `treated` lists.
     """
     name = f"{KEY}[{condition!r}]"
     if isinstance(cells, Mapping):

@@ -42,18 +42,10 @@ Names = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of orthologues.
+    """Rows of orthologues."""
 
-    Attributes
-    ----------
-    called
-        How a sentence calls the table.
-    names
-        Organism to heading to one name per row, empty where there is none.
-    """
-
-    called: str
-    names: Mapping[Organism, Mapping[str, Names]]
+    called: str  # in a sentence
+    names: Mapping[Organism, Mapping[str, Names]]  # organism to heading to one name per row, empty for none
 
     def labels(self) -> Names:
         """Return a name for every row: the human gene's, else that of the first organism.

@@ -85,33 +85,17 @@ def join_orthologs(adatas: Sequence[Any], organisms: Sequence[Any] | None = None
 
 @dataclass(frozen=True)
 class Shared:
-    """Genes that all data sets have.
+    """Genes that all data sets have."""
 
-    Attributes
-    ----------
-    names
-        m names: those of the human genes where the table has them.
-    columns
-        Per data set the m positions of these genes.
-    """
-
-    names: Names
-    columns: list[NDArray[np.int64]]
+    names: Names  # those of the human genes where the table has them
+    columns: list[NDArray[np.int64]]  # per data set the positions of these genes
 
 
 def shared_orthologs(genes: Sequence[pd.DataFrame], organisms: Sequence[Any], table: Any, name: str) -> Shared:
     """Find the orthologues that all data sets have; the log says how.
 
-    Parameters
-    ----------
-    genes
-        `var` of every data set; the index and some of its columns may name the genes.
-    organisms
-        One per data set.
-    table
-        See `join_orthologs`.
-    name
-        How a sentence calls the list of data sets.
+    `genes` is `var` of every data set, whose index and some columns may name the genes, and `name` how a sentence calls
+    the list of data sets.
     """
     if len(genes) < 2:
         raise InputError(f"`{name}` must be at least two data sets, got {len(genes)}; pass one per organism.")
@@ -209,25 +193,13 @@ def _plain(organism: Organism) -> str:
 
 @dataclass(frozen=True)
 class _Match:
-    """The genes of a data set that a table names.
+    """The genes of a data set that a table names."""
 
-    Attributes
-    ----------
-    positions
-        Per row of the table the position in the data set, or -1.
-    source, heading
-        What names the genes in the data, and in the table.
-    repeated
-        Names of the table that several genes of the data have.
-    ambiguous
-        Names of genes of the data that several rows of the table have.
-    """
-
-    positions: NDArray[np.int64]
-    source: str
-    heading: str
-    repeated: list[str]
-    ambiguous: list[str]
+    positions: NDArray[np.int64]  # per row of the table the position in the data set, or -1
+    source: str  # what names the genes in the data
+    heading: str  # and in the table
+    repeated: list[str]  # names of the table that several genes of the data have
+    ambiguous: list[str]  # names of genes of the data that several rows of the table have
 
     def log(self, data: str, table: str, n: int) -> None:
         """Say what was matched, and what was left out."""

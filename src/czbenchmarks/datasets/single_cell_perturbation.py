@@ -360,15 +360,7 @@ def with_uns(adata: AnnData, uns: Mapping[str, Any]) -> AnnData:
 
 
 def data_under_seeds(source: Any, adata: AnnData) -> Callable[[int], AnnData] | None:
-    """Return what gives the data with the target genes of a seed; None if no seed reaches them.
-
-    Parameters
-    ----------
-    source
-        What the user gave: only a data set object draws target genes.
-    adata
-        The loaded data.
-    """
+    """Return what gives the data with the target genes of a seed; None if no seed reaches them."""
     if not isinstance(source, SingleCellPerturbationDataset) or redraw(adata.uns, 0) is None:
         return None
     return lambda seed: with_uns(adata, {**adata.uns, "target_conditions_dict": redraw(adata.uns, seed)})

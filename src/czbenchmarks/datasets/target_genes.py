@@ -74,16 +74,7 @@ def sample_de_genes(
 def redraw(uns: Mapping[str, Any], seed: int) -> dict[str, list[str]] | None:
     """Draw the target genes of a loaded data set under another seed, from the same rows and by the same settings.
 
-    Parameters
-    ----------
-    uns
-        As ``SingleCellPerturbationDataset`` leaves it.
-    seed
-        Seed of the draws.
-
-    Returns
-    -------
-    Condition to its genes; None if those in `uns` are not what its own seed draws, so that they were given by name.
+    None if those in `uns` are not what its own seed draws, so that they were given by name.
     """
     try:
         config, table, own = uns["config"], uns["de_results"], uns["random_seed"]
@@ -97,15 +88,7 @@ def redraw(uns: Mapping[str, Any], seed: int) -> dict[str, list[str]] | None:
 
 
 def without_targets(adata: AnnData, with_targets: Collection[str]) -> dict[str, list[str]]:
-    """Return the conditions that have no target genes, by the reason.
-
-    Parameters
-    ----------
-    adata
-        As ``SingleCellPerturbationDataset`` leaves it.
-    with_targets
-        The conditions that have some.
-    """
+    """Return the conditions that have no target genes, by the reason."""
     uns = adata.uns
     config = uns["config"] if isinstance(uns.get("config"), Mapping) else {}
     key, control = str(config.get("condition_key", "condition")), config.get("control_name")

@@ -59,55 +59,25 @@ def expanded(path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class Info:
-    """What is known of a file of the cache, or of a part of one.
+    """What is known of a file of the cache, or of a part of one."""
 
-    Attributes
-    ----------
-    address
-        Where it comes from, as it may be shown.
-    of
-        SHA-256 of the whole address.
-    size
-        Bytes; None while unknown.
-    version
-        The server's mark of this version of the file (its ETag or time of change); parts of one version fit together.
-    sha256
-        Of the content, where it was compared with the expected one.
-    """
-
-    address: str
-    of: str
-    size: int | None = None
-    version: str | None = None
-    sha256: str | None = None
+    address: str  # as it may be shown
+    of: str  # SHA-256 of the whole address
+    size: int | None = None  # None while unknown
+    version: str | None = None  # the server's mark (ETag or time of change); parts of one version fit together
+    sha256: str | None = None  # of the content, where it was compared with the expected one
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the cache as it is listed.
-
-    Attributes
-    ----------
-    path
-        The file.
-    address
-        Where it comes from, as it may be shown; empty for the rest of a download that had not begun.
-    of
-        SHA-256 of the whole address; empty as well.
-    size
-        Bytes on disk.
-    when
-        When it was written, seconds since 1970.
-    complete
-        False for the rest of a download that was cut.
-    """
+    """A file of the cache as it is listed."""
 
     path: Path
-    address: str
-    of: str
-    size: int
-    when: float
-    complete: bool
+    address: str  # as it may be shown; empty, like `of`, for the rest of a download that had not begun
+    of: str  # SHA-256 of the whole address
+    size: int  # on disk
+    when: float  # seconds since 1970
+    complete: bool  # False for the rest of a download that was cut
 
 
 def digest(address: str) -> str:
@@ -154,14 +124,7 @@ def _info_path(file: Path) -> Path:
 def remember(file: Path, info: Info, part: Path | None = None) -> None:
     """Write what is known of a file or part, in one step.
 
-    Parameters
-    ----------
-    file
-        The file or part.
-    info
-        What is known.
-    part
-        The part that the caller holds: what is left of a killed call is then found under a known name.
+    If the caller holds a part, what is left of a killed call is found under a known name.
     """
     target = _info_path(file)
     new = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}") if part is None else _new_info(part)

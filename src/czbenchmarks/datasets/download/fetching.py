@@ -125,15 +125,7 @@ def _check_sha256(sha256: str | None) -> str | None:
 
 
 def check_content(path: Path, sha256: str) -> None:
-    """Refuse a local file of another content than expected.
-
-    Parameters
-    ----------
-    path
-        The file.
-    sha256
-        SHA-256 of its content in hexadecimal.
-    """
+    """Refuse a local file of another content than expected."""
     expected = _check_sha256(sha256)
     if not path.is_file():
         raise InputError(f"`sha256` is that of a file, got the folder {path}; leave it out.")

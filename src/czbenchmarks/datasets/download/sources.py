@@ -32,54 +32,26 @@ class Denied(Refused):
 
 
 class Unreachable(Exception):
-    """No answer, or one that was cut; trying again may help.
-
-    Attributes
-    ----------
-    answered
-        False where there was no connection at all.
-    """
+    """No answer, or one that was cut; trying again may help."""
 
     def __init__(self, reason: str, answered: bool = True):
         super().__init__(printable(reason))
-        self.answered = answered
+        self.answered = answered  # False where there was no connection at all
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A remote file from some byte on.
+    """A remote file from some byte on."""
 
-    Attributes
-    ----------
-    start
-        The byte it begins with: the one asked for, or 0 where the server cannot or the file has changed.
-    size
-        Bytes of the whole file; None if the server does not say.
-    version
-        The server's mark of this version of the file; None if it gives none, then parts of it fit nothing.
-    read
-        Returns the next piece, empty at the end.
-    """
-
-    start: int
-    size: int | None
-    version: str | None
-    read: Callable[[], bytes]
+    start: int  # the byte asked for, or 0 where the server cannot or the file has changed
+    size: int | None  # of the whole file; None if the server does not say
+    version: str | None  # the server's mark; None if it gives none, then parts of it fit nothing
+    read: Callable[[], bytes]  # the next piece, empty at the end
 
 
 @contextmanager
 def opened(address: str, start: int = 0, version: str | None = None) -> Iterator[Stream]:
-    """Open a remote file at byte `start` if it still is of `version`, else at its beginning.
-
-    Parameters
-    ----------
-    address
-        ``https://``, ``http://`` or ``s3://``.
-    start
-        Bytes that are there already.
-    version
-        The version they are of.
-    """
+    """Open a remote file at byte `start` if it still is of `version`, else at its beginning."""
     if version is None:
         start = 0
     open_ = _opened_s3 if address.lower().startswith("s3://") else _opened_http

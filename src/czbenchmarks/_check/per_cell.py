@@ -23,22 +23,14 @@ class Labels:
 
     Attributes
     ----------
-    codes
-        n codes, ``int64``, 0 to ``len(names) - 1``; every code occurs.
-    names
-        The distinct labels as text, sorted.
-    ids
-        What names each cell: the index of a Series, else positions.
-    merged
-        Names that several values have as text, such as 1 and "1".
     values
         The distinct labels as they were given, in the order of `names`; None where they are the names.
     """
 
-    codes: NDArray[np.int64]
-    names: NDArray[np.object_]
-    ids: NDArray[Any]
-    merged: tuple[str, ...] = ()
+    codes: NDArray[np.int64]  # n codes, ``int64``, 0 to ``len(names) - 1``; every code occurs
+    names: NDArray[np.object_]  # the distinct labels as text, sorted
+    ids: NDArray[Any]  # what names each cell: the index of a Series, else positions
+    merged: tuple[str, ...] = ()  # names that several values have as text, such as 1 and "1"
     values: NDArray[Any] | None = None
 
     def __len__(self) -> int:

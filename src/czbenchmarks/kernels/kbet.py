@@ -55,27 +55,17 @@ class LabelTest:
 
     Attributes
     ----------
-    score
-        Share of the cells tested whose neighbours are accepted; NaN where the label cannot be tested.
-    reason
-        Why it cannot, or why the score is 0 without a test; empty otherwise.
     cells, batches
         Cells of the label, and batches it occurs in.
-    tested
-        Cells tested: all, or those in pieces of the graph that are large enough.
-    neighbors
-        Neighbours in the test, without the cell itself; 0 where there was none.
-    search
-        How the neighbours were found; empty where there was no test.
     """
 
-    score: float
-    reason: str
+    score: float  # share of the cells tested whose neighbours are accepted; NaN where the label cannot be tested
+    reason: str  # why it cannot, or why the score is 0 without a test; empty otherwise
     cells: int
     batches: int
-    tested: int = 0
-    neighbors: int = 0
-    search: str = ""
+    tested: int = 0  # cells tested: all, or those in pieces of the graph that are large enough
+    neighbors: int = 0  # neighbours in the test, without the cell itself; 0 where there was none
+    search: str = ""  # how the neighbours were found; empty where there was no test
 
 
 def kbet_by_label(

@@ -20,10 +20,6 @@ class KMeansStart:
 
     Attributes
     ----------
-    codes
-        Cluster of every cell, 0 to `clusters` - 1.
-    clusters
-        Clusters that hold a cell; fewer than asked for where there are fewer distinct cells.
     within
         Share of the sum of squares that is left within the clusters: what k-means makes small. 0 where all cells are
         at one place.
@@ -31,8 +27,8 @@ class KMeansStart:
         Rounds until the centres moved by less than 1e-4 of the mean variance (squared, summed), at most 300.
     """
 
-    codes: NDArray[np.int64]
-    clusters: int
+    codes: NDArray[np.int64]  # cluster of every cell, 0 to `clusters` - 1
+    clusters: int  # clusters that hold a cell; fewer than asked for where there are fewer distinct cells
     within: float
     iterations: int
 

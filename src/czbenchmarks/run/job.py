@@ -89,25 +89,15 @@ class JobResult:
 
     Attributes
     ----------
-    job
-        The job.
-    state
-        ``"done"``; ``"undefined"`` where no score is defined on the data; ``"failed"``.
-    results
-        The scores, with the values of their units.
-    error
-        Why there are none.
-    seconds
-        How long it took.
     memory_mib
         The most memory the process has held until its end; None where the system does not tell.
     """
 
-    job: Job
-    state: State
-    results: Sequence[MetricResult] = ()
-    error: Exception | None = None
-    seconds: float = 0.0
+    job: Job  # the job
+    state: State  # ``"done"``; ``"undefined"`` where no score is defined on the data; ``"failed"``
+    results: Sequence[MetricResult] = ()  # the scores, with the values of their units
+    error: Exception | None = None  # why there are none
+    seconds: float = 0.0  # how long it took
     memory_mib: float | None = None
 
     @property

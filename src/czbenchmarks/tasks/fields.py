@@ -154,15 +154,9 @@ class Table(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Index(Value):
-    """Names of cells or genes.
+    """Names of cells or genes."""
 
-    Attributes
-    ----------
-    unique
-        Whether each may occur once only.
-    """
-
-    unique: bool = False
+    unique: bool = False  # whether each may occur once only
     metavar = "REFERENCE"
 
     def checked(self, value: Any, name: str) -> pd.Index | None:
@@ -182,15 +176,9 @@ class Index(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Genes(Index):
-    """Names of genes.
+    """Names of genes."""
 
-    Attributes
-    ----------
-    column_of
-        The table that a name without ``@`` is a column of.
-    """
-
-    column_of: Literal["obs", "var"] = "obs"
+    column_of: Literal["obs", "var"] = "obs"  # the table that a name without ``@`` is a column of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,15 +203,9 @@ class Data(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Species(Value):
-    """The organism of the cells.
+    """The organism of the cells."""
 
-    Attributes
-    ----------
-    per_data_set
-        Whether the field is a list with one organism per data set.
-    """
-
-    per_data_set: bool = False
+    per_data_set: bool = False  # whether the field is a list with one organism per data set
     metavar = "NAME"
     from_data = "column 'organism' of obs"
 

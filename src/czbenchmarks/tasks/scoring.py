@@ -32,13 +32,11 @@ class Unusable:
 
     Attributes
     ----------
-    reason
-        One sentence, without its full stop.
     damaged
         Whether it could not even be read. That is a failure; data of another kind only do not allow a metric.
     """
 
-    reason: str
+    reason: str  # one sentence, without its full stop
     damaged: bool = False
 
 

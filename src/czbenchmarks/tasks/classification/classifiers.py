@@ -47,20 +47,14 @@ class Classifiers:
 
     Attributes
     ----------
-    seed
-        Seed of the forest.
-    centre
-        Whether the scaler before the first two centres the data (sparse data cannot be).
-    max_iter
-        Iterations of the logistic regression.
     engine
-        "exact": as the installed scikit-learn. "fast": the forest of `kernels.forest`, whatever scikit-learn does, for
-        dense cells.
+        "exact": as the installed scikit-learn. "fast": the forest of `kernels.forest`, whatever scikit-learn does,
+        for dense cells.
     """
 
-    seed: int
-    centre: bool
-    max_iter: int
+    seed: int  # seed of the forest
+    centre: bool  # whether the scaler before the first two centres the data (sparse data cannot be)
+    max_iter: int  # iterations of the logistic regression
     engine: Engine = "exact"
 
     def details(self, X: Any, n_labels: int) -> dict[str, str] | None:

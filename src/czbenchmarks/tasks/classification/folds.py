@@ -15,30 +15,14 @@ Parts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class Folds:
-    """The folds of one data set.
+    """The folds of one data set."""
 
-    Attributes
-    ----------
-    keep
-        Positions of the cells that are used.
-    labels
-        Their labels.
-    parts
-        Training and test cells of each fold, as positions among the used ones.
-    too_small
-        Labels left out because they have too few cells.
-    in_one_group
-        Names of the labels left out because all their cells are in one group.
-    n_groups
-        Groups among the used cells; None without groups.
-    """
-
-    keep: NDArray[np.int64]
-    labels: Labels
-    parts: Parts
-    too_small: int
-    in_one_group: tuple[str, ...] = ()
-    n_groups: int | None = None
+    keep: NDArray[np.int64]  # positions of the cells that are used
+    labels: Labels  # their labels
+    parts: Parts  # training and test cells of each fold, as positions among the used ones
+    too_small: int  # labels left out because they have too few cells
+    in_one_group: tuple[str, ...] = ()  # names of the labels left out because all their cells are in one group
+    n_groups: int | None = None  # groups among the used cells; None without groups
 
     def details(self) -> dict[str, str] | None:
         """Say what a result says of its folds; nothing if they know no groups."""

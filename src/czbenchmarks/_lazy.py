@@ -11,15 +11,7 @@ from typing import Any
 def lazy_exports(
     package: str, exports: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Build ``__getattr__``, ``__dir__`` and ``__all__`` of a package from ``{name: module}``.
-
-    Parameters
-    ----------
-    package
-        The package's ``__name__``.
-    exports
-        Public name to the module that defines it.
-    """
+    """Build ``__getattr__``, ``__dir__`` and ``__all__`` of a package from its names and the modules they are in."""
 
     def getattr_(name: str) -> Any:
         module = exports.get(name)

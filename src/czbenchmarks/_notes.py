@@ -27,17 +27,7 @@ _gathered: ContextVar[list[Note] | None] = ContextVar("gathered", default=None)
 
 
 def note(logger: logging.Logger, text: str, about: str = "", level: int = logging.WARNING) -> None:
-    """Say something to who gathers notes, else to the log.
-
-    Parameters
-    ----------
-    logger, level
-        How it is logged if nobody gathers.
-    text
-        The sentence.
-    about
-        What it is about, in a word.
-    """
+    """Say something, and in a word what it is about, to who gathers notes; else log it."""
     notes = _gathered.get()
     if notes is None:
         logger.log(level, "%s", text)

@@ -112,17 +112,7 @@ def listening(listener: Listener | None) -> Iterator[None]:
 
 @contextmanager
 def work(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Callable[[float], None]]:
-    """Announce work of `total` units; call what it yields with each amount done, from any thread.
-
-    Parameters
-    ----------
-    what
-        What is done, in a few words.
-    total
-        Units in all, if known.
-    unit
-        ``"B"`` if they are bytes.
-    """
+    """Announce work of `total` units (``"B"``: bytes); call what it yields with each amount done, from any thread."""
     before = _state.get()
     if before is None:
         yield _nobody_listens

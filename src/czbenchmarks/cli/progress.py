@@ -26,13 +26,7 @@ _REFRESH = 0.2
 
 @contextmanager
 def showing(quiet: bool = False) -> Iterator[None]:
-    """Show on stderr the progress of whatever inside takes more than two seconds.
-
-    Parameters
-    ----------
-    quiet
-        Show nothing.
-    """
+    """Show on stderr the progress of whatever inside takes more than two seconds; nothing if `quiet`."""
     if quiet or sys.stderr is None:
         with listening(None):
             yield

@@ -97,20 +97,13 @@ def read_embedding(
     in_file: bool = False,
     prediction: bool = False,
 ) -> LoadedEmbedding:
-    """Read an embedding and align it with the data.
+    """Read an embedding of a data set and align it: by cell names if it has some, else by position.
 
-    A table with cell names is aligned by them. Anything else is taken by position, and so are names that only count
-    the rows, unless the data's own names are whole numbers.
+    Names that only count the rows name nothing, unless the data's own names are whole numbers. ``file.npz:KEY`` names
+    one array of several, ``file.h5ad:KEY`` and ``file.zarr:KEY`` an entry of `obsm` in place of `X`.
 
     Parameters
     ----------
-    source
-        An array, sparse matrix, DataFrame or ``Representation``; a path or address of an ``.npy``, ``.npz``,
-        ``.csv``, ``.tsv`` (both also gzipped), ``.parquet`` or ``.h5ad`` file or a ``.zarr`` folder; or a reference
-        into the data. ``file.npz:KEY`` names one array of several, ``file.h5ad:KEY`` and ``file.zarr:KEY`` an entry of
-        `obsm` in place of `X`.
-    data
-        The data set the embedding belongs to: anything `Cells` takes, or `Cells`.
     any_length
         Leave the number of rows and their order to the caller.
     allow_missing_cells
@@ -119,10 +112,6 @@ def read_embedding(
         Leave `X` of an ``.h5ad`` file there, as a ``StoredMatrix``: for a task that reads it in blocks.
     prediction
         It is predicted expression, of which the control cells are needed too: a sentence on missing rows says so.
-
-    Returns
-    -------
-    The embedding and how it was aligned.
     """
     cells = data if isinstance(data, Cells) else Cells(data)
     raw = _read(source, cells, in_file)

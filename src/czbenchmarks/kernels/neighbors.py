@@ -34,21 +34,15 @@ class Neighbors:
 
     Attributes
     ----------
-    indices
-        n x k, ``int32``; column 0 is the cell itself.
-    distances
-        n x k Euclidean distances, ``float64``; column 0 is 0.
-    search
-        ``"exact"``, ``"approximate"``, or ``"given"`` by the user.
     recall
         Share of the true neighbours (without the cell itself) that an approximate search found, on a sample.
     beyond
         Distance of each cell to the nearest one that is left out, infinite where none is; None if it is not known.
     """
 
-    indices: NDArray[np.int32]
-    distances: NDArray[np.float64]
-    search: Search = "exact"
+    indices: NDArray[np.int32]  # n x k, ``int32``; column 0 is the cell itself
+    distances: NDArray[np.float64]  # n x k Euclidean distances, ``float64``; column 0 is 0
+    search: Search = "exact"  # ``"exact"``, ``"approximate"``, or ``"given"`` by the user
     recall: float | None = None
     beyond: NDArray[np.float64] | None = None
 

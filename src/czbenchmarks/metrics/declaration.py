@@ -22,68 +22,39 @@ class Declaration:
 
     Attributes
     ----------
-    function
-        ``"module:function"``, imported at first use, or the function itself.
-    needs
-        Names of the arguments without which it cannot be computed.
-    tags
-        Subjects it belongs to.
-    range
-        Least and greatest value.
-    best
-        The value of a perfect result.
-    about
-        One sentence: what a good value says.
-    reference
-        Paper or DOI.
-    defaults
-        Arguments passed unless given.
     chance
         What an embedding (or prediction) that knows nothing gets: a number, or words where it depends on the data.
-    pitfalls
-        One sentence: when a good value is not good news.
     part
         What it rewards: ``"bio"`` (the biology is kept), ``"batch"`` (batches are mixed), or neither alone.
-    scib_name
-        Its name in the tables of scib-metrics; `metrics` takes it too.
-    neighbors
-        Nearest cells it asks for, itself included.
-    cost
-        In a few words, what takes the time.
     roles
         Which of a task's arguments an argument takes, where the names differ: ``labels`` of a mixing score are the
         task's ``batch``.
-    draws
-        Whether it depends on a seed.
-    version
-        Raised when a number changes.
-    optional
-        Those of ``OFFERED`` that its function takes; see `takes`.
     no_units
-        Why it has no value per cell, label, …: in a few words; empty where it has, or is a function of another library.
+        Why it has no value per cell, label, …: in a few words; empty where it has, or is a function of another
+        library.
     outside
         Whether it was registered from outside the package: its function gets labels and matrices as they were passed,
         unchecked, and `takes` is what its signature says.
     """
 
-    function: Any
-    needs: tuple[str, ...]
-    tags: tuple[str, ...]
-    range: tuple[float, float]
-    best: float
-    about: str
-    reference: str = ""
-    defaults: dict[str, Any] = field(default_factory=dict)
+    function: Any  # ``"module:function"``, imported at first use, or the function itself
+    needs: tuple[str, ...]  # names of the arguments without which it cannot be computed
+    tags: tuple[str, ...]  # subjects it belongs to
+    range: tuple[float, float]  # least and greatest value
+    best: float  # the value of a perfect result
+    about: str  # one sentence: what a good value says
+    reference: str = ""  # paper or DOI
+    defaults: dict[str, Any] = field(default_factory=dict)  # arguments passed unless given
     chance: float | str = ""
-    pitfalls: str = ""
+    pitfalls: str = ""  # one sentence: when a good value is not good news
     part: Part = ""
-    scib_name: str = ""
-    neighbors: int = 0
-    cost: str = ""
+    scib_name: str = ""  # its name in the tables of scib-metrics; `metrics` takes it too
+    neighbors: int = 0  # nearest cells it asks for, itself included
+    cost: str = ""  # in a few words, what takes the time
     roles: dict[str, str] = field(default_factory=dict)
-    draws: bool = False
-    version: int = 1
-    optional: tuple[str, ...] = ()
+    draws: bool = False  # whether it depends on a seed
+    version: int = 1  # raised when a number changes
+    optional: tuple[str, ...] = ()  # those of ``OFFERED`` that its function takes; see `takes`
     no_units: str = ""
     outside: bool = False
 

@@ -14,21 +14,11 @@ PUBLISHED, ALL = "published", "all"
 
 @dataclass(frozen=True)
 class Preset:
-    """A set of metrics.
+    """A set of metrics."""
 
-    Attributes
-    ----------
-    about
-        One sentence: what it is for.
-    keys
-        Its metrics in the order of its table; none where they depend on the task.
-    overall
-        Whether the means of its parts (bio, batch) and their weighted sum are scores too.
-    """
-
-    about: str
-    keys: tuple[str, ...] = ()
-    overall: bool = False
+    about: str  # one sentence: what it is for
+    keys: tuple[str, ...] = ()  # its metrics in the order of its table; none where they depend on the task
+    overall: bool = False  # whether the means of its parts (bio, batch) and their weighted sum are scores too
 
     @property
     def metrics(self) -> list[MetricType]:

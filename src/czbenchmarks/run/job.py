@@ -107,15 +107,7 @@ class JobResult:
 
 
 def execute(job: Job, inputs: JobInputs) -> JobResult:
-    """Compute the scores of a job; whatever goes wrong is in the result.
-
-    Parameters
-    ----------
-    job
-        The job.
-    inputs
-        What it is computed from.
-    """
+    """Compute the scores of a job; whatever goes wrong is in the result."""
     begun = time.perf_counter()
     state: State = "failed"
     results: Sequence[MetricResult] = ()

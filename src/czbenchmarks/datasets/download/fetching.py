@@ -39,26 +39,10 @@ _ELSEWHERE = "or download it elsewhere and pass the path of your copy (-u FILE o
 
 
 def fetch(address: str, *, sha256: str | None = None, folder: Path | None = None) -> Path:
-    """Return the local file of an address, downloading it if it is not in the cache.
+    """Return the local file of an address, downloading it if it is not in the cache (or in `folder`).
 
-    Parameters
-    ----------
-    address
-        ``https://``, ``http://`` or ``s3://``; ``package://NAME`` is a file that comes with this package.
-    sha256
-        SHA-256 of the content in hexadecimal, where known: another content is refused.
-    folder
-        Folder to keep it in instead of `cache_folder`.
-
-    Returns
-    -------
-    A file to read; do not change it.
-
-    Raises
-    ------
-    RemoteStorageError
-        A ``ValueError``: the address cannot be reached and is not in the cache, or access is denied, there is no
-        such file, the content is not the expected one, or the folder cannot be written to.
+    An address is ``https://``, ``http://`` or ``s3://``; ``package://NAME`` is a file that comes with this package.
+    Other content than that of a known SHA-256, and what cannot be reached or kept, is a ``RemoteStorageError``.
     """
     if isinstance(address, str) and address.startswith(_BUNDLED):
         return _bundled(address.removeprefix(_BUNDLED))

@@ -48,16 +48,9 @@ def kind_by_content(path: Path, otherwise: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Say what was wrong with a file and what to do, from what a library raised.
+    """Say what was wrong with a file and what to do, from what a library raised, and from what that came of.
 
-    Parameters
-    ----------
-    error
-        The error; those that it came from are looked at too.
-
-    Returns
-    -------
-    Words that follow the path: ``is open in another program (...); close it there``.
+    The words follow the path: ``is open in another program (...); close it there``.
     """
     for one in _chain(error):
         for kinds, pattern, say in _CAUSES:

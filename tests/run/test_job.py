@@ -18,6 +18,7 @@ from czbenchmarks.metrics.types import MetricType, metrics_registry
 from czbenchmarks.results import RunRecord
 from czbenchmarks.run import workload
 from czbenchmarks.run.checking import Checking
+from czbenchmarks.run.hashing import Contents
 from czbenchmarks.run.job import Job, JobInputs, execute
 from czbenchmarks.run.request import Request
 from czbenchmarks.tasks import EmbeddingTask, EmbeddingTaskInput
@@ -45,6 +46,20 @@ def test_equal_jobs_have_equal_ids_whatever_holds_the_values():
     assert ids({"another name": X.copy()}) == [same]
     assert ids(labels=list(LABELS)) == ids(labels=LABELS) == ids(labels=LABELS.astype(object))
     assert ids(seed=7) == [same]  # it draws nothing
+
+
+def test_values_of_any_type_have_a_hash_that_follows_them():
+    rng = np.random.default_rng(5)
+    values = rng.integers(0, 9, N)
+    kinds = [np.longdouble, np.float16, np.float64, np.int8, bool, str, object, "datetime64[s]"]
+    for given in (values, values[::-1].copy()):
+        found = [Contents().of(given.astype(kind)) for kind in kinds]
+        assert found == [Contents().of(given.astype(kind)) for kind in kinds]  # no address, no padding is in it
+    lists = pd.Series([[1, 2], [3]])
+    for one in (values, pd.Series(values), pd.Index(values), list(values), pd.DataFrame({"a": values}), lists):
+        assert Contents().of(one) == Contents().of(one.copy())
+    assert Contents().of(values) != Contents().of(values[::-1].copy())
+    assert Contents().of(object()) != Contents().of(object())
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ class Contents:
             return _hashed(self.of(value.index), _entries(value))
         if isinstance(value, (list, tuple, np.ndarray, pd.Index)):
             array = np.asarray(value)
-            return _hashed(sha256_of_array(array) if array.dtype.kind in "biuf" else _entries(pd.Series(array.ravel())))
+            numbers = array.dtype.char in "?bBhHiIlLqQefd"  # not those of 16 bytes, of which some are padding
+            return _hashed(sha256_of_array(array) if numbers else _entries(pd.Series(array.ravel())))
         if hasattr(value, "obsm") and hasattr(value, "uns"):
             return _hashed(self.of(value.X), self.of(value.obs), self.of(value.var), self.of(dict(value.uns)))
         if type(value).__name__ == "Organism":
@@ -80,7 +81,7 @@ def _entries(column: pd.Series[Any]) -> str:
 
     try:
         return sha256_of_array(hash_pandas_object(column, index=False).to_numpy())
-    except TypeError:  # entries that are lists, say
+    except (TypeError, ValueError):  # entries that are lists, or numbers of 16 bytes
         return sha256_of_array(hash_pandas_object(column.astype(str), index=False).to_numpy())
 
 

@@ -243,3 +243,20 @@ def test_seeds_that_differ_are_told_apart():
     [best] = [score for score in record.result_metrics if score.metric_type == "leiden_ari_best"]
     seeds = {row.get("seed") for row in best.breakdowns}
     assert seeds in ({None}, {1, 2, 3})
+
+
+def test_an_interruption_that_a_library_made_an_error_of_ends_the_run(monkeypatch):
+    from czbenchmarks.metrics import clustering
+
+    def converting(**_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("the callback failed") from None
+
+    monkeypatch.setattr(converting, "__module__", clustering.__name__)
+    monkeypatch.setattr(clustering, "adjusted_rand_index", converting)
+    monkeypatch.setattr(EmbeddingTask, "results", lambda *_, **__: pytest.fail("went on"))
+    with pytest.raises(RuntimeError, match="the callback failed") as raised:
+        evaluate(X, OBS, ["clustering", "embedding"])
+    assert not hasattr(raised.value, "czbenchmarks_record")

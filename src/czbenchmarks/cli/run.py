@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from czbenchmarks.exceptions import BAD_INPUT
 
+from . import _signals
 from .completion import task_items
 
 _TYPED = f"{__name__}.typed"
@@ -178,7 +179,7 @@ def _run(
             **options,
         )
     except Exception as error:
-        if not hasattr(error, "czbenchmarks_record"):
+        if not hasattr(error, "czbenchmarks_record") or _signals.received():
             raise
         bug, record = error, error.czbenchmarks_record  # what is done is written all the same
     with ExitStack() as stack:  # last first: what cannot be written is stored and printed at least

@@ -122,12 +122,19 @@ def execute(job: Job, inputs: JobInputs) -> JobResult:
                 results = (task.run if own_run else task.results)(
                     cell_representation=inputs.embedding, task_input=inputs.task_input
                 )
-        except Exception as raised:  # noqa: BLE001 (the other jobs go on; a bug is raised in the end)
+        except Exception as raised:  # the other jobs go on; a bug is raised in the end
+            if _interrupted(raised):
+                raise
             error = raised
         else:
             error = None if own_run else task.undefined(results)
             state = "done" if error is None else "undefined"
     return JobResult(job, state, results, error, time.perf_counter() - begun, max_memory_mib())
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error came of Ctrl-C: then nothing goes on."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _interrupted(error.__context__))
 
 
 def _faults_of_input(task: str) -> tuple[type[Exception], ...]:
